@@ -1,0 +1,25 @@
+# tests/fuzz/fuzz_<stem>.c defines LLVMFuzzerTestOneInput(). With LB_FUZZ it becomes a libFuzzer
+# program; otherwise standalone.c drives it over its corpus and a bounded number of mutations.
+file(GLOB fuzzers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_*.c")
+foreach(fuzzer IN LISTS fuzzers)
+  get_filename_component(name "${fuzzer}" NAME_WE)
+  string(REGEX REPLACE "^fuzz_" "" stem "${name}")
+  set(corpus "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${stem}")
+  if(LB_FUZZ)
+    lb_test_program(${name} "${fuzzer}")
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set(found "${CMAKE_BINARY_DIR}/found/${stem}")
+    file(MAKE_DIRECTORY "${found}")
+    set(known "")
+    if(EXISTS "${corpus}")
+      set(known "${corpus}")
+    endif()
+    add_test(NAME ${name}
+      COMMAND ${name} -seed=1 -runs=200000 -max_total_time=30 -print_final_stats=1
+              "-artifact_prefix=${found}/" "${found}" ${known})
+  else()
+    lb_test_program(${name} "${fuzzer}" "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/standalone.c")
+    add_test(NAME ${name} COMMAND ${name} "${corpus}")
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+endforeach()

@@ -1,0 +1,18 @@
+# Each tests/integration/test_*.py is one ctest test; it finds the programs by LBD_BIN and LBCTL_BIN.
+# Those in LB_TSAN_JOURNEYS run under the thread sanitizer too, for they cross threads.
+set(LB_TSAN_JOURNEYS test_change test_request test_health test_api test_drain test_signals)
+
+file(GLOB journeys CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/integration/test_*.py")
+foreach(journey IN LISTS journeys)
+  get_filename_component(name "${journey}" NAME_WE)
+  add_test(NAME integration/${name}
+    COMMAND ${python} -B -m unittest -v ${name}
+    WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}/integration")
+  set(labels integration)
+  if(name IN_LIST LB_TSAN_JOURNEYS)
+    list(APPEND labels tsan)
+  endif()
+  set_tests_properties(integration/${name} PROPERTIES
+    LABELS "${labels}" TIMEOUT 240
+    ENVIRONMENT "LBD_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/lbd;LBCTL_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/lbctl;LBD_SANITIZE=${LB_SANITIZE}")
+endforeach()

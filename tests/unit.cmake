@@ -1,0 +1,22 @@
+pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
+
+# Modules that more than one thread touches: their tests run under the thread sanitizer too.
+set(LB_THREADED
+  mailbox log lease job random now close_reason counters histogram log_writer access_log loop
+  resolve server pool snapshot_retire worker worker_publish worker_adopt worker_drain control
+  control_apply control_health control_resolve api)
+
+file(GLOB tests CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/unit/test_*.c")
+foreach(test IN LISTS tests)
+  get_filename_component(name "${test}" NAME_WE)
+  string(REGEX REPLACE "^test_" "" stem "${name}")
+  lb_test_program(${name} "${test}")
+  target_link_libraries(${name} PRIVATE PkgConfig::CHECK)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  set(labels unit)
+  if(stem IN_LIST LB_THREADED)
+    list(APPEND labels tsan)
+  endif()
+  set_tests_properties(${name} PROPERTIES
+    LABELS "${labels}" ENVIRONMENT "${unit_env}" TIMEOUT 120)
+endforeach()

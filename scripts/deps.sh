@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh - installs the Debian packages that are missing.
 #
-#   scripts/deps.sh GROUP ...      groups: build test bench format
+#   scripts/deps.sh GROUP ...      groups: build test bench format demo
 #
 # Costs one dpkg-query when nothing is missing. Needs root or sudo only when
 # something is. A package that would start a daemon (nginx, haproxy, prometheus)
@@ -13,6 +13,7 @@ build="cmake ninja-build gcc libc6-dev pkg-config git ca-certificates
 test="clang libclang-rt-14-dev python3 curl prometheus mandoc procps openssl binutils strace"
 bench="nginx-light haproxy strace util-linux procps python3"
 format="clang-format"
+demo="python3 curl util-linux"
 
 wanted=
 for group in "$@"; do
@@ -21,8 +22,9 @@ for group in "$@"; do
     test) wanted="$wanted $test" ;;
     bench) wanted="$wanted $bench" ;;
     format) wanted="$wanted $format" ;;
+    demo) wanted="$wanted $demo" ;;
     *)
-        echo "deps.sh: no group '$group' (build, test, bench, format)" >&2
+        echo "deps.sh: no group '$group' (build, test, bench, format, demo)" >&2
         exit 2
         ;;
     esac

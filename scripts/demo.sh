@@ -1,0 +1,86 @@
+#!/bin/sh
+# demo.sh - three small servers and lbd in front of them, from conf/examples/demo.json, until Ctrl-C.
+# Installs what is missing (that alone needs root or sudo); everything it starts runs as an ordinary
+# user and ends with it.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/deps.sh build demo
+scripts/build.sh release
+
+demo=build/demo
+bin=build/release/bin
+rm -rf "$demo"
+mkdir -p "$demo/state"
+chmod 750 "$demo"
+
+# Started by root: the demonstration itself runs as nobody, where the system lets us become nobody.
+as_user=
+if [ "$(id -u)" -eq 0 ] && setpriv --reuid nobody --regid nogroup --clear-groups true 2>/dev/null; then
+    as_user="setpriv --reuid nobody --regid nogroup --clear-groups --inh-caps=-all"
+    chown -R nobody:nogroup "$demo"
+fi
+
+pids=
+lbd=
+stop() {
+    trap '' INT TERM
+    trap - EXIT
+    [ -z "$lbd" ] || kill -INT "$lbd" 2>/dev/null || true
+    for pid in $pids; do
+        kill "$pid" 2>/dev/null || true
+    done
+    wait
+    echo "demo: ended"
+}
+trap 'stop; exit "$status"' EXIT
+trap 'status=0; exit 0' INT TERM
+status=1
+
+port=9081
+for name in anna bert cleo; do
+    $as_user /usr/bin/python3 -B scripts/demo_server.py "$name" "$port" &
+    pids="$pids $!"
+    port=$((port + 1))
+done
+
+$as_user "$bin/lbd" -c conf/examples/demo.json &
+lbd=$!
+
+# Ready when /readyz says so; gone early means that it said why.
+tries=0
+until curl -fs -o "$demo/ready" http://127.0.0.1:9901/readyz 2>/dev/null; do
+    tries=$((tries + 1))
+    for pid in $lbd $pids; do
+        if ! kill -0 "$pid" 2>/dev/null; then
+            echo "demo: a process ended early (is 8080, 9901 or 9081-9083 in use?)" >&2
+            exit 1
+        fi
+    done
+    if [ "$tries" -gt 100 ]; then
+        echo "demo: lbd is not ready after 10 s" >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+
+cat <<END
+
+lbd listens on http://127.0.0.1:8080 in front of anna, bert and cleo. In another terminal, in this
+folder, try:
+
+  curl http://127.0.0.1:8080/                                      # again and again: they take turns
+  $bin/lbctl --socket $demo/api.sock status
+  $bin/lbctl --socket $demo/api.sock drain demo/bert    # then curl again; enable demo/bert undoes it
+  curl --unix-socket $demo/api.sock -X PATCH -H 'Content-Type: application/merge-patch+json' \\
+       -d '{"weight": 300}' http://lbd/v1/pools/demo/servers/anna  # three times the share, live
+  curl -s http://127.0.0.1:9901/metrics | grep lbd_                # what Prometheus would see
+
+Ctrl-C ends it.
+END
+
+# Returns when lbd ends by itself, or when a signal comes.
+code=0
+wait "$lbd" || code=$?
+echo "demo: lbd ended with $code"
+status=$code
+exit "$code"

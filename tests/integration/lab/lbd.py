@@ -181,7 +181,7 @@ class Lbd:
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def wait_exit(self, timeout=STOP_LIMIT_S):
@@ -199,7 +199,7 @@ class Lbd:
         if self.process is None:
             return
         if self.process.poll() is None:
-            self.signal(number)
+            self.send_signal(number)
         got = self.wait_exit()
         self.process = None
         self.notify.close()

@@ -9,8 +9,7 @@ struct reason {
 };
 
 static const struct reason reasons[] = {
-#define REASON(name, word, status, sentence)                                                       \
-    [CLOSE_##name] = {{"" word "", sizeof(word) - 1}, sentence, status},
+#define REASON(name, word, status, sentence) [CLOSE_##name] = {SLICE_INIT(word), sentence, status},
 #include "lbd/base/close_reasons.def"
 #undef REASON
 };

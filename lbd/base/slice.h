@@ -18,9 +18,14 @@ struct slice {
     size_t len;
 };
 
-/* A slice of a string literal (not of a char pointer). */
+/* A slice of a string literal (not of a char pointer). In the initialiser of a static table a
+ * compound literal is not a constant: SLICE_INIT stands there instead. */
 #define SLICE(literal) ((struct slice){"" literal "", sizeof(literal) - 1})
-#define SLICE_NONE     ((struct slice){NULL, 0})
+#define SLICE_INIT(literal)                                                                        \
+    {                                                                                              \
+        "" literal "", sizeof(literal) - 1                                                         \
+    }
+#define SLICE_NONE ((struct slice){NULL, 0})
 /* For printf: "%.*s" with SLICE_ARG(s). */
 #define SLICE_ARG(s) (int)(s).len, (s).ptr != NULL ? (s).ptr : ""
 

@@ -76,6 +76,13 @@ void json_set(struct json *object, struct slice key, struct json *value);
 void json_append(struct json *array, struct json *value);
 /* Puts `value` before element `index` (at the end when index is the count); keeps `value`. */
 void json_insert(struct json *array, uint32_t index, struct json *value);
+/* The quick ones, for an item in hand: walk what may be changed (json_child, then json_sibling
+ * until NULL), take an item out of its container and give it to the caller, put a member whose key
+ * is known to be new. */
+struct json *json_child(struct json *container);
+struct json *json_sibling(struct json *item);
+struct json *json_detach(struct json *container, struct json *item);
+void json_add(struct json *object, struct slice key, struct json *value); /* keeps value */
 /* Takes it out and gives it to the caller; NULL when it is not there. */
 struct json *json_take(struct json *object, struct slice key);
 struct json *json_take_at(struct json *array, uint32_t index);

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lbd/base/buf.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/slice.h"
 
@@ -56,6 +57,14 @@ struct json_error {
  * need not be terminated. On false *error says why and the text may be partly blanked. */
 LB_MUST_CHECK bool json_scan(char *text, size_t len, enum json_syntax syntax,
                              const struct json_limits *limits, struct json_error *error);
+
+/* The same for strict JSON, which is never written to. */
+LB_MUST_CHECK bool json_scan_strict(struct slice text, const struct json_limits *limits,
+                                    struct json_error *error);
+
+/* Appends what the text between two quotes stands for. Safe for anything; exact for what json_scan
+ * passed. */
+void json_scan_unescape(struct slice quoted, struct buf *out);
 
 /* Line and column of an offset, both from 1; the column counts characters. */
 void json_scan_position(struct slice text, size_t offset, uint32_t *line, uint32_t *column);

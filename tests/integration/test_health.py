@@ -1,0 +1,357 @@
+"""Which servers get traffic: checks, thresholds, names, and what happens when all are down."""
+
+import threading
+import time
+import unittest
+
+from lab import LabCase, config_for, wait_for
+from lab.dns import NameServer
+from lab.origin import Origin, free_port
+
+FAST = {"interval": "100ms", "timeout": "1s", "rise": 2, "fall": 2}
+
+
+class Checked(Origin):
+    """An origin whose /hc can be told to fail; counts the probes apart from the requests."""
+
+    def __init__(self, name="checked", **more):
+        self.status = 200
+        self.probes = []
+        self.probe_delay = 0.0
+        self.traffic = 0
+        super().__init__(Checked.answer, name=name, **more)
+        self.script = self.answer
+
+    def answer(self, peer):
+        while True:
+            request = peer.rx()
+            if request.target.startswith("/hc"):
+                self.probes.append(request.message)
+                if self.probe_delay:
+                    self.stopping.wait(self.probe_delay)
+                peer.tx(self.status, "hc")
+            else:
+                self.traffic += 1
+                peer.tx(200, self.name, {"Origin-Name": self.name})
+
+
+class HealthCase(LabCase):
+    def checked(self, name="checked"):
+        origin = Checked(name)
+        self.addCleanup(self._end_origin, origin)
+        return origin
+
+    def serve(self, *origins, check=None, pool=None, **more):
+        document = config_for(
+            *origins, pool={"health_check": "hc", "algorithm": "round_robin", **(pool or {})},
+            health_checks={"hc": {"type": "http", "path": "/hc", **FAST, **(check or {})}},
+        )
+        self.proxy = self.lbd(document, **more)
+        return self.connect(self.proxy)
+
+
+class Active(HealthCase):
+    def test_up_after_the_first_probe(self):
+        origin = self.checked()
+        self.serve(origin)
+        self.proxy.wait_health("a", "up")
+        self.assertEqual(self.connect(self.proxy).get("/").status, 200)
+        self.assertEqual(self.proxy.metric("lbd_server_up", pool="main", server="a"), 1)
+
+    def test_probe_is_a_proper_request(self):
+        origin = self.checked()
+        self.serve(origin, check={
+            "path": "/hc?deep=1", "host": "health.example", "headers": {"X-Probe": "yes"},
+        })
+        self.proxy.wait_health("a", "up")
+        probe = origin.probes[0]
+        self.assertEqual((probe.method, probe.target), ("GET", "/hc?deep=1"))
+        self.assertEqual(probe.get("Host"), "health.example")
+        self.assertEqual(probe.get("X-Probe"), "yes")
+
+    def test_starting_server_gets_no_traffic(self):
+        slow, good = self.checked("slow"), self.checked("good")
+        slow.probe_delay = 0.7
+        client = self.serve(slow, good)
+        self.proxy.wait_health("b", "up")
+        if self.proxy.server_status("a")["health"] == "starting":
+            for _ in range(4):
+                self.assertEqual(client.get("/").get("Origin-Name"), "good")
+        self.proxy.wait_health("a", "up")
+        names = {client.get("/").get("Origin-Name") for _ in range(4)}
+        self.assertEqual(names, {"slow", "good"})
+
+    def test_first_failure_means_down(self):
+        bad = self.checked()
+        bad.status = 500
+        self.serve(bad, check={"fall": 5})
+        self.proxy.wait_health("a", "down")
+
+    def test_falls_and_rises(self):
+        one, two = self.checked("one"), self.checked("two")
+        client = self.serve(one, two)
+        self.proxy.wait_health("a", "up")
+        self.proxy.wait_health("b", "up")
+        one.status = 503
+        self.proxy.wait_health("a", "down")
+        for _ in range(6):
+            self.assertEqual(client.get("/").get("Origin-Name"), "two")
+        one.status = 200
+        self.proxy.wait_health("a", "up")
+        names = {client.get("/").get("Origin-Name") for _ in range(4)}
+        self.assertEqual(names, {"one", "two"})
+        self.assertGreaterEqual(
+            self.proxy.metric("lbd_server_health_transitions_total", server="a"), 2
+        )
+
+    def test_one_failure_is_not_enough(self):
+        origin = self.checked()
+        self.serve(origin, check={"fall": 3})
+        self.proxy.wait_health("a", "up")
+        transitions = self.proxy.metric("lbd_server_health_transitions_total", server="a")
+        for _ in range(3):
+            count = len(origin.probes)
+            origin.status = 500
+            wait_for(lambda: len(origin.probes) > count, "a failed probe")
+            origin.status = 200
+            count = len(origin.probes)
+            wait_for(lambda: len(origin.probes) > count + 1, "good probes")
+        self.assertEqual(self.proxy.server_status("a")["health"], "up")
+        self.assertEqual(
+            self.proxy.metric("lbd_server_health_transitions_total", server="a"), transitions
+        )
+
+    def test_expected_statuses(self):
+        for expect, status, health in [
+            (["2xx"], 204, "up"), (["2xx"], 302, "down"), (["2xx", "3xx"], 302, "up"),
+            (["401"], 401, "up"), (["401"], 200, "down"),
+        ]:
+            with self.subTest(expect=expect, status=status):
+                origin = self.checked()
+                origin.status = status
+                self.serve(origin, check={"expect": {"status": expect}})
+                self.proxy.wait_health("a", health)
+
+    def test_head_probe(self):
+        def script(peer):
+            request = peer.rx().expect(method="HEAD", target="/hc")
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+            del request
+            peer.wait_closed()
+
+        self.serve(self.origin(script), check={"method": "HEAD"})
+        self.proxy.wait_health("a", "up")
+
+    def test_probe_timeout_is_a_failure(self):
+        origin = self.checked()
+        origin.probe_delay = 30
+        self.serve(origin, check={"timeout": "200ms"})
+        self.proxy.wait_health("a", "down")
+
+    def test_garbage_is_a_failure(self):
+        def script(peer):
+            peer.rx()
+            peer.send("SSH-2.0-OpenSSH\r\n")
+            peer.wait_closed()
+
+        self.serve(self.origin(script))
+        self.proxy.wait_health("a", "down")
+
+    def test_tcp_check(self):
+        origin = self.origin(lambda peer: peer.wait_closed())
+        self.proxy = self.lbd(config_for(
+            origin, f"127.0.0.1:{free_port()}", pool={"health_check": "t"},
+            health_checks={"t": {"type": "tcp", **FAST}},
+        ))
+        self.proxy.wait_health("a", "up")
+        self.proxy.wait_health("b", "down")
+
+    def test_probes_are_counted(self):
+        good, bad = self.checked("good"), self.checked("bad")
+        bad.status = 500
+        self.serve(good, bad)
+        for word in ("a", "b"):
+            wait_for(lambda: len(good.probes) > 2 and len(bad.probes) > 2, f"probes {word}")
+        values = {
+            dict(labels)["result"]
+            for (name, labels), v in self.proxy.metrics().items()
+            if name == "lbd_health_checks_total" and v > 0
+        }
+        self.assertEqual(len(values), 2, values)
+
+    def test_probe_traffic_is_no_request(self):
+        origin = self.checked()
+        self.serve(origin)
+        wait_for(lambda: len(origin.probes) > 3, "probes")
+        self.assertEqual(self.proxy.metric("lbd_http_requests_total"), 0)
+        self.assertEqual(self.proxy.metric("lbd_server_requests_total"), 0)
+        self.assertEqual(self.proxy.access_log(), [])
+
+
+class AllDown(HealthCase):
+    def test_fail_closed_is_the_default(self):
+        bad = self.checked()
+        bad.status = 500
+        client = self.serve(bad)
+        self.proxy.wait_health("a", "down")
+        self.assert_reason(client.get("/"), 503, "no_server")
+        self.assertEqual(bad.traffic, 0)
+        self.assertGreaterEqual(self.proxy.metric("lbd_pool_no_server_total", pool="main"), 1)
+
+    def test_fail_open_asks_them_all_the_same(self):
+        one, two = self.checked("one"), self.checked("two")
+        one.status = two.status = 500
+        client = self.serve(one, two, pool={"when_all_down": "fail_open"})
+        self.proxy.wait_health("a", "down")
+        self.proxy.wait_health("b", "down")
+        names = {client.get("/").get("Origin-Name") for _ in range(8)}
+        self.assertEqual(names, {"one", "two"})
+
+    def test_fail_open_respects_maintenance(self):
+        one, two = self.checked("one"), self.checked("two")
+        one.status = two.status = 500
+        client = self.serve(one, two, pool={"when_all_down": "fail_open"})
+        self.proxy.wait_health("a", "down")
+        self.proxy.wait_health("b", "down")
+        self.proxy.admin("a", "maint")
+        for _ in range(4):
+            self.assertEqual(client.get("/").get("Origin-Name"), "two")
+
+    def test_one_of_two_up_is_not_all_down(self):
+        one, two = self.checked("one"), self.checked("two")
+        one.status = 500
+        client = self.serve(one, two, pool={"when_all_down": "fail_open"})
+        self.proxy.wait_health("a", "down")
+        self.proxy.wait_health("b", "up")
+        for _ in range(6):
+            self.assertEqual(client.get("/").get("Origin-Name"), "two")
+
+
+class Passive(HealthCase):
+    def test_connect_failures_mark_a_server_down(self):
+        """The check is slow; traffic notices first, the check brings it back."""
+        dying, good = self.checked("dying"), self.checked("good")
+        port = dying.port
+        client = self.serve(dying, good, check={"interval": "2s", "rise": 1})
+        self.proxy.wait_health("a", "up")
+        self.proxy.wait_health("b", "up")
+        dying.kill()
+        limit = time.monotonic() + 10
+        while self.proxy.server_status("a")["health"] != "down":
+            self.assertLess(time.monotonic(), limit, "never marked")
+            self.assertEqual(client.get("/").status, 200, "retried elsewhere")
+        again = Checked("again", port=port)
+        self.addCleanup(self._end_origin, again)
+        self.proxy.wait_health("a", "up")
+
+    def test_single_connect_failure_is_forgiven(self):
+        good = self.checked("good")
+        client = self.serve(good)
+        self.proxy.wait_health("a", "up")
+        self.assertEqual(client.get("/").status, 200)
+        self.assertEqual(self.proxy.server_status("a")["health"], "up")
+
+
+class Survives(HealthCase):
+    def test_health_survives_changes(self):
+        one, two = self.checked("one"), self.checked("two")
+        two.status = 500
+        self.serve(one, two, check={"interval": "300ms"})
+        self.proxy.wait_health("a", "up")
+        self.proxy.wait_health("b", "down")
+        for weight in (10, 20, 30):
+            self.proxy.patch("/v1/pools/main/servers/a", {"weight": weight})
+            self.assertEqual(self.proxy.server_status("a")["health"], "up")
+            self.assertEqual(self.proxy.server_status("b")["health"], "down")
+        self.proxy.put("/v1/pools/extra", {"servers": {}})
+        self.assertEqual(self.proxy.server_status("b")["health"], "down")
+
+    def test_new_server_starts_and_then_serves(self):
+        one, two = self.checked("one"), self.checked("two")
+        client = self.serve(one)
+        self.proxy.wait_health("a", "up")
+        two.probe_delay = 0.5
+        self.proxy.put("/v1/pools/main/servers/b", {"address": two.address})
+        self.assertIn(self.proxy.server_status("b")["health"], ("starting", "up"))
+        self.proxy.wait_health("b", "up")
+        names = {client.get("/").get("Origin-Name") for _ in range(4)}
+        self.assertEqual(names, {"one", "two"})
+
+    def test_check_added_live(self):
+        bad = self.checked("bad")
+        bad.status = 500
+        proxy = self.lbd(config_for(bad))
+        self.assertEqual(self.connect(proxy).get("/").status, 200)
+        proxy.put("/v1/health-checks/hc", {"type": "http", "path": "/hc", **FAST})
+        proxy.patch("/v1/pools/main", {"health_check": "hc"})
+        proxy.wait_health("a", "down")
+        self.assertEqual(self.connect(proxy).get("/").status, 503)
+        proxy.patch("/v1/pools/main", {"health_check": None})
+        proxy.wait_health("a", "up")
+        self.assertEqual(self.connect(proxy).get("/").status, 200)
+
+    def test_check_changed_live(self):
+        bad = self.checked("bad")
+        bad.status = 404
+        self.serve(bad)
+        self.proxy.wait_health("a", "down")
+        self.proxy.patch("/v1/health-checks/hc", {"expect": {"status": ["404"]}})
+        self.proxy.wait_health("a", "up")
+
+
+class Names(HealthCase):
+    def resolve(self, names, **document):
+        self.dns = NameServer(names)
+        self.addCleanup(self.dns.stop)
+        return {"resolvers": [self.dns.address]}
+
+    def test_name_is_resolved(self):
+        origin = self.origin(name="named")
+        daemon = self.resolve({"app.test": "127.0.0.1"})
+        proxy = self.lbd(config_for(f"app.test:{origin.port}"), daemon=daemon)
+        proxy.wait_health("a", "up")
+        self.assertEqual(self.connect(proxy).get("/").get("Origin-Name"), "named")
+        self.assertIn("app.test", self.dns.asked())
+
+    def test_name_that_does_not_resolve_is_a_state(self):
+        good = self.origin(name="good")
+        daemon = self.resolve({})
+        proxy = self.lbd(config_for("nowhere.test:80", good), daemon=daemon)
+        proxy.wait_health("a", "unresolved")
+        for _ in range(4):
+            self.assertEqual(self.connect(proxy).get("/").get("Origin-Name"), "good")
+
+    def test_only_unresolved_servers(self):
+        daemon = self.resolve({})
+        proxy = self.lbd(config_for("nowhere.test:80"), daemon=daemon)
+        proxy.wait_health("a", "unresolved")
+        response = self.connect(proxy).get("/")
+        self.assertEqual(response.status, 503)
+        self.assertIn(response.get("Lbd-Reason"), ("unresolved", "no_server"))
+
+    def test_name_added_live(self):
+        origin = self.origin(name="late")
+        daemon = self.resolve({"late.test": "127.0.0.1"})
+        proxy = self.lbd(config_for(), daemon=daemon)
+        proxy.put("/v1/pools/main/servers/x", {"address": f"late.test:{origin.port}"})
+        proxy.wait_health("x", "up")
+        self.assertEqual(self.connect(proxy).get("/").get("Origin-Name"), "late")
+
+    def test_silent_resolver_does_not_stop_the_start(self):
+        good = self.origin(name="good")
+        daemon = self.resolve({})
+        self.dns.silent = True
+        proxy = self.lbd(config_for("nowhere.test:80", good), daemon=daemon)
+        self.assertEqual(self.connect(proxy).get("/").get("Origin-Name"), "good")
+
+    def test_name_with_a_check(self):
+        origin = self.checked("named")
+        daemon = self.resolve({"app.test": "127.0.0.1"})
+        client = self.serve(f"app.test:{origin.port}", daemon=daemon)
+        self.proxy.wait_health("a", "up")
+        self.assertEqual(client.get("/").get("Origin-Name"), "named")
+        self.assertEqual(origin.probes[0].get("Host").partition(":")[0], "app.test")
+
+
+if __name__ == "__main__":
+    unittest.main()

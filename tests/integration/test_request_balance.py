@@ -1,0 +1,191 @@
+"""Who gets the next request: weights to the request, load to the connection, admin state at once."""
+
+import collections
+import threading
+import unittest
+
+from lab import LabCase, config_for
+
+
+class Balance(LabCase):
+    def serve(self, weights, workers=1, **pool):
+        self.servers = [self.origin(name=n) for n in "abcdefgh"[: len(weights)]]
+        servers = [
+            {"address": o.address, "weight": w}
+            for o, w in zip(self.servers, weights, strict=True)
+        ]
+        self.proxy = self.lbd(config_for(*servers, pool=pool), daemon={"workers": workers})
+        return self.connect(self.proxy)
+
+    def counts(self):
+        return [o.request_count for o in self.servers]
+
+    def test_round_robin_equal(self):
+        client = self.serve([100, 100, 100], algorithm="round_robin")
+        order = [client.get("/").get("Origin-Name") for _ in range(30)]
+        self.assertEqual(self.counts(), [10, 10, 10])
+        for index in range(0, 30, 3):
+            self.assertEqual(len(set(order[index : index + 3])), 3, "every turn asks each once")
+
+    def test_round_robin_weights_are_exact(self):
+        client = self.serve([500, 200, 100], algorithm="round_robin")
+        for _ in range(80):
+            client.get("/")
+        self.assertEqual(self.counts(), [50, 20, 10])
+
+    def test_round_robin_is_smooth(self):
+        """5:1:1 never serves the heavy one five times in a row."""
+        client = self.serve([5, 1, 1], algorithm="round_robin")
+        order = "".join(client.get("/").get("Origin-Name") for _ in range(70))
+        self.assertEqual(collections.Counter(order), {"a": 50, "b": 10, "c": 10})
+        self.assertNotIn("a" * 5, order)
+
+    def test_round_robin_over_workers(self):
+        """Each worker turns by itself from its own offset; over whole turns the sum is exact."""
+        self.serve([300, 100], algorithm="round_robin", workers=2)
+        for _ in range(24):
+            client = self.connect(self.proxy)
+            for _ in range(4):
+                client.get("/")
+            client.close()
+        self.assertEqual(self.counts(), [72, 24])
+
+    def test_least_request_avoids_the_busy_server(self):
+        go = threading.Event()
+
+        def slow(peer):
+            while True:
+                request = peer.rx()
+                if request.target == "/hold":
+                    go.wait(20)
+                peer.tx(200, "", {"Origin-Name": "slow"})
+
+        busy = self.origin(slow, name="slow")
+        idle = self.origin(name="idle")
+        proxy = self.lbd(config_for(busy, idle, pool={"algorithm": "least_request"}))
+        holders = []
+        while busy.request_count == 0:  # park one request on the slow one
+            client = self.connect(proxy)
+            client.send_request("GET", "/hold")
+            holders.append(client)
+            self.wait_for(
+                lambda: busy.request_count + idle.request_count == len(holders), "it arrived"
+            )
+        before = idle.request_count
+        for _ in range(20):
+            self.assertEqual(self.connect(proxy).get("/").get("Origin-Name"), "idle")
+        self.assertEqual(idle.request_count - before, 20)
+        go.set()
+
+    def test_least_request_is_exact_across_workers(self):
+        """Requests held open spread evenly although several workers choose."""
+        go = threading.Event()
+
+        def hold(peer):
+            while True:
+                peer.rx()
+                go.wait(20)
+                peer.tx(200, "x")
+
+        servers = [self.origin(hold, name=n) for n in "abcd"]
+        proxy = self.lbd(
+            config_for(*servers, pool={"algorithm": "least_request"}), daemon={"workers": 2}
+        )
+        clients = []
+        for index in range(40):
+            client = self.connect(proxy)
+            client.send_request("GET", "/")
+            clients.append(client)
+            self.wait_for(
+                lambda: sum(o.request_count for o in servers) == index + 1, "it arrived"
+            )
+        self.assertEqual([o.request_count for o in servers], [10, 10, 10, 10])
+        go.set()
+        for client in clients:
+            self.assertEqual(client.read_response().status, 200)
+
+    def test_least_request_respects_weight(self):
+        go = threading.Event()
+
+        def hold(peer):
+            while True:
+                peer.rx()
+                go.wait(20)
+                peer.tx(200, "x")
+
+        servers = [self.origin(hold, name=n) for n in "ab"]
+        proxy = self.lbd(config_for(
+            {"address": servers[0].address, "weight": 300},
+            {"address": servers[1].address, "weight": 100},
+            pool={"algorithm": "least_request"},
+        ))
+        for index in range(40):
+            self.connect(proxy).send_request("GET", "/")
+            self.wait_for(
+                lambda: sum(o.request_count for o in servers) == index + 1, "it arrived"
+            )
+        heavy, light = (o.request_count for o in servers)
+        self.assertAlmostEqual(heavy, 30, delta=1)
+        self.assertAlmostEqual(light, 10, delta=1)
+        go.set()
+
+    def test_max_connections_moves_on_to_the_next(self):
+        go = threading.Event()
+
+        def hold(peer):
+            while True:
+                peer.rx()
+                go.wait(20)
+                peer.tx(200, "x")
+
+        servers = [self.origin(hold, name=n) for n in "ab"]
+        proxy = self.lbd(config_for(
+            *({"address": o.address, "max_connections": 3} for o in servers),
+            pool={"algorithm": "round_robin"},
+        ))
+        clients = []
+        for index in range(6):
+            client = self.connect(proxy)
+            client.send_request("GET", "/")
+            clients.append(client)
+            self.wait_for(
+                lambda: sum(o.request_count for o in servers) == index + 1, "it arrived"
+            )
+        self.assertEqual([o.request_count for o in servers], [3, 3])
+        self.assert_reason(self.connect(proxy).get("/"), 503, "server_limit")
+        go.set()
+        for client in clients:
+            self.assertEqual(client.read_response().status, 200)
+        self.assertEqual(self.connect(proxy).get("/").status, 200)
+
+    def test_weight_change_takes_effect_and_stays_exact(self):
+        client = self.serve([100, 100], algorithm="round_robin")
+        for _ in range(20):
+            client.get("/")
+        self.assertEqual(self.counts(), [10, 10])
+        self.proxy.patch("/v1/pools/main/servers/a", {"weight": 300})
+        for origin in self.servers:
+            origin.clear()
+        for _ in range(40):
+            client.get("/")
+        self.assertEqual(self.counts(), [30, 10])
+
+    def test_hundreds_of_servers(self):
+        one = self.origin(name="one")
+        document = config_for(pool={"algorithm": "round_robin"})
+        document["pools"]["main"]["servers"] = {
+            f"s{i:03}": {"address": one.address} for i in range(300)
+        }
+        proxy = self.lbd(document, daemon={"workers": 1})
+        client = self.connect(proxy)
+        for _ in range(300):
+            self.assertEqual(client.get("/").status, 200)
+        used = proxy.metrics()
+        counts = [
+            v for (name, labels), v in used.items() if name == "lbd_server_requests_total"
+        ]
+        self.assertEqual(counts, [1] * 300)
+
+
+if __name__ == "__main__":
+    unittest.main()

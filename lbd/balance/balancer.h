@@ -1,51 +1,77 @@
 /*
  * balancer - chooses one of a set of targets. Pure: no network, no clock.
  *
- * A balancer is frozen with the pool it belongs to; what changes per choice (round-robin position, random numbers)
- * is the caller's per-worker state.
+ * A balancer is frozen with the pool it belongs to; what changes per choice (round-robin position,
+ * random numbers) is the caller's per-worker state.
  *
- *   round_robin     smooth weighted schedule of at most 4096 slots, built over the targets that were usable at build
- *                   time; workers start at spread offsets, so the sum is even
- *   least_request   two random usable targets, the one with less in flight per weight; below 8 targets all are compared
+ *   round_robin     smooth weighted schedule (schedule.h) over the targets that were usable at
+ * build time; workers start at spread offsets, so the sum is even least_request   two turns of that
+ * schedule at random, the target with less in flight per weight; below 8 targets all are compared
  *
- * Threads: build on control; pick on any worker.
+ * What became unfit since the build is skipped; what became fit since is found too, but a pool is
+ * meant to be built again when fitness changes: then a pick is O(1).
+ *
+ * Limits: 65535 targets. A pick that finds none looks at the schedule and at 256 further targets at
+ * most. Memory: the schedule lies in the pool's arena. Threads: build on control; pick on any
+ * worker.
  */
 #ifndef LBD_BALANCE_BALANCER_H
 #define LBD_BALANCE_BALANCER_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "lbd/balance/target.h"
 #include "lbd/base/arena.h"
 #include "lbd/base/random.h"
 
-#include <stdint.h>
-
-#define BALANCER_NONE UINT32_MAX
+#define BALANCER_NONE        UINT32_MAX
+#define BALANCER_TARGETS_MAX 65535U
 
 enum balancer_kind { BALANCER_LEAST_REQUEST, BALANCER_ROUND_ROBIN };
+
+/* Which targets count for a pick. */
+enum balancer_fitness { BALANCER_USABLE, BALANCER_READY /* fail_open: whatever health says */ };
 
 struct balancer {
     enum balancer_kind kind;
     const struct target *targets; /* borrowed from the pool */
     uint32_t count;
-    uint16_t *schedule; /* round robin: index of the target per slot; in the pool's arena. Pools have at most 65535 servers */
+    uint16_t *schedule; /* index of the target per turn; in the pool's arena */
     uint32_t schedule_len;
+    enum balancer_fitness schedule_of; /* usable targets, or when there was none: ready ones */
 };
 
 /* A worker's own state for one pool. */
 struct balancer_state {
-    uint32_t position; /* round robin */
+    uint32_t position; /* round robin: the next turn */
 };
 
-/* Which targets count for this pick. */
-enum balancer_fitness { BALANCER_USABLE, BALANCER_READY /* fail_open: whatever health says */ };
-
-void balancer_build(struct balancer *balancer, enum balancer_kind kind, const struct target *targets, uint32_t count,
-                    struct arena *arena);
+void balancer_build(struct balancer *balancer, enum balancer_kind kind,
+                    const struct target *targets, uint32_t count, struct arena *arena);
 /* Where worker `worker` of `workers` starts. */
-void balancer_state_init(struct balancer_state *state, const struct balancer *balancer, uint32_t worker,
-                         uint32_t workers);
-/* Index of a fit target that is not in tried[], or BALANCER_NONE. Does not look at max_in_flight. */
-uint32_t balancer_pick(const struct balancer *balancer, struct balancer_state *state, struct random *random,
-                       enum balancer_fitness fitness, const uint32_t *tried, uint32_t tried_count);
+void balancer_state_init(struct balancer_state *state, const struct balancer *balancer,
+                         uint32_t worker, uint32_t workers);
+/* Index of a fit target that is not in tried[], or BALANCER_NONE. Does not look at max_in_flight.
+ */
+uint32_t balancer_pick(const struct balancer *balancer, struct balancer_state *state,
+                       struct random *random, enum balancer_fitness fitness, const uint32_t *tried,
+                       uint32_t tried_count);
+
+/* Is the target fit, and not in tried[]? */
+static inline bool balancer_may_pick(const struct balancer *balancer, uint32_t index,
+                                     enum balancer_fitness fitness, const uint32_t *tried,
+                                     uint32_t tried_count)
+{
+    if (!target_is_fit(&balancer->targets[index], fitness == BALANCER_READY)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < tried_count; i++) {
+        if (tried[i] == index) {
+            return false;
+        }
+    }
+    return true;
+}
 
 #endif

@@ -1,25 +1,26 @@
 /*
  * target - what a balancer sees of a server: weight, load, fitness.
  *
- * The load and fitness words are shared by all workers and written with relaxed atomics; the rest of the server
- * stays out of this room.
+ * The load and fitness words are shared by all workers and written with relaxed atomics; the rest
+ * of the server stays out of this room.
  *
  * Threads: any.
  */
 #ifndef LBD_BALANCE_TARGET_H
 #define LBD_BALANCE_TARGET_H
 
-#include "lbd/base/compiler.h"
-
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lbd/base/compiler.h"
+
 /* Shared words of one server, on their own cache line. */
 struct target_load {
-    _Atomic uint32_t in_flight; /* requests, tunnels: over all workers */
-    _Atomic uint32_t usable;    /* 1: new requests may go there */
-    _Atomic uint32_t ready;     /* 1: admin state is ready (fail_open looks at this instead of usable) */
+    _Atomic uint32_t in_flight;  /* requests, tunnels: over all workers */
+    _Atomic uint32_t usable;     /* 1: new requests may go there */
+    _Atomic uint32_t ready;      /* 1: admin state ready and an address (fail_open looks at this) */
+    _Atomic uint32_t unresolved; /* 1: admin state ready, but no address */
 } LB_ALIGNED;
 
 struct target {
@@ -27,5 +28,17 @@ struct target {
     uint32_t weight;          /* 1-1000 */
     uint32_t max_in_flight;   /* 0: no limit */
 };
+
+/* May new requests go there? `whatever_health`: only the admin state and an address count. */
+static inline bool target_is_fit(const struct target *target, bool whatever_health)
+{
+    const _Atomic uint32_t *word = whatever_health ? &target->load->ready : &target->load->usable;
+    return atomic_load_explicit(word, memory_order_relaxed) != 0;
+}
+
+static inline uint32_t target_in_flight(const struct target *target)
+{
+    return atomic_load_explicit(&target->load->in_flight, memory_order_relaxed);
+}
 
 #endif

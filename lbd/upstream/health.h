@@ -1,8 +1,8 @@
 /*
  * health - is a server fit to receive traffic?
  *
- * Counts the results of probes and turns them into a verdict. Knows nothing of sockets or timers: health_probe.c runs the
- * probes and reports here.
+ * Counts the results of probes and turns them into a verdict. Knows nothing of sockets or timers:
+ * health_probe.c runs the probes and reports here.
  *
  *     STARTING --first pass--> UP --fall failures in a row--> DOWN --rise passes in a row--> UP
  *     STARTING --first failure--> DOWN
@@ -12,10 +12,10 @@
 #ifndef LBD_UPSTREAM_HEALTH_H
 #define LBD_UPSTREAM_HEALTH_H
 
-#include "lbd/upstream/server.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "lbd/upstream/server.h"
 
 struct health {
     enum server_health state;

@@ -10,6 +10,7 @@
 #ifndef LBD_SNAPSHOT_SNAPSHOT_H
 #define LBD_SNAPSHOT_SNAPSHOT_H
 
+#include "conf/conf_document.h"
 #include "lbd/base/arena.h"
 #include "lbd/base/lease.h"
 #include "lbd/proxy/plan.h"
@@ -19,17 +20,25 @@
 
 #define SNAPSHOT_WORKERS_MAX 64
 
+/* What a pool was made from: when it is still so, the next snapshot shares the pool. */
+struct snapshot_pool_made {
+    uint64_t version;      /* conf_pool.version */
+    const uint8_t *usable; /* one per member; in the pool's arena */
+};
+
 struct snapshot {
     struct arena arena;
+    struct conf_document *document; /* held: plans and routes borrow texts from it */
     uint64_t revision;    /* of the document it was built from */
     uint64_t generation;  /* counts publications: health and DNS changes too */
     uint64_t published_us;
     struct plan **plans; /* one per listener, sorted by listener name */
     uint32_t plan_count;
     struct pool **pools; /* counted, sorted by name */
+    struct snapshot_pool_made *made; /* one per pool; control only */
     uint32_t pool_count;
     uint32_t worker_count;
-    struct lease *leases; /* one per worker */
+    struct lease *leases; /* one per worker, owned; `released` is the worker's to set */
 };
 
 #endif

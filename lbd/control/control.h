@@ -1,0 +1,171 @@
+/*
+ * control - the one place that changes anything: what the API and signals use, and nothing below it.
+ *
+ *     api, signals --> control --> conf_document, conf_store, snapshot_build, workers
+ *                         ^------- health, resolve: a server's state or address is different
+ *
+ * Holds the document that runs, its revision, the registry of live objects, the overrides, and the
+ * workers. A change of the document makes a new revision; a change of health, address or admin state
+ * makes only a new generation of the same revision (several within some milliseconds make one).
+ *
+ * Memory: control_new to control_free. Threads: control.
+ */
+#ifndef LBD_CONTROL_CONTROL_H
+#define LBD_CONTROL_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/conf_document.h"
+#include "conf/conf_errors.h"
+#include "lbd/base/compiler.h"
+#include "lbd/base/err.h"
+#include "lbd/net/loop.h"
+#include "lbd/snapshot/registry.h"
+#include "lbd/snapshot/snapshot.h"
+#include "lbd/stats/histogram.h"
+#include "lbd/upstream/server.h"
+#include "lbd/worker/worker.h"
+
+#define CONTROL_ADOPT_LIMIT_MS 5000 /* then a change is answered "accepted, not everywhere yet" */
+#define CONTROL_WAITERS_MAX    32   /* changes that wait for the workers; then ERR_UNAVAILABLE */
+#define CONTROL_ETAG_MAX       17   /* 16 hexadecimal digits and a NUL */
+
+struct control;
+
+/* -- life -- */
+
+struct control_options {
+    struct loop *loop;                /* borrowed */
+    const struct conf_daemon *daemon; /* borrowed, outlives control */
+    const char *file;                 /* borrowed: where the document (or its seed) comes from */
+    /* All workers run the first document: ready, or why not. */
+    void (*ready)(void *arg);
+    /* Everything that was open has ended, or the deadline has passed: time to leave. */
+    void (*drained)(void *arg);
+    void *arg;
+};
+
+/* Takes the state directory; starts nothing. NULL: *err says why. */
+LB_MUST_CHECK struct control *control_new(const struct control_options *options, struct err *err);
+/* Finds the document to run (saved state or `seed`), compiles it, opens its sockets, starts the workers
+ * and publishes. False: *err says why (ERR_INVALID: the configuration; others: the system). */
+LB_MUST_CHECK bool control_start(struct control *control, struct conf_document *seed,
+                                 struct err *err);
+/* Stops accepting and lets what is open end; options.drained is called. A second call shortens the
+ * deadline. */
+void control_drain(struct control *control, uint32_t limit_ms);
+/* Ends everything at once, joins all threads. NULL is fine. */
+void control_free(struct control *control);
+
+/* -- changing the document -- */
+
+struct control_change {
+    enum conf_edit edit;
+    struct slice pointer;       /* "" or of a resource */
+    struct slice body;          /* JSON; borrowed for the call */
+    struct slice if_match;      /* header value, or empty */
+    struct slice if_none_match; /* "*": create only */
+    bool is_dry_run;
+    bool missing_is_fine; /* DELETE of what is not there */
+    struct slice who;     /* for the log */
+};
+
+struct control_result {
+    struct err err;      /* ERR_NONE: it was done */
+    const char *problem; /* names the problem type when err is set, e.g. "managed-by-file" */
+    bool is_changed;
+    bool is_created;
+    bool is_dry_run;
+    bool is_pending; /* saved and published, but a worker has not adopted it in time */
+    uint64_t revision;
+    struct conf_document *before;     /* borrowed for the call of done */
+    struct conf_document *document;   /* what came out; NULL on failure */
+    const struct conf_errors *errors; /* errors and warnings; may be NULL */
+};
+
+/* Runs the whole journey: parse, validate, compile, prepare, persist, publish. done() is called once:
+ * during the call when nothing is to be waited for, else when all workers run it, at the latest after
+ * CONTROL_ADOPT_LIMIT_MS. */
+void control_apply(struct control *control, const struct control_change *change,
+                   void (*done)(const struct control_result *result, void *arg), void *arg);
+/* Reads the file again (config_source file), else says in the log why not. Returns true when there is
+ * nothing to complain about; finished() (may be NULL) when that has come to an end. */
+void control_reload(struct control *control, void (*finished)(void *arg), void *arg);
+/* Opens log and access log anew. */
+void control_reopen_logs(struct control *control);
+
+/* -- admin state of servers -- */
+
+/* Persists the override, then lets it take effect. ERR_NOT_FOUND, ERR_STORAGE. */
+LB_MUST_CHECK bool control_set_admin(struct control *control, struct slice pool,
+                                     struct slice server, enum server_admin state,
+                                     struct slice reason, struct slice who, struct err *err);
+/* Takes the override away: what is configured counts again. */
+LB_MUST_CHECK bool control_clear_admin(struct control *control, struct slice pool,
+                                       struct slice server, struct err *err);
+struct override;
+/* NULL: none. */
+const struct override *control_override(const struct control *control, struct slice pool,
+                                        struct slice server);
+uint32_t control_override_count(const struct control *control);
+
+/* -- what is -- */
+
+struct conf_document *control_document(const struct control *control); /* borrowed */
+/* The ETag of a resource, without quotes. False: there is none. */
+bool control_etag(const struct conf_document *document, struct slice pointer,
+                  char out[CONTROL_ETAG_MAX]);
+
+enum control_apply_word {
+    CONTROL_APPLIED,
+    CONTROL_UNCHANGED,
+    CONTROL_REJECTED, /* it was wrong */
+    CONTROL_FAILED,   /* we could not */
+    CONTROL_APPLY_WORDS
+};
+
+struct control_facts {
+    uint64_t revision;
+    uint64_t generation;         /* published */
+    uint64_t adopted_generation; /* by all workers */
+    enum conf_source source;
+    const char *file;
+    bool is_seed_different; /* api mode: the file says something else than what was saved */
+    bool is_degraded;       /* the saved document was damaged; an older one runs */
+    bool is_draining;
+    uint64_t started_wall_us;
+    uint64_t applies[CONTROL_APPLY_WORDS];
+    bool last_apply_succeeded;
+    uint64_t last_apply_wall_us;
+    uint64_t persist_failures;
+    uint32_t snapshots;     /* published and not freed yet */
+    uint32_t waiting;       /* changes that wait for workers */
+    uint64_t republished;   /* generations without a revision */
+    uint32_t workers;
+    uint32_t max_connections;
+    struct histogram apply_seconds;
+    struct histogram persist_seconds;
+};
+
+const struct control_facts *control_facts(const struct control *control);
+const char *control_source_word(enum conf_source source);
+const struct registry *control_registry(const struct control *control);
+struct loop *control_loop(const struct control *control);
+
+struct control_worker {
+    struct loop_stats loop;
+    uint64_t generation;
+    uint64_t revision; /* of that generation, as far as known */
+    uint32_t connections;
+};
+struct control_worker control_worker(const struct control *control, uint32_t worker);
+/* Is every worker turning? (healthz, watchdog) */
+bool control_is_alive(const struct control *control);
+/* Running the newest document everywhere and accepting? Else *why is a sentence (static). */
+bool control_is_ready(const struct control *control, const char **why);
+
+/* A server's usability or address is different: publishes soon. */
+void control_republish(struct control *control);
+
+#endif

@@ -1,0 +1,304 @@
+#include "lbd/snapshot/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lbd/base/mem.h"
+#include "lbd/stats/counters.h"
+
+void registry_init(struct registry *registry)
+{
+    memset(registry, 0, sizeof(*registry));
+    map_init(&registry->pools);
+    map_init(&registry->listeners);
+    map_init(&registry->routes);
+}
+
+/* -- the end of each kind -- */
+
+static void free_server(struct registry_server *server)
+{
+    server_unref(server->server);
+    free(server->address_text);
+    free(server);
+}
+
+static void free_pool(struct registry_pool *pool)
+{
+    struct map_entry *entry = NULL;
+    map_for_each(entry, &pool->servers)
+    {
+        free_server(entry->value);
+    }
+    map_fini(&pool->servers);
+    counters_release(COUNTERS_POOL, pool->id);
+    free(pool->name);
+    free(pool);
+}
+
+static void free_listener(struct registry *registry, struct registry_listener *live)
+{
+    for (uint32_t i = 0; i < live->listener->bind_count; i++) {
+        registry_retire_bind(registry, live->listener->binds[i]);
+    }
+    live->listener->bind_count = 0;
+    listener_unref(live->listener);
+    free(live);
+}
+
+static void free_route(struct registry_route *route)
+{
+    counters_release(COUNTERS_ROUTE, route->id);
+    free(route->name);
+    free(route);
+}
+
+void registry_fini(struct registry *registry)
+{
+    struct map_entry *entry = NULL;
+    map_for_each(entry, &registry->pools)
+    {
+        free_pool(entry->value);
+    }
+    map_for_each(entry, &registry->listeners)
+    {
+        free_listener(registry, entry->value);
+    }
+    map_for_each(entry, &registry->routes)
+    {
+        free_route(entry->value);
+    }
+    map_fini(&registry->pools);
+    map_fini(&registry->listeners);
+    map_fini(&registry->routes);
+    for (uint32_t i = 0; i < registry->retiring_count; i++) {
+        listener_bind_unref(registry->retiring[i]);
+    }
+    free(registry->retiring);
+    memset(registry, 0, sizeof(*registry));
+}
+
+/* -- find or make -- */
+
+struct registry_pool *registry_find_pool(const struct registry *registry, struct slice name)
+{
+    return map_get(&registry->pools, name);
+}
+
+struct registry_server *registry_find_server(const struct registry *registry, struct slice pool,
+                                             struct slice name)
+{
+    const struct registry_pool *found = registry_find_pool(registry, pool);
+    return found != NULL ? map_get(&found->servers, name) : NULL;
+}
+
+struct registry_listener *registry_find_listener(const struct registry *registry, struct slice name)
+{
+    return map_get(&registry->listeners, name);
+}
+
+struct registry_route *registry_find_route(const struct registry *registry, struct slice name)
+{
+    return map_get(&registry->routes, name);
+}
+
+struct registry_pool *registry_make_pool(struct registry *registry, struct slice name)
+{
+    struct registry_pool *pool = registry_find_pool(registry, name);
+    if (pool == NULL) {
+        pool = mem_zero(1, sizeof(*pool));
+        pool->name = mem_slicedup(name);
+        pool->id = counters_acquire(COUNTERS_POOL);
+        map_init(&pool->servers);
+        (void)map_put(&registry->pools, name, pool);
+    }
+    return pool;
+}
+
+struct registry_server *registry_make_server(struct registry_pool *pool, struct slice name)
+{
+    struct registry_server *server = map_get(&pool->servers, name);
+    if (server == NULL) {
+        server = mem_zero(1, sizeof(*server));
+        server->server = server_new(slice_from(pool->name), name, counters_acquire(COUNTERS_SERVER));
+        server->pool = pool;
+        (void)map_put(&pool->servers, name, server);
+    }
+    return server;
+}
+
+struct registry_listener *registry_make_listener(struct registry *registry, struct slice name)
+{
+    struct registry_listener *live = registry_find_listener(registry, name);
+    if (live == NULL) {
+        live = mem_zero(1, sizeof(*live));
+        live->listener = listener_new(name, counters_acquire(COUNTERS_LISTENER));
+        (void)map_put(&registry->listeners, name, live);
+    }
+    return live;
+}
+
+struct registry_route *registry_make_route(struct registry *registry, struct slice name)
+{
+    struct registry_route *route = registry_find_route(registry, name);
+    if (route == NULL) {
+        route = mem_zero(1, sizeof(*route));
+        route->name = mem_slicedup(name);
+        route->id = counters_acquire(COUNTERS_ROUTE);
+        (void)map_put(&registry->routes, name, route);
+    }
+    return route;
+}
+
+/* -- addresses -- */
+
+void registry_address_of(const struct registry_server *server, struct slice text,
+                         struct addr *address, uint32_t *version, bool *is_literal)
+{
+    if (server->address_text != NULL && slice_eq(slice_from(server->address_text), text)) {
+        *address = server->address;
+        *version = server->address_version;
+        *is_literal = server->has_literal_address;
+        return;
+    }
+
+    *is_literal = addr_parse(text, address);
+    if (!*is_literal) {
+        memset(address, 0, sizeof(*address)); /* a name: control_resolve finds it */
+    }
+    *version = server->address_version + 1;
+}
+
+static bool same_address(const struct addr *a, const struct addr *b)
+{
+    return a->len == 0 || b->len == 0 ? a->len == b->len : addr_eq(a, b);
+}
+
+bool registry_server_set_address(struct registry_server *server, const struct addr *address)
+{
+    if (same_address(&server->address, address)) {
+        return false;
+    }
+    server->address = *address;
+    server->address_version++;
+    return true;
+}
+
+/* Takes over what the document says; true when the address is a new one. */
+static bool commit_address(struct registry_server *server, struct slice text)
+{
+    if (server->address_text != NULL && slice_eq(slice_from(server->address_text), text)) {
+        return false;
+    }
+    registry_address_of(server, text, &server->address, &server->address_version,
+                        &server->has_literal_address);
+    free(server->address_text);
+    server->address_text = mem_slicedup(text);
+    return true;
+}
+
+/* -- commit and sweep -- */
+
+static void sweep_servers(struct registry_pool *pool, const struct conf_pool *conf)
+{
+    if (pool->servers.count == conf->server_count) {
+        return; /* every server of the document has been made: none is too many */
+    }
+    struct map_entry *entry = NULL;
+    map_for_each(entry, &pool->servers)
+    {
+        if (conf_server_find(conf, entry->key) == NULL) {
+            struct registry_server *server = entry->value;
+            (void)map_remove(&pool->servers, entry->key);
+            free_server(server);
+        }
+    }
+}
+
+void registry_sweep(struct registry *registry, const struct conf *conf)
+{
+    struct map_entry *entry = NULL;
+    map_for_each(entry, &registry->pools)
+    {
+        struct registry_pool *pool = entry->value;
+        const struct conf_pool *named = conf_pool_find(conf, entry->key);
+        if (named != NULL) {
+            sweep_servers(pool, named);
+            continue;
+        }
+        (void)map_remove(&registry->pools, entry->key);
+        free_pool(pool);
+    }
+    map_for_each(entry, &registry->listeners)
+    {
+        if (conf_listener_find(conf, entry->key) == NULL) {
+            struct registry_listener *live = entry->value;
+            (void)map_remove(&registry->listeners, entry->key);
+            free_listener(registry, live);
+        }
+    }
+    map_for_each(entry, &registry->routes)
+    {
+        if (conf_route_find(conf, entry->key) == NULL) {
+            struct registry_route *route = entry->value;
+            (void)map_remove(&registry->routes, entry->key);
+            free_route(route);
+        }
+    }
+}
+
+void registry_commit(struct registry *registry, const struct conf *conf,
+                     void (*committed)(struct registry_server *server, const struct conf_pool *pool,
+                                       const struct conf_server *conf, bool is_moved, void *arg),
+                     void *arg)
+{
+    for (uint32_t p = 0; p < conf->pool_count; p++) {
+        const struct conf_pool *named = &conf->pools[p];
+        struct registry_pool *pool = registry_make_pool(registry, named->name);
+        if (named->version != 0 && named->version == pool->committed) {
+            continue;
+        }
+        pool->committed = named->version;
+        for (uint32_t s = 0; s < named->server_count; s++) {
+            struct registry_server *server = registry_make_server(pool, named->servers[s].name);
+            bool is_moved = commit_address(server, named->servers[s].address);
+            if (committed != NULL) {
+                committed(server, named, &named->servers[s], is_moved, arg);
+            }
+        }
+    }
+    registry_sweep(registry, conf);
+}
+
+/* -- listening sockets on their way out -- */
+
+void registry_retire_bind(struct registry *registry, struct listener_bind *bind)
+{
+    if (atomic_load_explicit(&bind->refs, memory_order_acquire) == 1) {
+        listener_bind_unref(bind); /* nobody else: closes now */
+        return;
+    }
+    for (uint32_t i = 0; i < registry->retiring_count; i++) {
+        if (registry->retiring[i] == bind) { /* it moved on once before: one reference is enough */
+            listener_bind_unref(bind);
+            return;
+        }
+    }
+    registry->retiring = mem_resize(registry->retiring,
+                                    (registry->retiring_count + 1) * sizeof(struct listener_bind *));
+    registry->retiring[registry->retiring_count++] = bind;
+}
+
+void registry_close_binds(struct registry *registry)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < registry->retiring_count; i++) {
+        struct listener_bind *bind = registry->retiring[i];
+        if (atomic_load_explicit(&bind->refs, memory_order_acquire) == 1) {
+            listener_bind_unref(bind);
+        } else {
+            registry->retiring[kept++] = bind;
+        }
+    }
+    registry->retiring_count = kept;
+}

@@ -1,0 +1,105 @@
+/*
+ * registry - the objects that live on while documents come and go, found again by name.
+ *
+ * A document names listeners, routes, pools and servers; the registry holds what they have at run
+ * time: counters (by id), health, admin state, addresses, sockets. Snapshots and connections point to
+ * these objects, never the other way.
+ *
+ *     snapshot_build --make--> objects for new names      (nobody sees them yet)
+ *     then either    --registry_commit--> the document is the one that counts: addresses are taken
+ *                                         over, what it does not name any more is let go
+ *     or             --registry_sweep---> the new names are forgotten again
+ *
+ * What is let go lives on until the last snapshot or connection has dropped its reference.
+ *
+ * Memory: one reference on each server, listener and listener_bind it holds.
+ * Threads: control.
+ */
+#ifndef LBD_SNAPSHOT_REGISTRY_H
+#define LBD_SNAPSHOT_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+#include "lbd/base/addr.h"
+#include "lbd/base/map.h"
+#include "lbd/base/slice.h"
+#include "lbd/net/listener.h"
+#include "lbd/upstream/server.h"
+
+struct registry_pool;
+
+struct registry_server {
+    struct server *server;      /* held */
+    struct registry_pool *pool; /* borrowed: it holds us */
+    char *address_text;         /* owned: as configured when the document was committed; NULL: new */
+    struct addr address;        /* where it is now; len 0: not resolved */
+    uint32_t address_version;   /* goes up with every change of `address` */
+    bool has_literal_address;   /* nothing to resolve */
+};
+
+struct registry_pool {
+    char *name; /* owned */
+    uint32_t id;
+    struct map servers; /* name -> struct registry_server */
+    uint64_t committed; /* conf_pool.version; 0: none */
+};
+
+struct registry_listener {
+    struct listener *listener; /* held; its binds are those of the committed document */
+};
+
+struct registry_route {
+    char *name; /* owned */
+    uint32_t id;
+};
+
+struct registry {
+    struct map pools;     /* name -> struct registry_pool */
+    struct map listeners; /* name -> struct registry_listener */
+    struct map routes;    /* name -> struct registry_route */
+    struct listener_bind **retiring; /* held: taken out of a listener, perhaps still in use */
+    uint32_t retiring_count;
+};
+
+void registry_init(struct registry *registry);
+/* Drops all references. */
+void registry_fini(struct registry *registry);
+
+/* Each finds the object or makes a new one. */
+struct registry_pool *registry_make_pool(struct registry *registry, struct slice name);
+struct registry_server *registry_make_server(struct registry_pool *pool, struct slice name);
+struct registry_listener *registry_make_listener(struct registry *registry, struct slice name);
+struct registry_route *registry_make_route(struct registry *registry, struct slice name);
+
+/* NULL: there is none. */
+struct registry_pool *registry_find_pool(const struct registry *registry, struct slice name);
+struct registry_server *registry_find_server(const struct registry *registry, struct slice pool,
+                                             struct slice name);
+struct registry_listener *registry_find_listener(const struct registry *registry,
+                                                 struct slice name);
+struct registry_route *registry_find_route(const struct registry *registry, struct slice name);
+
+/* Where a server of a document would be found: what the registry knows when the text is the same, else
+ * the literal address in it, else nothing (to be resolved). Changes nothing. */
+void registry_address_of(const struct registry_server *server, struct slice text,
+                         struct addr *address, uint32_t *version, bool *is_literal);
+/* A name was resolved (len 0: it cannot be). Returns true when that was a change. */
+bool registry_server_set_address(struct registry_server *server, const struct addr *address);
+
+/* `conf` is what runs from now on. committed() is called for every server whose part of the document
+ * may have changed, with `is_moved` when its address is a new one. */
+void registry_commit(struct registry *registry, const struct conf *conf,
+                     void (*committed)(struct registry_server *server,
+                                       const struct conf_pool *pool, const struct conf_server *conf,
+                                       bool is_moved, void *arg),
+                     void *arg);
+/* Forgets what `conf` does not name. */
+void registry_sweep(struct registry *registry, const struct conf *conf);
+/* Keeps `bind` (the caller's reference) until nobody else uses it, so that the same address can be
+ * listened on again meanwhile; registry_close_binds closes those that nobody uses. */
+void registry_retire_bind(struct registry *registry, struct listener_bind *bind);
+void registry_close_binds(struct registry *registry);
+
+#endif

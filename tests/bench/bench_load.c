@@ -128,6 +128,9 @@ static uint64_t cpu_ns(void)
         DIR *tasks = opendir(path);
         const struct dirent *task = NULL;
         while (tasks != NULL && (task = readdir(tasks)) != NULL) {
+            if (task->d_name[0] == '.') {
+                continue; /* "task/.." is the process again */
+            }
             uint64_t ran = 0;
             (void)snprintf(path, sizeof(path), "/proc/%ld/task/%.32s/schedstat", ask.pids[i],
                            task->d_name);

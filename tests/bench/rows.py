@@ -1,0 +1,465 @@
+"""rows - every measurement of the benchmark: what is asked, of whom, and what counts as good.
+
+A row is a function in ROWS by name; it gets the Bench and returns a Result. The limits are those the
+project promised itself; they stand here once.
+"""
+
+import dataclasses
+import json
+import os
+import socket
+import statistics
+import struct
+import subprocess
+import threading
+import time
+
+import contenders
+import procfs
+from contenders import Setup
+
+
+@dataclasses.dataclass
+class Result:
+    title: str
+    unit: str
+    values: dict = dataclasses.field(default_factory=dict)  # contender -> figure
+    verdicts: list = dataclasses.field(default_factory=list)  # (sentence, good)
+    rounds: dict = dataclasses.field(default_factory=dict)  # contender -> raw answers
+    notes: list = dataclasses.field(default_factory=list)
+
+
+class Load:
+    """A bench_load process."""
+
+    def __init__(self, bench, proxy, *args, **options):
+        command = [os.path.join(bench.tools, "bench_load"), "--to", f"127.0.0.1:{proxy.port}",
+                   "--cpu-pid", ",".join(map(str, proxy.pids())), *map(str, args)]
+        for name, value in options.items():
+            command += ["--" + name.replace("_", "-"), str(value)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {bench.load_core}))
+
+    def line(self):
+        text = self.process.stdout.readline()
+        if not text:
+            raise RuntimeError(f"bench_load ended with {self.process.wait()}")
+        return json.loads(text)
+
+    def tell(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.line()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+def run_load(bench, proxy, *args, **options):
+    load = Load(bench, proxy, *args, **options)
+    try:
+        return load.line()
+    finally:
+        load.end()
+
+
+def check_clean(result, name, answer):
+    """A figure counts only when every request was answered rightly."""
+    if answer["failed"] or answer["closed"]:
+        result.verdicts.append((f"{name}: {answer['failed']} requests failed, "
+                                f"{answer['closed']} connections closed", False))
+
+
+# --- processor time per request -----------------------------------------------------------------
+
+def cpu_row(title, limits, setup=None, requests=60000, contend=None, extra=(), **options):
+    """Makes a row: CPU us per request, interleaved rounds, median; `limits` {peer or "best": ratio}."""
+
+    def measure(bench):
+        result = Result(title, "CPU us/request")
+        origin = bench.origin(1000 if setup == "servers" else 0)
+        ask = Setup(origin.many if setup == "servers" else origin.servers,
+                    hosts=1000 if setup == "hosts" else 0, access_log=setup == "log")
+        count = requests // 6 if bench.quick else requests
+        running = bench.start(ask, contend)
+        try:
+            for _ in range(bench.rounds):
+                for proxy in running:
+                    answer = run_load(bench, proxy, *extra, requests=count,
+                                      warmup=max(count // 10, 200), **options)
+                    answer["us"] = answer["cpu_us"] / answer["requests"]
+                    check_clean(result, proxy.name, answer)
+                    result.rounds.setdefault(proxy.name, []).append(answer)
+        finally:
+            bench.stop(running)
+        for name, answers in result.rounds.items():
+            result.values[name] = statistics.median(answer["us"] for answer in answers)
+        judge_ratio(result, limits)
+        return result
+
+    measure.title = title
+    return measure
+
+
+def judge_ratio(result, limits):
+    if "lbd" not in result.values:
+        return
+    for peer, limit in limits.items():
+        rivals = [value for name, value in result.values.items()
+                  if name in ("nginx", "haproxy") and peer in (name, "best")]
+        if rivals:
+            ratio = result.values["lbd"] / min(rivals)
+            result.verdicts.append((f"lbd/{peer} {ratio:.2f} (at most {limit:.2f})", ratio <= limit))
+
+
+# --- counts -------------------------------------------------------------------------------------
+
+COUNTED = 10000
+
+
+def busiest_tid(bench, proxy):
+    """The thread that does the work: the one that ran most while requests came."""
+    before = {tid: procfs.ran_ns(tid) for tid in procfs.tids(proxy.pids())}
+    run_load(bench, proxy, requests=COUNTED, warmup=1000, expect=1024)
+    return max(before, key=lambda tid: procfs.ran_ns(tid) - before[tid])
+
+
+def strace_count(bench, proxy, tid):
+    """System calls of one run by strace, {name: count}, or None."""
+    report = os.path.join(bench.where, "strace")
+    try:
+        tracer = subprocess.Popen(["strace", "-c", "-U", "calls,name", "-o", report, "-p", str(tid)],
+                                  stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return None
+    time.sleep(0.5)
+    answer = run_load(bench, proxy, requests=COUNTED, warmup=1000, expect=1024)
+    tracer.terminate()
+    tracer.wait()
+    counts = {}
+    with open(report, encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            words = line.split()
+            if len(words) == 2 and words[0].isdigit() and words[1] != "total":
+                counts[words[1]] = int(words[0])
+    # The warm-up ran under the tracer too.
+    done = answer["requests"] + 1000
+    return {name: count / done for name, count in sorted(counts.items(), key=lambda one: -one[1])}
+
+
+def syscalls(bench):
+    result = Result("system calls per request, 1 KB, 64 connections", "calls/request")
+    running = bench.start(Setup(bench.origin().servers))
+    try:
+        for proxy in running:
+            tid = busiest_tid(bench, proxy)
+            try:
+                answer = run_load(bench, proxy, requests=COUNTED, warmup=2000, expect=1024, syscalls=tid)
+                result.values[proxy.name] = answer["syscalls"] / answer["requests"]
+                result.rounds[proxy.name] = [answer]
+                check_clean(result, proxy.name, answer)
+            except RuntimeError:
+                result.notes.append(f"{proxy.name}: no tracepoints here, counted by strace")
+            by_name = strace_count(bench, proxy, tid)
+            if by_name is not None:
+                result.values.setdefault(proxy.name, sum(by_name.values()))
+                result.notes.append(f"{proxy.name} under strace: " + "  ".join(
+                    f"{name} {count:.2f}" for name, count in list(by_name.items())[:8]))
+    finally:
+        bench.stop(running)
+    if "lbd" in result.values:
+        result.verdicts.append((f"lbd {result.values['lbd']:.2f} (at most 4.20)", result.values["lbd"] <= 4.2))
+    return result
+
+
+SLOT = struct.Struct("QQQQ")
+SLOTS = 256
+
+
+def read_slots(path):
+    with open(path, "rb") as table:
+        bytes_ = table.read()
+    return {tid: (allocs, frees) for tid, allocs, frees, _ in SLOT.iter_unpack(bytes_) if tid}
+
+
+def mallocs(bench):
+    result = Result("malloc calls per request, 1 KB, 64 connections", "calls/request")
+    for kind in bench.kinds:
+        table = os.path.join(bench.where, "mallocs")
+        with open(table, "wb") as empty:
+            empty.write(bytes(SLOT.size * SLOTS))
+        os.chmod(table, 0o666)
+        setup = Setup(bench.origin().servers, preload={
+            "LD_PRELOAD": os.path.join(bench.tools, "libmalloc_count.so"), "MALLOC_COUNT_FILE": table})
+        (proxy,) = bench.start(setup, [kind])
+        try:
+            tid = busiest_tid(bench, proxy)
+            answer = run_load(bench, proxy, requests=COUNTED, warmup=5000, expect=1024, snapshot=table)
+            check_clean(result, proxy.name, answer)
+        finally:
+            bench.stop([proxy])
+        before, after = read_slots(table + ".start"), read_slots(table + ".end")
+        calls = after[tid][0] - before[tid][0]
+        others = sum(after[one][0] - before.get(one, (0, 0))[0] for one in after if one != tid)
+        result.values[proxy.name] = calls / answer["requests"]
+        result.rounds[proxy.name] = [{"calls": calls, "other_threads": others, **answer}]
+        if proxy.name == "lbd":
+            result.verdicts.append((f"lbd {calls} calls in {answer['requests']} requests (0)", calls == 0))
+    return result
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+def settle(proxy, seconds):
+    """Memory once it has stopped moving: the smallest of a few looks."""
+    time.sleep(seconds)
+    return procfs.pss_bytes(proxy.pids())
+
+
+def hold_slope(bench, kind, few, many, act):
+    """({connections: PSS}, kernel memory, threads) of one fresh proxy at `few` and at `many`."""
+    pss, kernel, threads = {}, {}, {}
+    (proxy,) = bench.start(Setup(bench.origin().servers), [kind])
+    load = Load(bench, proxy, "--hold", connections=many, path="/b/1024", expect=1024)
+    try:
+        answer = {}
+        for count in (few, many):
+            answer = load.tell(f"open {count}")
+            if act is not None:
+                answer = act(load, count)
+            pss[count] = settle(proxy, 3)
+            kernel[count] = procfs.kernel_memory()
+            threads[count] = len(procfs.tids(proxy.pids()))
+    finally:
+        load.end()
+        bench.stop([proxy])
+    return pss, kernel, threads, answer
+
+
+def kernel_note(kernel, few, many):
+    """Bytes of kernel memory per socket, from the growth of the slabs: both ends live on this machine."""
+    (slab_a, tcp_a, objects_a), (slab_b, tcp_b, objects_b) = kernel[few], kernel[many]
+    each = (slab_b - slab_a) / (many - few) / 2
+    parts = []
+    for name, (count, size) in objects_b.items():
+        grown = (count - objects_a.get(name, (0, 0))[0]) / (many - few) / 2
+        if grown > 0.1:
+            parts.append(f"{name} {size} B x {grown:.2f}")
+    return each, (tcp_b - tcp_a) / (many - few) / 2, parts
+
+
+def memory_row(title, few, many, limit, act=None):
+    def measure(bench):
+        result = Result(title, "bytes/connection")
+        for kind in bench.kinds:
+            slopes = []
+            for _ in range(1 if bench.quick else min(bench.rounds, 3)):
+                pss, kernel, threads, answer = hold_slope(bench, kind, few, many, act)
+                slopes.append((pss[many] - pss[few]) / (many - few))
+                result.rounds.setdefault(kind.name, []).append(
+                    {"pss": pss, "threads": threads, **answer})
+                if answer["failed"] or answer["closed"]:
+                    check_clean(result, kind.name, answer)
+            result.values[kind.name] = statistics.median(slopes)
+            if kind.name == "lbd":
+                same = threads[few] == threads[many]
+                result.verdicts.append((f"threads {threads[few]} and {threads[many]}", same))
+            each, buffers, parts = kernel_note(kernel, few, many)
+            if act is None:
+                extrapolate(result, kind.name, pss[few], few, result.values[kind.name], each, buffers, parts)
+        if "lbd" in result.values:
+            result.verdicts.append((f"lbd {result.values['lbd']:.0f} B (at most {limit})",
+                                    result.values["lbd"] <= limit))
+        return result
+
+    measure.title = title
+    return measure
+
+
+def extrapolate(result, name, base, few, slope, each, buffers, parts):
+    """On paper: what 100,000 and 1,000,000 idle connections take, user and kernel."""
+    fixed = base - few * slope
+    for count in (100_000, 1_000_000):
+        user, kernel = fixed + count * slope, count * (each + buffers)
+        result.notes.append(f"{name}: {count:,} connections on paper: user {user / 2**20:,.0f} MiB, "
+                            f"kernel {kernel / 2**20:,.0f} MiB")
+    result.notes.append(f"{name}: kernel {each:.0f} B of slabs + {buffers:.0f} B of TCP buffers per socket"
+                        f" ({', '.join(parts)})")
+
+
+def burst(load, count):
+    """Every connection asks again at the same moment: the origin answers once all requests are there."""
+    return load.tell(f"burst /gate/{count}/1024")
+
+
+def slow_readers(bench):
+    readers, rate, size = 1000, 10 * 1024, 100 * 1024
+    result = Result("1,000 clients reading 100 KB at 10 KB/s", "bytes/client")
+    for kind in bench.kinds:
+        (proxy,) = bench.start(Setup(bench.origin().servers), [kind])
+        try:
+            run_load(bench, proxy, requests=2000, warmup=100, path=f"/b/{size}", expect=size)
+            before = settle(proxy, 2)
+            load = Load(bench, proxy, connections=readers, path=f"/b/{size}", expect=size, slow=rate, settle=3)
+            flowing = load.line()["flowing"]
+            during = procfs.pss_bytes(proxy.pids())
+            answer = load.line()
+            load.end()
+            after = settle(proxy, 2)
+        finally:
+            bench.stop([proxy])
+        check_clean(result, proxy.name, answer)
+        result.values[proxy.name] = (during - before) / readers
+        result.rounds[proxy.name] = [{"before": before, "during": during, "after": after,
+                                      "flowing": flowing, **answer}]
+        if flowing < readers:
+            result.verdicts.append((f"{proxy.name}: only {flowing} clients were reading", False))
+    if "lbd" in result.values:
+        result.verdicts.append((f"lbd {result.values['lbd']:.0f} B (at most 2048)", result.values["lbd"] <= 2048))
+    return result
+
+
+# --- change under load --------------------------------------------------------------------------
+
+CHANGES = 1000
+RELOADS = 5
+UNCHANGED = 1.25  # p99.9 with changes over p99.9 without: what the undisturbed rounds differ by themselves
+
+
+class Changer(threading.Thread):
+    """Spreads changes over the run; counts those that were refused."""
+
+    def __init__(self, seconds, count, change):
+        super().__init__(daemon=True)
+        self.seconds, self.count, self.change = seconds, count, change
+        self.refused = 0
+        self.slowest_ms = 0.0
+
+    def run(self):
+        start = time.monotonic() + 1  # the load's warm-up
+        for i in range(self.count):
+            time.sleep(max(0, start + i * self.seconds / self.count - time.monotonic()))
+            began = time.monotonic()
+            if not self.change(i):
+                self.refused += 1
+            self.slowest_ms = max(self.slowest_ms, (time.monotonic() - began) * 1000)
+
+
+class Patcher:
+    """One keep-alive connection to lbd's API."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10)
+        self.socket.connect(path)
+
+    def __call__(self, i):
+        body = b'{"weight": %d}' % (50 + i % 100)
+        self.socket.sendall(b"PATCH /v1/pools/origin/servers/s0 HTTP/1.1\r\nHost: lbd\r\n"
+                            b"Content-Type: application/merge-patch+json\r\n"
+                            b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        got = b""
+        while b"\r\n\r\n" not in got:
+            more = self.socket.recv(65536)
+            if not more:
+                return False
+            got += more
+        head, rest = got.split(b"\r\n\r\n", 1)
+        for line in head.split(b"\r\n"):
+            if line.lower().startswith(b"content-length:"):
+                left = int(line.split(b":")[1]) - len(rest)
+                while left > 0:
+                    left -= len(self.socket.recv(left)) or left
+        return head.startswith(b"HTTP/1.1 200")
+
+
+def change_run(bench, proxy, seconds, disturbed):
+    """One open-loop run, with or without changes."""
+    changer = None
+    if disturbed and proxy.name == "lbd":
+        changer = Changer(seconds, CHANGES // 10 if bench.quick else CHANGES, Patcher(proxy.api()))
+    elif disturbed:
+        def reload(_):
+            proxy.reload()
+            return True
+        changer = Changer(seconds, RELOADS, reload)
+    load = Load(bench, proxy, rate=3000, seconds=seconds, connections=1000, path="/b/1024", expect=1024)
+    if changer is not None:
+        changer.start()
+    try:
+        answer = load.line()
+    finally:
+        load.end()
+    if changer is not None:
+        changer.join()
+        answer.update(changes=changer.count, refused=changer.refused, slowest_ms=round(changer.slowest_ms, 2))
+    return answer
+
+
+def changes(bench):
+    seconds = 3 if bench.quick else 10
+    result = Result(f"{CHANGES} changes (lbd) or {RELOADS} reloads under 3,000 req/s on 1,000 connections",
+                    "p99.9 us")
+    running = bench.start(Setup(bench.origin().servers, master=True))
+    try:
+        for _ in range(bench.rounds):
+            for proxy in running:
+                for disturbed in (False, True):
+                    key = proxy.name + (" changed" if disturbed else "")
+                    result.rounds.setdefault(key, []).append(change_run(bench, proxy, seconds, disturbed))
+    finally:
+        bench.stop(running)
+    for key, answers in result.rounds.items():
+        result.values[key] = statistics.median(answer["p999_us"] for answer in answers)
+        if key.endswith(" changed"):
+            failed = [answer["failed"] for answer in answers]
+            closed = [answer["closed"] for answer in answers]
+            result.notes.append(f"{key}: failed {failed}, connections closed {closed}, "
+                                f"slowest change {max(answer['slowest_ms'] for answer in answers)} ms")
+    if "lbd" in result.values:
+        changed = result.rounds["lbd changed"]
+        for what in ("failed", "closed", "refused"):
+            total = sum(answer[what] for answer in changed)
+            result.verdicts.append((f"lbd {what} {total} (0)", total == 0))
+        ratio = result.values["lbd changed"] / max(result.values["lbd"], 1)
+        result.verdicts.append((f"lbd p99.9 with changes / without {ratio:.2f} (at most {UNCHANGED})",
+                                ratio <= UNCHANGED))
+    return result
+
+
+syscalls.title = "system calls per request"
+mallocs.title = "malloc calls per request"
+slow_readers.title = "1,000 slow readers"
+changes.title = "1,000 changes under load"
+
+BODIES = [contenders.Nginx, contenders.Haproxy, contenders.HaproxySplice, contenders.Lbd]
+
+ROWS = {
+    "keepalive-128": cpu_row("128 B, 64 connections", {"best": 0.80}, path="/b/128", expect=128),
+    "keepalive-1k": cpu_row("1 KB, 64 connections", {"best": 0.80}, path="/b/1024", expect=1024),
+    "keepalive-1k-1000": cpu_row("1 KB, 1,000 connections", {"best": 0.80}, connections=1000,
+                                 path="/b/1024", expect=1024),
+    "chunked": cpu_row("chunked 4 x 4 KB, 64 connections", {"best": 0.75}, requests=40000,
+                       path="/chunked/4/4096", expect=16384),
+    "connection-per-request": cpu_row("connection per request, 1 KB", {"best": 1.0}, requests=20000,
+                                      extra=["--close"], path="/b/1024", expect=1024),
+    "body-100k": cpu_row("100 KB, 64 connections", {"nginx": 0.67}, requests=15000, contend=BODIES,
+                         path="/b/102400", expect=102400),
+    "body-1m": cpu_row("1 MB, 64 connections", {"nginx": 0.60}, requests=2000, contend=BODIES,
+                       path="/b/1048576", expect=1048576),
+    "servers-1000": cpu_row("1 KB, pool of 1,000 servers", {"haproxy": 0.80}, "servers",
+                            path="/b/1024", expect=1024),
+    "hosts-1000": cpu_row("1 KB, 1,000 virtual hosts", {"haproxy": 0.80}, "hosts", hosts=1000,
+                          path="/b/1024", expect=1024),
+    "access-log": cpu_row("1 KB, 64 connections, access log on", {}, "log", path="/b/1024", expect=1024),
+    "syscalls": syscalls,
+    "mallocs": mallocs,
+    "idle-memory": memory_row("idle keep-alive connections, 2,000 to 15,000", 2000, 15000, 400),
+    "burst-memory": memory_row("after one more request at the same moment, 2,000 to 9,000", 2000, 9000, 500,
+                               burst),
+    "slow-readers": slow_readers,
+    "changes": changes,
+}

@@ -1,0 +1,363 @@
+#include <pthread.h>
+#include <string.h>
+
+#include "lbd/base/now.h"
+#include "lbd/upstream/pool.h"
+#include "tests/unit/unit.h"
+
+struct field {
+    struct pool *pool;
+    struct pool_state state;
+    struct random random;
+};
+
+/* `count` servers, all up with an address, not limited. */
+static void field_init(struct field *field, enum balancer_kind kind, uint32_t count)
+{
+    *field = (struct field){.pool = pool_new(SLICE("web"), 3, count)};
+    random_seed_with(&field->random, 11);
+    for (uint32_t i = 0; i < count; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "s%u", i);
+        struct pool_member *member = &field->pool->members[i];
+        member->server = server_new(SLICE("web"), slice_from(name), i);
+        (void)server_set_health(member->server, SERVER_UP, 1);
+        ck_assert(addr_parse(SLICE("127.0.0.1:80"), &member->address));
+        field->pool->targets[i].weight = 100;
+    }
+    pool_build(field->pool, kind);
+}
+
+static void field_fini(struct field *field)
+{
+    for (uint32_t i = 0; i < field->pool->count; i++) {
+        atomic_store(&field->pool->members[i].server->load.in_flight, 0);
+    }
+    pool_unref(field->pool);
+}
+
+static uint32_t pick(struct field *field, const uint32_t *tried, uint32_t tried_count,
+                     enum close_reason *reason)
+{
+    *reason = CLOSE_OK;
+    return pool_pick(field->pool, &field->state, &field->random, 0, 1, tried, tried_count, reason);
+}
+
+static void set_all(struct field *field, enum server_health health, enum server_admin admin)
+{
+    for (uint32_t i = 0; i < field->pool->count; i++) {
+        (void)server_set_health(field->pool->members[i].server, health, 1);
+        (void)server_set_admin(field->pool->members[i].server, admin, 1);
+    }
+}
+
+static uint32_t in_flight(const struct field *field, uint32_t index)
+{
+    return target_in_flight(&field->pool->targets[index]);
+}
+
+static const enum balancer_kind kinds[] = {BALANCER_LEAST_REQUEST, BALANCER_ROUND_ROBIN};
+
+START_TEST(a_pick_counts_as_in_flight_until_released)
+{
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        struct field field;
+        field_init(&field, kinds[k], 3);
+        enum close_reason reason;
+        uint32_t index = pick(&field, NULL, 0, &reason);
+        ck_assert_uint_lt(index, 3);
+        ck_assert_uint_eq(in_flight(&field, index), 1);
+        pool_release(field.pool->members[index].server);
+        ck_assert_uint_eq(in_flight(&field, index), 0);
+        ck_assert_uint_eq(pool_usable_count(field.pool), 3);
+        field_fini(&field);
+    }
+}
+END_TEST
+
+START_TEST(a_retry_goes_elsewhere_while_there_is_an_elsewhere)
+{
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        struct field field;
+        field_init(&field, kinds[k], 3);
+        enum close_reason reason;
+        for (uint32_t i = 0; i < 100; i++) {
+            const uint32_t tried[] = {i % 3, (i + 1) % 3};
+            ck_assert_uint_eq(pick(&field, tried, 2, &reason), (i + 2) % 3);
+        }
+        const uint32_t all[] = {0, 1, 2};
+        ck_assert_uint_lt(pick(&field, all, 3, &reason), 3);
+        field_fini(&field);
+    }
+}
+END_TEST
+
+START_TEST(more_tries_than_are_looked_at_do_no_harm)
+{
+    struct field field;
+    field_init(&field, BALANCER_ROUND_ROBIN, 2);
+    enum close_reason reason;
+    uint32_t tried[40];
+    for (uint32_t i = 0; i < 40; i++) {
+        tried[i] = i < 20 ? 1 : 0;
+    }
+    ck_assert_uint_eq(pick(&field, tried, 40, &reason), 1); /* only 0 was tried lately */
+    field_fini(&field);
+}
+END_TEST
+
+START_TEST(limits_hold_exactly)
+{
+    static const uint32_t counts[] = {1, 3, 20, 100};
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        for (size_t c = 0; c < ARRAY_LEN(counts); c++) {
+            struct field field;
+            field_init(&field, kinds[k], counts[c]);
+            for (uint32_t i = 0; i < counts[c]; i++) {
+                field.pool->targets[i].max_in_flight = 2;
+            }
+            enum close_reason reason;
+            /* every place is found, also the last one */
+            for (uint32_t i = 0; i < 2 * counts[c]; i++) {
+                ck_assert_uint_ne(pick(&field, NULL, 0, &reason), BALANCER_NONE);
+            }
+            ck_assert_uint_eq(pick(&field, NULL, 0, &reason), BALANCER_NONE);
+            ck_assert_int_eq(reason, CLOSE_SERVER_LIMIT);
+            for (uint32_t i = 0; i < counts[c]; i++) {
+                ck_assert_uint_eq(in_flight(&field, i), 2);
+            }
+            pool_release(field.pool->members[counts[c] - 1].server);
+            ck_assert_uint_eq(pick(&field, NULL, 0, &reason), counts[c] - 1);
+            field_fini(&field);
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_tried_one_with_room_beats_a_refusal)
+{
+    struct field field;
+    field_init(&field, BALANCER_ROUND_ROBIN, 2);
+    field.pool->targets[1].max_in_flight = 1;
+    enum close_reason reason;
+    const uint32_t tried[] = {0};
+    ck_assert_uint_eq(pick(&field, tried, 1, &reason), 1);
+    ck_assert_uint_eq(pick(&field, tried, 1, &reason), 0); /* 1 is full */
+    field_fini(&field);
+}
+END_TEST
+
+static void set_addresses(struct field *field, bool present)
+{
+    for (uint32_t i = 0; i < field->pool->count; i++) {
+        field->pool->members[i].address = (struct addr){0};
+        if (present) {
+            ck_assert(addr_parse(SLICE("127.0.0.1:80"), &field->pool->members[i].address));
+        }
+    }
+}
+
+static const struct {
+    const char *what;
+    uint32_t count;
+    enum server_health health;
+    enum server_admin admin;
+    bool has_address;
+    bool fail_open;
+    enum close_reason want; /* CLOSE_OK: somebody is picked */
+} refusals[] = {
+    {"no member", 0, SERVER_UP, SERVER_READY, true, false, CLOSE_NO_SERVER},
+    {"no member, fail_open", 0, SERVER_UP, SERVER_READY, true, true, CLOSE_NO_SERVER},
+    {"all up", 3, SERVER_UP, SERVER_READY, true, false, CLOSE_OK},
+    {"all down", 3, SERVER_DOWN, SERVER_READY, true, false, CLOSE_NO_SERVER},
+    {"all down, fail_open", 3, SERVER_DOWN, SERVER_READY, true, true, CLOSE_OK},
+    {"all starting", 3, SERVER_STARTING, SERVER_READY, true, false, CLOSE_NO_SERVER},
+    {"all starting, fail_open", 3, SERVER_STARTING, SERVER_READY, true, true, CLOSE_OK},
+    {"all drained", 3, SERVER_UP, SERVER_DRAIN, true, false, CLOSE_NO_SERVER},
+    {"all drained, fail_open", 3, SERVER_UP, SERVER_DRAIN, true, true, CLOSE_NO_SERVER},
+    {"all in maintenance", 3, SERVER_DOWN, SERVER_MAINT, true, true, CLOSE_NO_SERVER},
+    {"none resolved", 3, SERVER_UNRESOLVED, SERVER_READY, false, false, CLOSE_UNRESOLVED},
+    {"none resolved, fail_open", 3, SERVER_UNRESOLVED, SERVER_READY, false, true, CLOSE_UNRESOLVED},
+    {"unresolved and drained", 3, SERVER_UNRESOLVED, SERVER_DRAIN, false, false, CLOSE_NO_SERVER},
+    {"up, but built without an address", 3, SERVER_UP, SERVER_READY, false, false,
+     CLOSE_UNRESOLVED},
+};
+
+START_TEST(refusals_say_why)
+{
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+            struct field field;
+            field_init(&field, kinds[k], refusals[i].count);
+            field.pool->fail_open = refusals[i].fail_open;
+            set_addresses(&field, refusals[i].has_address);
+            set_all(&field, refusals[i].health, refusals[i].admin);
+            for (uint32_t built = 0; built < 2; built++) {
+                enum close_reason reason;
+                uint32_t index = pick(&field, NULL, 0, &reason);
+                ck_assert_msg((index != BALANCER_NONE) == (refusals[i].want == CLOSE_OK),
+                              "%s: picked %u", refusals[i].what, index);
+                ck_assert_msg(reason == refusals[i].want, "%s: %.*s", refusals[i].what,
+                              SLICE_ARG(close_reason_word(reason)));
+                pool_build(field.pool, kinds[k]);
+            }
+            field_fini(&field);
+        }
+    }
+}
+END_TEST
+
+START_TEST(one_ready_and_down_among_unresolved_is_no_server)
+{
+    struct field field;
+    field_init(&field, BALANCER_ROUND_ROBIN, 2);
+    (void)server_set_health(field.pool->members[0].server, SERVER_UNRESOLVED, 1);
+    (void)server_set_health(field.pool->members[1].server, SERVER_DOWN, 1);
+    field.pool->members[0].address = (struct addr){0};
+    enum close_reason reason;
+    ck_assert_uint_eq(pick(&field, NULL, 0, &reason), BALANCER_NONE);
+    ck_assert_int_eq(reason, CLOSE_NO_SERVER);
+    field_fini(&field);
+}
+END_TEST
+
+START_TEST(fail_open_keeps_the_limits)
+{
+    struct field field;
+    field_init(&field, BALANCER_LEAST_REQUEST, 2);
+    field.pool->fail_open = true;
+    field.pool->targets[0].max_in_flight = 1;
+    field.pool->targets[1].max_in_flight = 1;
+    set_all(&field, SERVER_DOWN, SERVER_READY);
+    enum close_reason reason;
+    ck_assert_uint_ne(pick(&field, NULL, 0, &reason), BALANCER_NONE);
+    ck_assert_uint_ne(pick(&field, NULL, 0, &reason), BALANCER_NONE);
+    ck_assert_uint_eq(pick(&field, NULL, 0, &reason), BALANCER_NONE);
+    ck_assert_int_eq(reason, CLOSE_SERVER_LIMIT);
+    field_fini(&field);
+}
+END_TEST
+
+START_TEST(fail_open_prefers_the_usable)
+{
+    struct field field;
+    field_init(&field, BALANCER_LEAST_REQUEST, 5);
+    field.pool->fail_open = true;
+    set_all(&field, SERVER_DOWN, SERVER_READY);
+    (void)server_set_health(field.pool->members[2].server, SERVER_UP, 1);
+    enum close_reason reason;
+    for (uint32_t i = 0; i < 100; i++) {
+        ck_assert_uint_eq(pick(&field, NULL, 0, &reason), 2);
+    }
+    field_fini(&field);
+}
+END_TEST
+
+enum { THREADS = 2, PICKS = 20000, LIMIT = 3 };
+
+struct race {
+    struct pool *pool;
+    uint32_t worker;
+    uint32_t picked;
+    uint32_t over;
+};
+
+static void *pick_from_a_thread(void *arg)
+{
+    struct race *race = arg;
+    struct pool_state state = {0};
+    struct random random;
+    random_seed_with(&random, race->worker);
+    for (uint32_t i = 0; i < PICKS; i++) {
+        enum close_reason reason;
+        uint32_t index =
+            pool_pick(race->pool, &state, &random, race->worker, THREADS, NULL, 0, &reason);
+        if (index != BALANCER_NONE) {
+            race->picked++;
+            /* the other thread may stand between its add and its undo: once more than the limit */
+            if (target_in_flight(&race->pool->targets[index]) > LIMIT + 1) {
+                race->over++;
+            }
+            pool_release(race->pool->members[index].server);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(workers_share_load_and_limits)
+{
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        struct field field;
+        field_init(&field, kinds[k], 4);
+        for (uint32_t i = 0; i < 4; i++) {
+            field.pool->targets[i].max_in_flight = LIMIT;
+        }
+        struct race races[THREADS];
+        pthread_t threads[THREADS];
+        for (uint32_t i = 0; i < THREADS; i++) {
+            races[i] = (struct race){.pool = field.pool, .worker = i};
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, pick_from_a_thread, &races[i]), 0);
+        }
+        for (uint32_t i = 0; i < THREADS; i++) {
+            ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+            ck_assert_uint_eq(races[i].picked, PICKS);
+            ck_assert_uint_eq(races[i].over, 0);
+        }
+        for (uint32_t i = 0; i < 4; i++) {
+            ck_assert_uint_eq(in_flight(&field, i), 0);
+        }
+        field_fini(&field);
+    }
+}
+END_TEST
+
+START_TEST(a_new_schedule_gives_each_worker_its_start)
+{
+    struct field field;
+    field_init(&field, BALANCER_ROUND_ROBIN, 8);
+    enum close_reason reason;
+    struct pool_state state = {0};
+    ck_assert_uint_eq(pool_pick(field.pool, &state, &field.random, 1, 2, NULL, 0, &reason), 4);
+    ck_assert_uint_eq(pool_pick(field.pool, &state, &field.random, 1, 2, NULL, 0, &reason), 5);
+    (void)server_set_health(field.pool->members[0].server, SERVER_DOWN, 1);
+    (void)server_set_health(field.pool->members[1].server, SERVER_DOWN, 1);
+    pool_build(field.pool, BALANCER_ROUND_ROBIN);
+    ck_assert_uint_eq(pool_pick(field.pool, &state, &field.random, 1, 2, NULL, 0, &reason), 5);
+    field_fini(&field);
+}
+END_TEST
+
+static uint32_t freed;
+
+static void note_free(uint32_t id)
+{
+    (void)id;
+    freed++;
+}
+
+START_TEST(the_last_reference_lets_go_of_the_servers)
+{
+    struct field field;
+    freed = 0;
+    server_on_free(note_free);
+    field_init(&field, BALANCER_ROUND_ROBIN, 3);
+    struct server *kept = server_ref(field.pool->members[1].server);
+    struct pool *pool = pool_ref(field.pool);
+    pool_unref(pool);
+    ck_assert_uint_eq(freed, 0);
+    pool_unref(field.pool);
+    ck_assert_uint_eq(freed, 2);
+    server_unref(kept);
+    ck_assert_uint_eq(freed, 3);
+    pool_unref(NULL);
+    server_on_free(NULL);
+}
+END_TEST
+
+UNIT_TESTS("pool", a_pick_counts_as_in_flight_until_released,
+           a_retry_goes_elsewhere_while_there_is_an_elsewhere,
+           more_tries_than_are_looked_at_do_no_harm, limits_hold_exactly,
+           a_tried_one_with_room_beats_a_refusal, refusals_say_why,
+           one_ready_and_down_among_unresolved_is_no_server, fail_open_keeps_the_limits,
+           fail_open_prefers_the_usable, workers_share_load_and_limits,
+           a_new_schedule_gives_each_worker_its_start, the_last_reference_lets_go_of_the_servers)

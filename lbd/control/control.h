@@ -1,12 +1,14 @@
 /*
- * control - the one place that changes anything: what the API and signals use, and nothing below it.
+ * control - the one place that changes anything: what the API and signals use, and nothing below
+ * it.
  *
  *     api, signals --> control --> conf_document, conf_store, snapshot_build, workers
  *                         ^------- health, resolve: a server's state or address is different
  *
  * Holds the document that runs, its revision, the registry of live objects, the overrides, and the
- * workers. A change of the document makes a new revision; a change of health, address or admin state
- * makes only a new generation of the same revision (several within some milliseconds make one).
+ * workers. A change of the document makes a new revision; a change of health, address or admin
+ * state makes only a new generation of the same revision (several within some milliseconds make
+ * one).
  *
  * Memory: control_new to control_free. Threads: control.
  */
@@ -48,8 +50,9 @@ struct control_options {
 
 /* Takes the state directory; starts nothing. NULL: *err says why. */
 LB_MUST_CHECK struct control *control_new(const struct control_options *options, struct err *err);
-/* Finds the document to run (saved state or `seed`), compiles it, opens its sockets, starts the workers
- * and publishes. False: *err says why (ERR_INVALID: the configuration; others: the system). */
+/* Finds the document to run (saved state or `seed`), compiles it, opens its sockets, starts the
+ * workers and publishes. False: *err says why (ERR_INVALID: the configuration; others: the system).
+ */
 LB_MUST_CHECK bool control_start(struct control *control, struct conf_document *seed,
                                  struct err *err);
 /* Stops accepting and lets what is open end; options.drained is called. A second call shortens the
@@ -84,13 +87,13 @@ struct control_result {
     const struct conf_errors *errors; /* errors and warnings; may be NULL */
 };
 
-/* Runs the whole journey: parse, validate, compile, prepare, persist, publish. done() is called once:
- * during the call when nothing is to be waited for, else when all workers run it, at the latest after
- * CONTROL_ADOPT_LIMIT_MS. */
+/* Runs the whole journey: parse, validate, compile, prepare, persist, publish. done() is called
+ * once: during the call when nothing is to be waited for, else when all workers run it, at the
+ * latest after CONTROL_ADOPT_LIMIT_MS. */
 void control_apply(struct control *control, const struct control_change *change,
                    void (*done)(const struct control_result *result, void *arg), void *arg);
-/* Reads the file again (config_source file), else says in the log why not. Returns true when there is
- * nothing to complain about; finished() (may be NULL) when that has come to an end. */
+/* Reads the file again (config_source file), else says in the log why not. Returns true when there
+ * is nothing to complain about; finished() (may be NULL) when that has come to an end. */
 void control_reload(struct control *control, void (*finished)(void *arg), void *arg);
 /* Opens log and access log anew. */
 void control_reopen_logs(struct control *control);
@@ -139,13 +142,13 @@ struct control_facts {
     bool last_apply_succeeded;
     uint64_t last_apply_wall_us;
     uint64_t persist_failures;
-    uint32_t snapshots;     /* published and not freed yet */
-    uint32_t waiting;       /* changes that wait for workers */
-    uint64_t republished;   /* generations without a revision */
+    uint32_t snapshots;   /* published and not freed yet */
+    uint32_t waiting;     /* changes that wait for workers */
+    uint64_t republished; /* generations without a revision */
     uint32_t workers;
     uint32_t max_connections;
-    struct histogram apply_seconds;
-    struct histogram persist_seconds;
+    struct histogram_duration apply_duration;
+    struct histogram_duration persist_duration;
 };
 
 const struct control_facts *control_facts(const struct control *control);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lbd/base/mem.h"
-#include "lbd/stats/counters.h"
 
 void registry_init(struct registry *registry)
 {
@@ -23,15 +22,37 @@ static void free_server(struct registry_server *server)
     free(server);
 }
 
-static void free_pool(struct registry_pool *pool)
+/* Workers count with it until the last snapshot that names it is gone. */
+static void leave(struct registry *registry, enum counters_kind kind, uint32_t id)
+{
+    registry->leaving =
+        mem_resize(registry->leaving, (registry->leaving_count + 1) * sizeof(*registry->leaving));
+    registry->leaving[registry->leaving_count++] =
+        (struct registry_leaving){.kind = kind, .id = id, .generation = registry->generation};
+}
+
+void registry_release_ids(struct registry *registry, uint64_t oldest)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < registry->leaving_count; i++) {
+        const struct registry_leaving *gone = &registry->leaving[i];
+        if (gone->generation < oldest) {
+            counters_release(gone->kind, gone->id);
+        } else {
+            registry->leaving[kept++] = *gone;
+        }
+    }
+    registry->leaving_count = kept;
+}
+
+static void free_pool(struct registry *registry, struct registry_pool *pool)
 {
     struct map_entry *entry = NULL;
-    map_for_each(entry, &pool->servers)
-    {
+    map_for_each (entry, &pool->servers) {
         free_server(entry->value);
     }
     map_fini(&pool->servers);
-    counters_release(COUNTERS_POOL, pool->id);
+    leave(registry, COUNTERS_POOL, pool->id);
     free(pool->name);
     free(pool);
 }
@@ -46,9 +67,9 @@ static void free_listener(struct registry *registry, struct registry_listener *l
     free(live);
 }
 
-static void free_route(struct registry_route *route)
+static void free_route(struct registry *registry, struct registry_route *route)
 {
-    counters_release(COUNTERS_ROUTE, route->id);
+    leave(registry, COUNTERS_ROUTE, route->id);
     free(route->name);
     free(route);
 }
@@ -56,17 +77,14 @@ static void free_route(struct registry_route *route)
 void registry_fini(struct registry *registry)
 {
     struct map_entry *entry = NULL;
-    map_for_each(entry, &registry->pools)
-    {
-        free_pool(entry->value);
+    map_for_each (entry, &registry->pools) {
+        free_pool(registry, entry->value);
     }
-    map_for_each(entry, &registry->listeners)
-    {
+    map_for_each (entry, &registry->listeners) {
         free_listener(registry, entry->value);
     }
-    map_for_each(entry, &registry->routes)
-    {
-        free_route(entry->value);
+    map_for_each (entry, &registry->routes) {
+        free_route(registry, entry->value);
     }
     map_fini(&registry->pools);
     map_fini(&registry->listeners);
@@ -75,6 +93,8 @@ void registry_fini(struct registry *registry)
         listener_bind_unref(registry->retiring[i]);
     }
     free(registry->retiring);
+    registry_release_ids(registry, UINT64_MAX);
+    free(registry->leaving);
     memset(registry, 0, sizeof(*registry));
 }
 
@@ -120,7 +140,8 @@ struct registry_server *registry_make_server(struct registry_pool *pool, struct 
     struct registry_server *server = map_get(&pool->servers, name);
     if (server == NULL) {
         server = mem_zero(1, sizeof(*server));
-        server->server = server_new(slice_from(pool->name), name, counters_acquire(COUNTERS_SERVER));
+        server->server =
+            server_new(slice_from(pool->name), name, counters_acquire(COUNTERS_SERVER));
         server->pool = pool;
         (void)map_put(&pool->servers, name, server);
     }
@@ -205,8 +226,7 @@ static void sweep_servers(struct registry_pool *pool, const struct conf_pool *co
         return; /* every server of the document has been made: none is too many */
     }
     struct map_entry *entry = NULL;
-    map_for_each(entry, &pool->servers)
-    {
+    map_for_each (entry, &pool->servers) {
         if (conf_server_find(conf, entry->key) == NULL) {
             struct registry_server *server = entry->value;
             (void)map_remove(&pool->servers, entry->key);
@@ -218,8 +238,7 @@ static void sweep_servers(struct registry_pool *pool, const struct conf_pool *co
 void registry_sweep(struct registry *registry, const struct conf *conf)
 {
     struct map_entry *entry = NULL;
-    map_for_each(entry, &registry->pools)
-    {
+    map_for_each (entry, &registry->pools) {
         struct registry_pool *pool = entry->value;
         const struct conf_pool *named = conf_pool_find(conf, entry->key);
         if (named != NULL) {
@@ -227,22 +246,20 @@ void registry_sweep(struct registry *registry, const struct conf *conf)
             continue;
         }
         (void)map_remove(&registry->pools, entry->key);
-        free_pool(pool);
+        free_pool(registry, pool);
     }
-    map_for_each(entry, &registry->listeners)
-    {
+    map_for_each (entry, &registry->listeners) {
         if (conf_listener_find(conf, entry->key) == NULL) {
             struct registry_listener *live = entry->value;
             (void)map_remove(&registry->listeners, entry->key);
             free_listener(registry, live);
         }
     }
-    map_for_each(entry, &registry->routes)
-    {
+    map_for_each (entry, &registry->routes) {
         if (conf_route_find(conf, entry->key) == NULL) {
             struct registry_route *route = entry->value;
             (void)map_remove(&registry->routes, entry->key);
-            free_route(route);
+            free_route(registry, route);
         }
     }
 }
@@ -284,8 +301,8 @@ void registry_retire_bind(struct registry *registry, struct listener_bind *bind)
             return;
         }
     }
-    registry->retiring = mem_resize(registry->retiring,
-                                    (registry->retiring_count + 1) * sizeof(struct listener_bind *));
+    registry->retiring = mem_resize(registry->retiring, (registry->retiring_count + 1) *
+                                                            sizeof(struct listener_bind *));
     registry->retiring[registry->retiring_count++] = bind;
 }
 

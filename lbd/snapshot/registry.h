@@ -2,8 +2,8 @@
  * registry - the objects that live on while documents come and go, found again by name.
  *
  * A document names listeners, routes, pools and servers; the registry holds what they have at run
- * time: counters (by id), health, admin state, addresses, sockets. Snapshots and connections point to
- * these objects, never the other way.
+ * time: counters (by id), health, admin state, addresses, sockets. Snapshots and connections point
+ * to these objects, never the other way.
  *
  *     snapshot_build --make--> objects for new names      (nobody sees them yet)
  *     then either    --registry_commit--> the document is the one that counts: addresses are taken
@@ -26,6 +26,7 @@
 #include "lbd/base/map.h"
 #include "lbd/base/slice.h"
 #include "lbd/net/listener.h"
+#include "lbd/stats/counters.h"
 #include "lbd/upstream/server.h"
 
 struct registry_pool;
@@ -33,10 +34,10 @@ struct registry_pool;
 struct registry_server {
     struct server *server;      /* held */
     struct registry_pool *pool; /* borrowed: it holds us */
-    char *address_text;         /* owned: as configured when the document was committed; NULL: new */
-    struct addr address;        /* where it is now; len 0: not resolved */
-    uint32_t address_version;   /* goes up with every change of `address` */
-    bool has_literal_address;   /* nothing to resolve */
+    char *address_text;       /* owned: as configured when the document was committed; NULL: new */
+    struct addr address;      /* where it is now; len 0: not resolved */
+    uint32_t address_version; /* goes up with every change of `address` */
+    bool has_literal_address; /* nothing to resolve */
 };
 
 struct registry_pool {
@@ -55,12 +56,22 @@ struct registry_route {
     uint32_t id;
 };
 
+/* A counters block that snapshots up to `generation` may still count with. */
+struct registry_leaving {
+    enum counters_kind kind;
+    uint32_t id;
+    uint64_t generation;
+};
+
 struct registry {
-    struct map pools;     /* name -> struct registry_pool */
-    struct map listeners; /* name -> struct registry_listener */
-    struct map routes;    /* name -> struct registry_route */
+    struct map pools;                /* name -> struct registry_pool */
+    struct map listeners;            /* name -> struct registry_listener */
+    struct map routes;               /* name -> struct registry_route */
     struct listener_bind **retiring; /* held: taken out of a listener, perhaps still in use */
     uint32_t retiring_count;
+    struct registry_leaving *leaving;
+    uint32_t leaving_count;
+    uint64_t generation; /* of the newest snapshot that was published; set by control */
 };
 
 void registry_init(struct registry *registry);
@@ -81,19 +92,18 @@ struct registry_listener *registry_find_listener(const struct registry *registry
                                                  struct slice name);
 struct registry_route *registry_find_route(const struct registry *registry, struct slice name);
 
-/* Where a server of a document would be found: what the registry knows when the text is the same, else
- * the literal address in it, else nothing (to be resolved). Changes nothing. */
+/* Where a server of a document would be found: what the registry knows when the text is the same,
+ * else the literal address in it, else nothing (to be resolved). Changes nothing. */
 void registry_address_of(const struct registry_server *server, struct slice text,
                          struct addr *address, uint32_t *version, bool *is_literal);
 /* A name was resolved (len 0: it cannot be). Returns true when that was a change. */
 bool registry_server_set_address(struct registry_server *server, const struct addr *address);
 
-/* `conf` is what runs from now on. committed() is called for every server whose part of the document
- * may have changed, with `is_moved` when its address is a new one. */
+/* `conf` is what runs from now on. committed() is called for every server whose part of the
+ * document may have changed, with `is_moved` when its address is a new one. */
 void registry_commit(struct registry *registry, const struct conf *conf,
-                     void (*committed)(struct registry_server *server,
-                                       const struct conf_pool *pool, const struct conf_server *conf,
-                                       bool is_moved, void *arg),
+                     void (*committed)(struct registry_server *server, const struct conf_pool *pool,
+                                       const struct conf_server *conf, bool is_moved, void *arg),
                      void *arg);
 /* Forgets what `conf` does not name. */
 void registry_sweep(struct registry *registry, const struct conf *conf);
@@ -101,5 +111,8 @@ void registry_sweep(struct registry *registry, const struct conf *conf);
  * listened on again meanwhile; registry_close_binds closes those that nobody uses. */
 void registry_retire_bind(struct registry *registry, struct listener_bind *bind);
 void registry_close_binds(struct registry *registry);
+/* No snapshot older than generation `oldest` is left: gives back the counters blocks only those
+ * used. */
+void registry_release_ids(struct registry *registry, uint64_t oldest);
 
 #endif

@@ -13,6 +13,7 @@
 #include "conf/conf_document.h"
 #include "lbd/base/arena.h"
 #include "lbd/base/lease.h"
+#include "lbd/base/list.h"
 #include "lbd/proxy/plan.h"
 #include "lbd/upstream/pool.h"
 
@@ -27,6 +28,7 @@ struct snapshot_pool_made {
 };
 
 struct snapshot {
+    struct list_node link; /* control only: all that are published and not freed */
     struct arena arena;
     struct conf_document *document; /* held: plans and routes borrow texts from it */
     uint64_t revision;    /* of the document it was built from */

@@ -28,7 +28,8 @@ static bool plan_has(const struct plan *plan, const struct listener_bind *bind)
     return false;
 }
 
-/* The listener's own socket for this address. With port 0 each mention of it is a socket of its own. */
+/* The listener's own socket for this address. With port 0 each mention of it is a socket of its
+ * own. */
 static struct listener_bind *find_own(const struct plan *plan, const struct addr *address)
 {
     const struct listener *listener = plan->listener;
@@ -41,8 +42,9 @@ static struct listener_bind *find_own(const struct plan *plan, const struct addr
     return NULL;
 }
 
-/* A socket of another listener that this document takes it away from (conf_check has seen to it that two
- * listeners never ask for the same), or one on its way out: the kernel would refuse a second one. */
+/* A socket of another listener that this document takes it away from (conf_check has seen to it
+ * that two listeners never ask for the same), or one on its way out: the kernel would refuse a
+ * second one. */
 static struct listener_bind *find_foreign(const struct registry *registry,
                                           const struct addr *address)
 {
@@ -50,8 +52,7 @@ static struct listener_bind *find_foreign(const struct registry *registry,
         return NULL;
     }
     struct map_entry *entry = NULL;
-    map_for_each(entry, &registry->listeners)
-    {
+    map_for_each (entry, &registry->listeners) {
         const struct registry_listener *live = entry->value;
         for (uint32_t i = 0; i < live->listener->bind_count; i++) {
             if (addr_eq(&live->listener->binds[i]->asked, address)) {

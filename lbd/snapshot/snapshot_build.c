@@ -6,7 +6,6 @@
 #include "lbd/base/mem.h"
 #include "lbd/snapshot/snapshot_retire.h"
 
-
 /* -- pools -- */
 
 static void fill_member(struct pool *pool, uint32_t i, struct registry_server *live,
@@ -180,15 +179,14 @@ static bool add_plan(struct snapshot *snapshot, const struct snapshot_build *bui
                      const struct conf_listener *conf, struct err *err)
 {
     struct plan *plan = arena_zero(&snapshot->arena, sizeof(*plan));
-    plan->listener =
-        listener_ref(registry_make_listener(build->registry, conf->name)->listener);
+    plan->listener = listener_ref(registry_make_listener(build->registry, conf->name)->listener);
     plan->snapshot = snapshot;
     plan->timeouts = conf->timeouts;
     plan->limits = conf->limits;
     snapshot->plans[snapshot->plan_count++] = plan; /* from here on snapshot_free knows it */
 
     if (conf->default_pool.len != 0) {
-        struct route *route = new_route(snapshot, SLICE("default"), COUNTERS_NONE);
+        struct route *route = new_route(snapshot, SLICE("default"), 0);
         if (!route_to_pool(snapshot, route, conf->default_pool, err)) {
             return false;
         }

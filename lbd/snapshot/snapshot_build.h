@@ -4,13 +4,13 @@
  *     struct conf + registry + the newest snapshot --snapshot_build--> the next snapshot
  *                                                  --snapshot_bind---> its listening sockets
  *
- * Pools are shared with the newest snapshot when neither their part of the document nor an address or
- * the usability of a member is different; so a change of one server costs one pool. Plans and routes
- * are made anew each time: they point to pools.
+ * Pools are shared with the newest snapshot when neither their part of the document nor an address
+ * or the usability of a member is different; so a change of one server costs one pool. Plans and
+ * routes are made anew each time: they point to pools.
  *
- * Memory: the snapshot owns its arena and references: document, pools, listeners, binds. Names that are
- * new in the document get objects in the registry, which registry_sweep takes back.
- * Threads: control.
+ * Memory: the snapshot owns its arena and references: document, pools, listeners, binds. Names that
+ * are new in the document get objects in the registry, which registry_sweep takes back. Threads:
+ * control.
  */
 #ifndef LBD_SNAPSHOT_SNAPSHOT_BUILD_H
 #define LBD_SNAPSHOT_SNAPSHOT_BUILD_H
@@ -36,9 +36,9 @@ struct snapshot_build {
 /* NULL and *err (place = pointer) when the document cannot be compiled. Binds are not there yet. */
 LB_MUST_CHECK struct snapshot *snapshot_build(const struct snapshot_build *build, struct err *err);
 
-/* Gives every plan its listening sockets: those its listener has, those another of our listeners gives
- * up for it, those that are just being let go; the others are opened. On failure *err has the place,
- * and snapshot_free closes what was opened. */
+/* Gives every plan its listening sockets: those its listener has, those another of our listeners
+ * gives up for it, those that are just being let go; the others are opened. On failure *err has the
+ * place, and snapshot_free closes what was opened. */
 LB_MUST_CHECK bool snapshot_bind(struct snapshot *snapshot, struct registry *registry,
                                  struct err *err);
 /* The sockets of the snapshot become those of the listeners; others are retired. After

@@ -602,6 +602,9 @@ static void run_rate(void)
         (void)turn(due > now ? due - now : 0);
     }
     struct mark to = mark_take();
+    if (to.cpu_ns < from.cpu_ns) {
+        to.cpu_ns = from.cpu_ns; /* a reload replaced the process that was watched */
+    }
     uint64_t drain_us = now_us();
     for (bool busy = true; busy && now_us() - drain_us < 2000000;) {
         busy = false;

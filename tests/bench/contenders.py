@@ -274,7 +274,7 @@ class Lbd(Contender):
         if os.getuid() == 0:
             daemon["user"] = ""  # stay: nothing here is worth another user
         if setup.access_log:
-            daemon["access_log"] = self.path("access.log")
+            daemon["access_log"] = {"path": self.path("access.log")}
         routes = {f"h{i}": {"listener": "web", "match": {"host": [f"h{i}.bench.test"]},
                             "action": {"pool": "origin"}} for i in range(setup.hosts)}
         web = {"bind": [f"127.0.0.1:{self.port}"], "protocol": "http",

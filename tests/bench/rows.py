@@ -213,63 +213,82 @@ def mallocs(bench):
 
 # --- memory -------------------------------------------------------------------------------------
 
-def settle(proxy, seconds):
-    """Memory once it has stopped moving: the smallest of a few looks."""
+def settled_pss(proxy, seconds):
     time.sleep(seconds)
     return procfs.pss_bytes(proxy.pids())
 
 
-def hold_slope(bench, kind, few, many, act):
-    """({connections: PSS}, kernel memory, threads) of one fresh proxy at `few` and at `many`."""
-    pss, kernel, threads = {}, {}, {}
+class Peak(threading.Thread):
+    """The most memory a proxy was seen to use meanwhile."""
+
+    def __init__(self, proxy):
+        super().__init__(daemon=True)
+        self.pids, self.most, self.done = proxy.pids(), 0, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.done.wait(0.02):
+            self.most = max(self.most, procfs.pss_bytes(self.pids))
+
+    def end(self):
+        self.done.set()
+        self.join()
+        return self.most
+
+
+def hold(bench, kind, count, act):
+    """A fresh proxy that holds `count` connections, each of which asked once (and did `act`)."""
     (proxy,) = bench.start(Setup(bench.origin().servers), [kind])
-    load = Load(bench, proxy, "--hold", connections=many, path="/b/1024", expect=1024)
+    load = Load(bench, proxy, "--hold", connections=count, path="/b/1024", expect=1024)
     try:
-        answer = {}
-        for count in (few, many):
-            answer = load.tell(f"open {count}")
-            if act is not None:
-                answer = act(load, count)
-            pss[count] = settle(proxy, 3)
-            kernel[count] = procfs.kernel_memory()
-            threads[count] = len(procfs.tids(proxy.pids()))
+        answer = load.tell(f"open {count}")
+        if act is not None:
+            peak = Peak(proxy)
+            answer = act(load, count)
+            answer["peak"] = peak.end()
+        answer["pss"] = settled_pss(proxy, 3)
+        answer["kernel"] = procfs.kernel_memory()
+        answer["threads"] = len(procfs.tids(proxy.pids()))
+        return answer
     finally:
         load.end()
         bench.stop([proxy])
-    return pss, kernel, threads, answer
 
 
-def kernel_note(kernel, few, many):
+def kernel_note(few, many, between):
     """Bytes of kernel memory per socket, from the growth of the slabs: both ends live on this machine."""
-    (slab_a, tcp_a, objects_a), (slab_b, tcp_b, objects_b) = kernel[few], kernel[many]
-    each = (slab_b - slab_a) / (many - few) / 2
+    (slab_a, tcp_a, objects_a), (slab_b, tcp_b, objects_b) = few["kernel"], many["kernel"]
     parts = []
     for name, (count, size) in objects_b.items():
-        grown = (count - objects_a.get(name, (0, 0))[0]) / (many - few) / 2
+        grown = (count - objects_a.get(name, (0, 0))[0]) / between / 2
         if grown > 0.1:
             parts.append(f"{name} {size} B x {grown:.2f}")
-    return each, (tcp_b - tcp_a) / (many - few) / 2, parts
+    return (slab_b - slab_a) / between / 2, (tcp_b - tcp_a) / between / 2, parts
 
 
 def memory_row(title, few, many, limit, act=None):
     def measure(bench):
         result = Result(title, "bytes/connection")
+        between = many - few
         for kind in bench.kinds:
             slopes = []
             for _ in range(1 if bench.quick else min(bench.rounds, 3)):
-                pss, kernel, threads, answer = hold_slope(bench, kind, few, many, act)
-                slopes.append((pss[many] - pss[few]) / (many - few))
-                result.rounds.setdefault(kind.name, []).append(
-                    {"pss": pss, "threads": threads, **answer})
-                if answer["failed"] or answer["closed"]:
+                low, high = hold(bench, kind, few, act), hold(bench, kind, many, act)
+                slopes.append((high["pss"] - low["pss"]) / between)
+                result.rounds.setdefault(kind.name, []).append({few: low, many: high})
+                for answer in (low, high):
                     check_clean(result, kind.name, answer)
             result.values[kind.name] = statistics.median(slopes)
-            if kind.name == "lbd":
-                same = threads[few] == threads[many]
-                result.verdicts.append((f"threads {threads[few]} and {threads[many]}", same))
-            each, buffers, parts = kernel_note(kernel, few, many)
+            result.notes.append(f"{kind.name}: {low['pss'] / 2**20:.1f} MiB at {few:,}, "
+                                f"{high['pss'] / 2**20:.1f} MiB at {many:,}")
             if act is None:
-                extrapolate(result, kind.name, pss[few], few, result.values[kind.name], each, buffers, parts)
+                extrapolate(result, kind.name, low["pss"], few, *kernel_note(low, high, between))
+            else:
+                result.notes.append(f"{kind.name}: {(high['peak'] - low['peak']) / between:,.0f} B each while "
+                                    "all are in flight")
+            if kind.name == "lbd":
+                result.verdicts.append((f"lbd threads {low['threads']} and {high['threads']} (the same)",
+                                        low["threads"] == high["threads"]))
         if "lbd" in result.values:
             result.verdicts.append((f"lbd {result.values['lbd']:.0f} B (at most {limit})",
                                     result.values["lbd"] <= limit))
@@ -279,11 +298,11 @@ def memory_row(title, few, many, limit, act=None):
     return measure
 
 
-def extrapolate(result, name, base, few, slope, each, buffers, parts):
+def extrapolate(result, name, base, few, each, buffers, parts):
     """On paper: what 100,000 and 1,000,000 idle connections take, user and kernel."""
-    fixed = base - few * slope
+    slope = result.values[name]
     for count in (100_000, 1_000_000):
-        user, kernel = fixed + count * slope, count * (each + buffers)
+        user, kernel = base + (count - few) * slope, count * (each + buffers)
         result.notes.append(f"{name}: {count:,} connections on paper: user {user / 2**20:,.0f} MiB, "
                             f"kernel {kernel / 2**20:,.0f} MiB")
     result.notes.append(f"{name}: kernel {each:.0f} B of slabs + {buffers:.0f} B of TCP buffers per socket"
@@ -302,13 +321,13 @@ def slow_readers(bench):
         (proxy,) = bench.start(Setup(bench.origin().servers), [kind])
         try:
             run_load(bench, proxy, requests=2000, warmup=100, path=f"/b/{size}", expect=size)
-            before = settle(proxy, 2)
+            before = settled_pss(proxy, 2)
             load = Load(bench, proxy, connections=readers, path=f"/b/{size}", expect=size, slow=rate, settle=3)
             flowing = load.line()["flowing"]
             during = procfs.pss_bytes(proxy.pids())
             answer = load.line()
             load.end()
-            after = settle(proxy, 2)
+            after = settled_pss(proxy, 2)
         finally:
             bench.stop([proxy])
         check_clean(result, proxy.name, answer)

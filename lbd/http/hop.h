@@ -1,20 +1,26 @@
 /*
  * hop - what stops at this hop and what this hop adds (RFC 9110 7.6, R9).
  *
- * hop_request drops Connection and everything it names, Keep-Alive, Proxy-Connection, Proxy-Authorization stays
- * with origin servers' needs (dropped), TE (but "trailers" when wanted), Trailer unless trailers are forwarded,
- * Transfer-Encoding, Upgrade, HTTP2-Settings; drops what the client claims in fields that are ours (X-Forwarded-For,
- * -Proto, -Host, -Port, Forwarded, X-Real-IP, in any folded spelling) and adds ours.
+ * Both drop Connection and everything it names, Keep-Alive, Proxy-Connection, Proxy-Authorization,
+ * Proxy-Authenticate, TE, Trailer (unless trailers are forwarded), Upgrade, HTTP2-Settings; framing
+ * and connection fields are the writer's (TE: trailers is struct h1_write's). hop_request also
+ * drops what the client claims in fields that are ours and adds
+ *
+ *     X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host (when there is an authority),
+ * X-Request-Id (when ours), Via
+ *
+ * Forwarded, X-Real-IP and X-Forwarded-Port are dropped and not made. Names reach us as
+ * [A-Za-z0-9-] only (R9), so no other spelling folds to ours. Every field is looked at once.
  *
  * Threads: any.
  */
 #ifndef LBD_HTTP_HOP_H
 #define LBD_HTTP_HOP_H
 
+#include <stdbool.h>
+
 #include "lbd/base/close_reason.h"
 #include "lbd/http/message.h"
-
-#include <stdbool.h>
 
 struct hop_facts {
     struct slice client_ip;  /* text */
@@ -23,10 +29,11 @@ struct hop_facts {
     bool forward_trailers;
 };
 
-/* True, or false with *reason when Connection names a field that must not be taken out (bad_connection_header). All slices
- * in `facts` must live as long as the message. */
+/* True, or false with *reason when Connection names a field that must not be taken out
+ * (bad_connection_header). All slices in `facts` must live as long as the message. */
 bool hop_request(struct message *message, const struct hop_facts *facts, enum close_reason *reason);
-/* Drops what stops here, adds Via, and Date when the server sent none (`http_date`, RFC 9110 6.6.1). */
+/* Drops what stops here, adds Via, and Date when the server sent none (`http_date`, RFC
+ * 9110 6.6.1). */
 void hop_response(struct message *message, struct slice http_date, bool forward_trailers);
 /* A request id the client sent: 1-128 bytes of [A-Za-z0-9._~+/=-], or empty. */
 struct slice hop_client_request_id(const struct message *message);

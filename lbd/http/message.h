@@ -3,26 +3,28 @@
  *
  * Sans-I/O: parsers fill it, the exchange edits it (drops fields, adds extras), writers read it.
  *
- *     parser --> struct message (bytes in the worker's scratch) --message_copy--> arena of the exchange
+ *     parser --> struct message (bytes in the worker's scratch) --message_copy--> arena of the
+ * exchange
  *
- * The parser decides framing once (R5) and notes what the rest needs, so nobody scans the head again.
+ * The parser decides framing once (R5) and notes what the rest needs, so nobody scans the head
+ * again.
  *
  * Memory: borrows the head's bytes and the header array. Threads: any.
  */
 #ifndef LBD_HTTP_MESSAGE_H
 #define LBD_HTTP_MESSAGE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "lbd/base/arena.h"
 #include "lbd/base/slice.h"
 #include "lbd/http/headers.h"
 #include "lbd/http/method.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
 enum framing {
     FRAMING_NONE,        /* no body */
-    FRAMING_LENGTH,      /* content_length bytes */
+    FRAMING_LENGTH,      /* content_length bytes, which may be 0 */
     FRAMING_CHUNKED,     /* RFC 9112 7.1; in HTTP/2: until END_STREAM without a length */
     FRAMING_UNTIL_CLOSE, /* responses only */
     FRAMING_TUNNEL,      /* 101, or 2xx to CONNECT: bytes both ways */
@@ -52,12 +54,12 @@ struct message {
 
     uint64_t content_length; /* valid when has_length */
     bool has_length;         /* a valid Content-Length was present (also on HEAD and 304 answers) */
-    bool wants_close;        /* the sender will close: Connection: close, HTTP/1.0 without keep-alive */
-    bool expects_continue;   /* Expect: 100-continue */
-    bool has_upgrade;        /* Upgrade present and named by Connection */
-    bool upgrade_websocket;  /* ... and it is exactly "websocket" */
-    bool has_trailer_te;     /* TE: trailers */
-    bool path_is_plain;      /* the path needs no normalising and holds nothing suspicious (R10) */
+    bool wants_close; /* the sender will close: Connection: close, HTTP/1.0 without keep-alive */
+    bool expects_continue;  /* Expect: 100-continue */
+    bool has_upgrade;       /* Upgrade present and named by Connection */
+    bool upgrade_websocket; /* ... and it is exactly "websocket" */
+    bool has_trailer_te;    /* TE: trailers */
+    bool path_is_plain;     /* the path needs no normalising and holds nothing suspicious (R10) */
     bool has_connection_names; /* Connection names further fields: hop.c must look for them */
 
     /* what lbd adds when it sends the head on */
@@ -65,8 +67,8 @@ struct message {
     uint32_t extra_count;
 };
 
-/* Copies bytes and header numbers into the arena, so that `to` outlives the scratch. All slices that pointed into
- * the head point into the copy. */
+/* Copies bytes and header numbers into the arena, so that `to` outlives the scratch. All slices
+ * that pointed into the head point into the copy. */
 void message_copy(struct message *to, const struct message *from, struct arena *arena);
 /* Drops every field with this id. */
 void message_drop(struct message *message, enum header_id id);

@@ -6,9 +6,9 @@
 #ifndef LBD_HTTP_METHOD_H
 #define LBD_HTTP_METHOD_H
 
-#include "lbd/base/slice.h"
-
 #include <stdbool.h>
+
+#include "lbd/base/slice.h"
 
 enum method {
     METHOD_OTHER,

@@ -6,9 +6,9 @@
 #ifndef LBD_HTTP_STATUS_H
 #define LBD_HTTP_STATUS_H
 
-#include "lbd/base/slice.h"
-
 #include <stdint.h>
+
+#include "lbd/base/slice.h"
 
 /* The usual phrase; "Unknown" for codes without one. */
 struct slice status_phrase(uint16_t status);

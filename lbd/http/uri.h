@@ -8,13 +8,14 @@
 #ifndef LBD_HTTP_URI_H
 #define LBD_HTTP_URI_H
 
-#include "lbd/base/arena.h"
-#include "lbd/base/slice.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
-/* host[:port] with a reg-name, IPv4 or bracketed IPv6; no userinfo, no comma, nothing percent-encoded (R8). */
+#include "lbd/base/arena.h"
+#include "lbd/base/slice.h"
+
+/* host[:port] with a reg-name, IPv4 or bracketed IPv6; no userinfo, no comma, nothing
+ * percent-encoded (R8). */
 bool uri_authority_is_valid(struct slice authority);
 /* Splits a valid authority; port 0 when there is none. Brackets stay with the host. */
 void uri_authority_split(struct slice authority, struct slice *host, uint16_t *port);
@@ -24,7 +25,8 @@ enum uri_path_verdict {
     URI_PATH_FIXED, /* *out is the normalised path in the arena */
     URI_PATH_BAD,   /* holds what R10 refuses */
 };
-/* Percent-decodes unreserved characters, upper-cases the other escapes, removes dot segments; refuses %00 %2f %5c, '\',
+/* Percent-decodes unreserved characters, upper-cases the other escapes, removes dot segments;
+ * refuses %00 %2f %5c, '\',
  * '#', controls, non-ASCII, broken escapes, and ';' parameters on dot segments. */
 enum uri_path_verdict uri_path_normalise(struct slice path, struct arena *arena, struct slice *out);
 /* Is the query free of controls, '#', non-ASCII? */

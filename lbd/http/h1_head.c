@@ -1,0 +1,731 @@
+#include "lbd/http/h1_head.h"
+
+#include "lbd/http/h1_scan.h"
+#include "lbd/http/header_table.h"
+#include "lbd/http/uri.h"
+
+enum {
+    STAGE_START,  /* before the request or status line */
+    STAGE_FIELDS, /* after it */
+
+    EMPTY_LINES_MAX = 4, /* before a request line (RFC 9112 2.2) */
+    METHOD_LEN_MAX = 32,
+    LENGTH_DIGITS_MAX = 19,
+};
+
+/* The ids below are those that finish_* looks into. */
+#define SPECIALS ((unsigned)HEADER_EXPECT + 1U)
+
+_Static_assert((unsigned)HEADER_HOST < SPECIALS && (unsigned)HEADER_CONTENT_LENGTH < SPECIALS &&
+                   (unsigned)HEADER_TRANSFER_ENCODING < SPECIALS &&
+                   (unsigned)HEADER_CONNECTION < SPECIALS && (unsigned)HEADER_TE < SPECIALS &&
+                   (unsigned)HEADER_UPGRADE < SPECIALS && SPECIALS <= 16,
+               "the names the parser looks into come first in header_names.def");
+
+/* One call. What is learned of the lines lives here and not in struct h1_head: a head that came in
+ * pieces is read once more when it is complete, so an idle or slow client costs 16 bytes. */
+struct parse {
+    struct h1_head *head;
+    const char *base;
+    const char *at;  /* start of the next line */
+    const char *end; /* of what may be looked at: the bytes, or the limit */
+    struct header *list;
+    uint32_t fields;
+    uint32_t fields_max;
+    bool is_request;
+    uint16_t seen[SPECIALS];  /* how often */
+    uint16_t first[SPECIALS]; /* where in the list, when seen */
+};
+
+static enum h1_verdict fail(struct parse *parse, enum close_reason reason)
+{
+    parse->head->reason = (uint16_t)reason;
+    return H1_BAD;
+}
+
+/* A grammar error: requests say which, an answer is bad_response. */
+static enum h1_verdict malformed(struct parse *parse, enum close_reason reason)
+{
+    return fail(parse, parse->is_request ? reason : CLOSE_BAD_RESPONSE);
+}
+
+static bool is_ows(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* -- lines
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+/* A line is judged when its first control character (but HTAB) is seen: everything depends on the
+ * bytes up to there and nothing on how they were split. H1_DONE: *cr is the CR of its CRLF (R5:
+ * nothing else ends a line). */
+static enum h1_verdict line_end(struct parse *parse, const char **cr)
+{
+    const char *from = parse->base + parse->head->scan_at;
+    const char *stop = h1_scan_text(from > parse->at ? from : parse->at, parse->end);
+    bool may_follow = stop == parse->end || (*stop == '\r' && stop + 1 == parse->end);
+    if (may_follow) {
+        parse->head->scan_at = (uint32_t)(stop - parse->base);
+        return H1_MORE;
+    }
+    if (*stop == '\r' && stop[1] == '\n') {
+        *cr = stop;
+        return H1_DONE;
+    }
+    if (*stop == '\r' || *stop == '\n') {
+        return malformed(parse, CLOSE_BAD_LINE_END);
+    }
+    bool in_start_line = parse->head->stage == STAGE_START;
+    return malformed(parse, in_start_line ? CLOSE_BAD_REQUEST_LINE : CLOSE_BAD_HEADER);
+}
+
+static void note_field(struct parse *parse, const char *name, size_t name_len, const char *value,
+                       const char *value_end, enum header_id id)
+{
+    while (value < value_end && is_ows(*value)) {
+        value++;
+    }
+    while (value_end > value && is_ows(value_end[-1])) {
+        value_end--;
+    }
+    parse->list[parse->fields] = (struct header){
+        .name_at = (uint32_t)(name - parse->base),
+        .name_len = (uint32_t)name_len,
+        .value_at = (uint32_t)(value - parse->base),
+        .value_len = (uint32_t)(value_end - value),
+        .id = (uint16_t)id,
+    };
+    if (id != HEADER_OTHER && (unsigned)id < SPECIALS && parse->seen[id]++ == 0) {
+        parse->first[id] = (uint16_t)parse->fields;
+    }
+    parse->fields++;
+}
+
+#if defined(__SSE2__) && !defined(H1_HEAD_SCALAR)
+/* The name at `at` is valid, `lower` are its first 16 bytes in lower case; every byte compared is
+ * one of it. */
+static inline enum header_id known_id(const char *at, size_t len, __m128i lower)
+{
+    enum header_id id = header_candidate(at, len);
+    const char *text = header_text[id];
+    unsigned same = h1_mask(_mm_cmpeq_epi8(lower, h1_load(text)));
+    if (len <= 16) {
+        unsigned wanted = (1U << len) - 1U;
+        return (same & wanted) == wanted ? id : HEADER_OTHER;
+    }
+    if (same != 0xffffU || id == HEADER_OTHER) {
+        return HEADER_OTHER;
+    }
+    __m128i tail = _mm_or_si128(h1_load(at + len - 16), _mm_set1_epi8(0x20));
+    return h1_mask(_mm_cmpeq_epi8(tail, h1_load(text + len - 16))) == 0xffffU ? id : HEADER_OTHER;
+}
+
+/* Takes whole, well-formed field lines as long as they come; what it stops at is for field_line().
+ */
+static void take_fields(struct parse *parse)
+{
+    const char *at = parse->at;
+    const char *end = parse->end;
+    while (end - at >= 16 && parse->fields < parse->fields_max) {
+        __m128i bytes = h1_load(at);
+        unsigned stop = h1_mask_not_name(bytes);
+        const char *colon = at + 16;
+        H1_SCAN_TALLY(16U);
+        if (LB_LIKELY(stop != 0)) {
+            colon = at + __builtin_ctz(stop);
+        } else {
+            colon = h1_scan_name(colon, end);
+            if (colon == end) {
+                break;
+            }
+        }
+        if (*colon != ':' || colon == at) {
+            break;
+        }
+        const char *cr = h1_scan_text(colon + 1, end);
+        if (end - cr < 2 || cr[0] != '\r' || cr[1] != '\n') {
+            break;
+        }
+        size_t len = (size_t)(colon - at);
+        __m128i lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+        note_field(parse, at, len, colon + 1, cr, known_id(at, len, lower));
+        at = cr + 2;
+    }
+    parse->at = at;
+}
+#else
+static void take_fields(struct parse *parse)
+{
+    (void)parse; /* field_line() can do it all */
+}
+#endif
+
+static enum h1_verdict field_line(struct parse *parse, const char *cr)
+{
+    if (parse->fields == parse->fields_max) {
+        return fail(parse,
+                    parse->is_request ? CLOSE_TOO_MANY_HEADERS : CLOSE_RESPONSE_HEADER_TOO_LARGE);
+    }
+    /* RFC 9112 5: no white space before the colon; a line that begins with some is an obs-fold */
+    const char *colon = h1_scan_name_scalar(parse->at, cr);
+    if (colon == parse->at || colon == cr || *colon != ':') {
+        return malformed(parse, CLOSE_BAD_HEADER);
+    }
+    size_t len = (size_t)(colon - parse->at);
+    note_field(parse, parse->at, len, colon + 1, cr, header_id_of(slice_of(parse->at, len)));
+    parse->at = cr + 2;
+    return H1_DONE;
+}
+
+/* H1_DONE: parse->at is behind the empty line. */
+static enum h1_verdict read_fields(struct parse *parse)
+{
+    for (;;) {
+        const char *cr = NULL;
+        take_fields(parse);
+        enum h1_verdict verdict = line_end(parse, &cr);
+        if (verdict != H1_DONE) {
+            return verdict;
+        }
+        if (cr == parse->at) {
+            parse->at += 2;
+            return H1_DONE;
+        }
+        verdict = field_line(parse, cr);
+        if (verdict != H1_DONE) {
+            return verdict;
+        }
+    }
+}
+
+/* -- the request line
+ * ------------------------------------------------------------------------------------------- */
+
+static void take_origin_form(struct message *out, const char *target, const char *query,
+                             const char *end, bool plain)
+{
+    out->target_form = TARGET_ORIGIN;
+    out->path = slice_of(target, (size_t)(query - target));
+    out->query = slice_of(query, (size_t)(end - query));
+    out->path_is_plain = plain;
+}
+
+/* RFC 9112 3.2.2: scheme "://" authority path-abempty [ "?" query ] */
+static bool absolute_form(struct slice target, struct message *out)
+{
+    static const struct slice schemes[] = {{"http://", 7}, {"https://", 8}};
+    size_t scheme_len = 0;
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        if (target.len > schemes[i].len &&
+            slice_eq_nocase(slice_of(target.ptr, schemes[i].len), schemes[i])) {
+            scheme_len = schemes[i].len;
+        }
+    }
+    if (scheme_len == 0) {
+        return false;
+    }
+
+    const char *end = target.ptr + target.len;
+    const char *authority = target.ptr + scheme_len;
+    const char *path = authority;
+    while (path < end && *path != '/' && *path != '?') {
+        path++;
+    }
+    out->authority = slice_of(authority, (size_t)(path - authority));
+    if (!uri_authority_is_valid(out->authority)) {
+        return false;
+    }
+    const char *query;
+    bool plain;
+    if (h1_scan_target(path, end, &query, &plain) != end) {
+        return false;
+    }
+    take_origin_form(out, path, query, end, plain);
+    out->target_form = TARGET_ABSOLUTE;
+    if (out->path.len == 0) {
+        /* RFC 9112 3.2.4: OPTIONS without path and query means the server itself */
+        bool server_wide = out->method == METHOD_OPTIONS && out->query.len == 0;
+        out->path = server_wide ? SLICE("*") : SLICE("/");
+    }
+    return true;
+}
+
+static bool request_target(struct slice target, struct message *out)
+{
+    const char *end = target.ptr + target.len;
+    out->authority = SLICE_NONE;
+    if (target.ptr[0] == '/') {
+        const char *query;
+        bool plain;
+        if (h1_scan_target(target.ptr, end, &query, &plain) != end) {
+            return false;
+        }
+        take_origin_form(out, target.ptr, query, end, plain);
+        return true;
+    }
+    if (slice_eq(target, SLICE("*"))) {
+        out->target_form = TARGET_ASTERISK;
+        out->path = target;
+        out->query = slice_of(end, 0);
+        out->path_is_plain = true;
+        return out->method == METHOD_OPTIONS;
+    }
+    return absolute_form(target, out);
+}
+
+/* CLOSE_OK for 1.0 and 1.1. */
+static enum close_reason request_version(struct slice text, struct message *out)
+{
+    if (text.len != 8 || !slice_starts(text, SLICE("HTTP/")) || !h1_is(text.ptr[5], H1_DIGIT) ||
+        text.ptr[6] != '.' || !h1_is(text.ptr[7], H1_DIGIT)) {
+        return CLOSE_BAD_VERSION;
+    }
+    if (text.ptr[5] != '1' || text.ptr[7] > '1') {
+        return CLOSE_VERSION_NOT_SUPPORTED;
+    }
+    out->version_minor = (uint8_t)(text.ptr[7] - '0');
+    return CLOSE_OK;
+}
+
+/* RFC 9112 3: method SP request-target SP HTTP-version, and not a byte else. */
+static enum h1_verdict request_line(struct parse *parse, struct slice line, struct message *out)
+{
+    size_t first = slice_find(line, ' ');
+    if (first == SIZE_MAX || first == 0) {
+        return fail(parse, CLOSE_BAD_REQUEST_LINE);
+    }
+    struct slice method = slice_of(line.ptr, first);
+    const char *method_end = line.ptr + first;
+    if (first > METHOD_LEN_MAX || h1_scan_class(line.ptr, method_end, H1_TOKEN) != method_end) {
+        return fail(parse, CLOSE_BAD_METHOD);
+    }
+
+    struct slice rest = slice_from_at(line, first + 1);
+    size_t second = slice_find(rest, ' ');
+    if (second == SIZE_MAX) { /* an HTTP/0.9 request */
+        return fail(parse, CLOSE_BAD_VERSION);
+    }
+    struct slice version = slice_from_at(rest, second + 1);
+    if (second == 0 || slice_find(version, ' ') != SIZE_MAX) {
+        return fail(parse, CLOSE_BAD_REQUEST_LINE);
+    }
+    enum close_reason reason = request_version(version, out);
+    if (reason != CLOSE_OK) {
+        return fail(parse, reason);
+    }
+
+    out->method_text = method;
+    out->method = (uint8_t)method_of(method);
+    if (out->method == METHOD_CONNECT || out->method == METHOD_TRACE) {
+        return fail(parse, CLOSE_METHOD_NOT_IMPLEMENTED);
+    }
+    if (!request_target(slice_of(rest.ptr, second), out)) {
+        return fail(parse, CLOSE_BAD_TARGET);
+    }
+    return H1_DONE;
+}
+
+#if defined(__SSE2__) && !defined(H1_HEAD_SCALAR)
+/* The usual request line, complete and in origin-form; false: request_line() shall see what it is.
+ */
+static bool take_request_line(struct parse *parse, struct message *out)
+{
+    enum { AFTER_TARGET = 11 }; /* " HTTP/1.1" CRLF */
+    const char *at = parse->at;
+    const char *end = parse->end;
+    if (end - at < 16) {
+        return false;
+    }
+    if (memcmp(at, "GET ", 4) == 0) {
+        out->method = METHOD_GET;
+        out->method_text = slice_of(at, 3);
+        at += 4;
+    } else if (memcmp(at, "POST ", 5) == 0) {
+        out->method = METHOD_POST;
+        out->method_text = slice_of(at, 4);
+        at += 5;
+    } else if (memcmp(at, "HEAD ", 5) == 0) {
+        out->method = METHOD_HEAD;
+        out->method_text = slice_of(at, 4);
+        at += 5;
+    } else {
+        return false;
+    }
+    const char *query;
+    bool plain;
+    const char *stop = h1_scan_target(at, end, &query, &plain);
+    if (*at != '/' || end - stop < AFTER_TARGET || memcmp(stop, " HTTP/1.", 8) != 0 ||
+        (stop[8] != '1' && stop[8] != '0') || stop[9] != '\r' || stop[10] != '\n') {
+        return false;
+    }
+    out->version_minor = (uint8_t)(stop[8] - '0');
+    out->authority = SLICE_NONE;
+    take_origin_form(out, at, query, stop, plain);
+    parse->at = stop + AFTER_TARGET;
+    return true;
+}
+#else
+static bool take_request_line(struct parse *parse, struct message *out)
+{
+    (void)parse;
+    (void)out;
+    return false;
+}
+#endif
+
+static enum h1_verdict read_request_line(struct parse *parse, struct message *out)
+{
+    while (!take_request_line(parse, out)) {
+        const char *cr = NULL;
+        enum h1_verdict verdict = line_end(parse, &cr);
+        if (verdict != H1_DONE) {
+            return verdict;
+        }
+        struct slice line = slice_of(parse->at, (size_t)(cr - parse->at));
+        if (line.len > 0) {
+            parse->at = cr + 2;
+            return request_line(parse, line, out);
+        }
+        if (parse->at - parse->base >= (ptrdiff_t)2 * EMPTY_LINES_MAX) {
+            return fail(parse, CLOSE_BAD_REQUEST_LINE);
+        }
+        parse->at += 2;
+    }
+    return H1_DONE;
+}
+
+/* -- the status line
+ * -------------------------------------------------------------------------------------------- */
+
+/* RFC 9112 4: HTTP-version SP 3DIGIT SP [ reason ]; the second SP may be missing with the reason.
+ */
+static enum h1_verdict read_status_line(struct parse *parse, struct message *out)
+{
+    const char *cr = NULL;
+    const char *at = parse->at;
+    enum h1_verdict verdict = line_end(parse, &cr);
+    if (verdict != H1_DONE) {
+        return verdict;
+    }
+    if (cr - at < 12 || memcmp(at, "HTTP/1.", 7) != 0 || (at[7] != '0' && at[7] != '1') ||
+        at[8] != ' ' || at[9] < '1' || at[9] > '5' || !h1_is(at[10], H1_DIGIT) ||
+        !h1_is(at[11], H1_DIGIT) || (cr - at > 12 && at[12] != ' ')) {
+        return fail(parse, CLOSE_BAD_RESPONSE);
+    }
+    const char *phrase = cr - at > 12 ? at + 13 : cr;
+    out->version_minor = (uint8_t)(at[7] - '0');
+    out->status = (uint16_t)((at[9] - '0') * 100 + (at[10] - '0') * 10 + (at[11] - '0'));
+    out->reason_phrase = slice_of(phrase, (size_t)(cr - phrase));
+    parse->at = cr + 2;
+    return H1_DONE;
+}
+
+/* -- what the fields mean
+ * --------------------------------------------------------------------------------------- */
+
+static struct slice first_value(const struct parse *parse, enum header_id id)
+{
+    const struct header *header = &parse->list[parse->first[id]];
+    return slice_of(parse->base + header->value_at, header->value_len);
+}
+
+/* R5: ^[0-9]{1,19}$, and small enough for every signed 64-bit reader behind us. */
+static bool length_of(struct slice text, uint64_t *length)
+{
+    uint64_t value = 0;
+    if (text.len == 0 || text.len > LENGTH_DIGITS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if (!h1_is(text.ptr[i], H1_DIGIT)) {
+            return false;
+        }
+        value = value * 10 + (uint64_t)(text.ptr[i] - '0'); /* 19 digits fit */
+    }
+    *length = value;
+    return value <= INT64_MAX;
+}
+
+/* Of a Transfer-Encoding that is not "chunked": a list of codings we do not have is 501, all that
+ * is ambiguous 400. */
+static enum close_reason transfer_coding_reason(struct slice value)
+{
+    struct slice member;
+    bool chunked = false;
+    bool any = false;
+    while (header_list_next(&value, &member)) {
+        if (chunked || slice_eq_nocase(member, SLICE("identity")) ||
+            h1_scan_class(member.ptr, member.ptr + member.len, H1_TOKEN) !=
+                member.ptr + member.len) {
+            return CLOSE_BAD_TRANSFER_ENCODING;
+        }
+        chunked = slice_eq_nocase(member, SLICE("chunked"));
+        any = any || !chunked;
+    }
+    return any ? CLOSE_TRANSFER_ENCODING_NOT_IMPLEMENTED : CLOSE_BAD_TRANSFER_ENCODING;
+}
+
+/* RFC 9112 6.3 for the fields alone; both roles refuse the same (R5). CLOSE_OK: out->framing is
+ * NONE, LENGTH or CHUNKED. */
+static enum close_reason read_framing(const struct parse *parse, struct message *out)
+{
+    unsigned lengths = parse->seen[HEADER_CONTENT_LENGTH];
+    unsigned codings = parse->seen[HEADER_TRANSFER_ENCODING];
+    out->framing = FRAMING_NONE;
+    if (LB_LIKELY(lengths + codings == 0)) {
+        return CLOSE_OK;
+    }
+    if (lengths != 0 && codings != 0) {
+        return CLOSE_LENGTH_AND_CHUNKED;
+    }
+    if (lengths != 0) {
+        if (lengths > 1 ||
+            !length_of(first_value(parse, HEADER_CONTENT_LENGTH), &out->content_length)) {
+            return CLOSE_BAD_CONTENT_LENGTH;
+        }
+        out->has_length = true;
+        out->framing = FRAMING_LENGTH;
+        return CLOSE_OK;
+    }
+    struct slice coding = first_value(parse, HEADER_TRANSFER_ENCODING);
+    if (codings > 1 || out->version_minor == 0) {
+        return CLOSE_BAD_TRANSFER_ENCODING;
+    }
+    if (!slice_eq_nocase(coding, SLICE("chunked"))) {
+        return transfer_coding_reason(coding);
+    }
+    out->framing = FRAMING_CHUNKED;
+    return CLOSE_OK;
+}
+
+/* Connection (RFC 9112 9.3, 9.6), Upgrade, TE. */
+static void read_connection(const struct parse *parse, struct message *out)
+{
+    bool close = false;
+    bool keep_alive = false;
+    bool upgrade = false;
+    for (uint32_t i = parse->first[HEADER_CONNECTION];
+         parse->seen[HEADER_CONNECTION] != 0 && i < parse->fields; i++) {
+        const struct header *header = &parse->list[i];
+        struct slice rest = slice_of(parse->base + header->value_at, header->value_len);
+        struct slice member;
+        while (header->id == HEADER_CONNECTION && header_list_next(&rest, &member)) {
+            enum header_id id = header_id_of(member);
+            if (slice_eq_nocase(member, SLICE("close"))) {
+                close = true;
+            } else if (id == HEADER_KEEP_ALIVE) {
+                keep_alive = true;
+            } else if (id == HEADER_UPGRADE) {
+                upgrade = true;
+            } else if ((header_id_flags(id) & HEADER_HOP) == 0) {
+                out->has_connection_names = true;
+            }
+        }
+    }
+    out->wants_close = close || (out->version_minor == 0 && !keep_alive);
+
+    /* RFC 9110 7.8: HTTP/1.0 knows no Upgrade */
+    out->has_upgrade = upgrade && parse->seen[HEADER_UPGRADE] != 0 && out->version_minor == 1;
+    out->upgrade_websocket =
+        out->has_upgrade && parse->seen[HEADER_UPGRADE] == 1 &&
+        slice_eq_nocase(first_value(parse, HEADER_UPGRADE), SLICE("websocket"));
+
+    for (uint32_t i = parse->first[HEADER_TE]; parse->seen[HEADER_TE] != 0 && i < parse->fields;
+         i++) {
+        const struct header *header = &parse->list[i];
+        struct slice rest = slice_of(parse->base + header->value_at, header->value_len);
+        struct slice member;
+        while (header->id == HEADER_TE && header_list_next(&rest, &member)) {
+            out->has_trailer_te = out->has_trailer_te || slice_eq_nocase(member, SLICE("trailers"));
+        }
+    }
+}
+
+/* R8: one authority. RFC 9112 3.2. */
+static bool read_host(const struct parse *parse, struct message *out)
+{
+    unsigned hosts = parse->seen[HEADER_HOST];
+    if (hosts == 0) {
+        return out->version_minor == 0;
+    }
+    struct slice host = first_value(parse, HEADER_HOST);
+    if (hosts > 1 || !uri_authority_is_valid(host)) {
+        return false;
+    }
+    if (out->authority.len != 0 && !slice_eq_nocase(out->authority, host)) {
+        return false;
+    }
+    out->authority = host;
+    return true;
+}
+
+/* Everything of *out that a head may leave unsaid. */
+static void clear_facts(const struct parse *parse, struct message *out)
+{
+    out->headers.base = parse->base;
+    out->headers.count = parse->fields;
+    out->head_len = (uint32_t)(parse->at - parse->base);
+    out->content_length = 0;
+    out->has_length = false;
+    out->wants_close = false;
+    out->expects_continue = false;
+    out->has_upgrade = false;
+    out->upgrade_websocket = false;
+    out->has_trailer_te = false;
+    out->has_connection_names = false;
+    out->extra_count = 0;
+}
+
+static enum h1_verdict finish_request(struct parse *parse, struct message *out)
+{
+    clear_facts(parse, out);
+    out->status = 0;
+    out->reason_phrase = SLICE_NONE;
+    if (!read_host(parse, out)) {
+        return fail(parse, CLOSE_BAD_HOST);
+    }
+    enum close_reason reason = read_framing(parse, out);
+    if (reason != CLOSE_OK) {
+        return fail(parse, reason);
+    }
+    read_connection(parse, out);
+
+    /* R7; a WebSocket handshake is a GET (RFC 6455 4.1) */
+    if (out->has_upgrade && (out->framing == FRAMING_CHUNKED || out->content_length != 0 ||
+                             (out->upgrade_websocket && out->method != METHOD_GET))) {
+        return fail(parse, CLOSE_BAD_UPGRADE);
+    }
+    /* RFC 9110 10.1.1: HTTP/1.0 knows no 100-continue */
+    if (parse->seen[HEADER_EXPECT] != 0) {
+        if (parse->seen[HEADER_EXPECT] > 1 ||
+            !slice_eq_nocase(first_value(parse, HEADER_EXPECT), SLICE("100-continue"))) {
+            return fail(parse, CLOSE_BAD_EXPECT);
+        }
+        out->expects_continue = out->version_minor == 1;
+    }
+    return H1_DONE;
+}
+
+/* RFC 9112 6.3, in its order. */
+static enum h1_verdict finish_response(struct parse *parse, struct message *out,
+                                       enum method request_method)
+{
+    clear_facts(parse, out);
+    out->method = METHOD_OTHER;
+    out->method_text = SLICE_NONE;
+    out->target_form = TARGET_ORIGIN;
+    out->authority = SLICE_NONE;
+    out->path = SLICE_NONE;
+    out->query = SLICE_NONE;
+    out->path_is_plain = false;
+    if (read_framing(parse, out) != CLOSE_OK) {
+        return fail(parse, CLOSE_BAD_RESPONSE_FRAMING);
+    }
+    read_connection(parse, out);
+
+    bool has_body = out->framing == FRAMING_CHUNKED || out->content_length != 0;
+    if (out->status < 200 || out->status == 204) {
+        /* RFC 9110 8.6, RFC 9112 6.1: neither field may be here. What follows a promised body would
+         * be taken for the next answer, so an interim answer with one is refused and a 204 ends its
+         * connection. */
+        if (out->status < 200 && has_body) {
+            return fail(parse, CLOSE_BAD_RESPONSE_FRAMING);
+        }
+        out->wants_close = out->wants_close || has_body;
+        out->framing = out->status == 101 ? FRAMING_TUNNEL : FRAMING_NONE;
+        out->has_length = false;
+        out->content_length = 0;
+    } else if (request_method == METHOD_HEAD || out->status == 304) {
+        out->framing = FRAMING_NONE;
+    } else if (request_method == METHOD_CONNECT && out->status < 300) {
+        out->framing = FRAMING_TUNNEL;
+    } else if (out->framing == FRAMING_NONE) {
+        out->framing = FRAMING_UNTIL_CLOSE;
+        out->wants_close = true;
+    }
+    return H1_DONE;
+}
+
+/* -- both
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static void begin(struct parse *parse, struct h1_head *head, struct slice bytes,
+                  const struct h1_limits *limits, const struct message *out, bool is_request)
+{
+    size_t len = bytes.len < limits->head_bytes ? bytes.len : limits->head_bytes;
+    parse->head = head;
+    parse->base = bytes.ptr;
+    parse->at = bytes.ptr + head->line_at;
+    parse->end = bytes.ptr + len;
+    parse->list = out->headers.list;
+    parse->fields = head->fields;
+    parse->fields_max = limits->fields;
+    parse->is_request = is_request;
+    memset(parse->seen, 0, sizeof(parse->seen));
+    memset(parse->first, 0, sizeof(parse->first));
+}
+
+static enum h1_verdict read_head(struct parse *parse, struct message *out)
+{
+    struct h1_head *head = parse->head;
+    if (head->stage == STAGE_START) {
+        enum h1_verdict verdict =
+            parse->is_request ? read_request_line(parse, out) : read_status_line(parse, out);
+        if (verdict != H1_DONE) {
+            return verdict;
+        }
+        head->stage = STAGE_FIELDS;
+    }
+    return read_fields(parse);
+}
+
+static enum h1_verdict need_more(struct parse *parse, struct slice bytes,
+                                 const struct h1_limits *limits)
+{
+    struct h1_head *head = parse->head;
+    if (bytes.len >= limits->head_bytes) {
+        if (!parse->is_request) {
+            return fail(parse, CLOSE_RESPONSE_HEADER_TOO_LARGE);
+        }
+        return fail(parse,
+                    head->stage == STAGE_START ? CLOSE_TARGET_TOO_LONG : CLOSE_HEADER_TOO_LARGE);
+    }
+    head->line_at = (uint32_t)(parse->at - parse->base);
+    head->fields = parse->fields;
+    head->resumed = head->line_at != 0;
+    return H1_MORE;
+}
+
+/* H1_DONE: `parse` knows every line of the head. */
+static enum h1_verdict run(struct parse *parse, struct h1_head *head, struct slice bytes,
+                           const struct h1_limits *limits, struct message *out, bool is_request)
+{
+    begin(parse, head, bytes, limits, out, is_request);
+    enum h1_verdict verdict = read_head(parse, out);
+    if (verdict == H1_DONE && head->resumed != 0) {
+        h1_head_init(head); /* complete now: read it again at one go */
+        begin(parse, head, bytes, limits, out, is_request);
+        verdict = read_head(parse, out);
+    }
+    return verdict == H1_MORE ? need_more(parse, bytes, limits) : verdict;
+}
+
+enum h1_verdict h1_head_request(struct h1_head *head, struct slice bytes,
+                                const struct h1_limits *limits, struct message *out)
+{
+    struct parse parse;
+    enum h1_verdict verdict = run(&parse, head, bytes, limits, out, true);
+    return verdict == H1_DONE ? finish_request(&parse, out) : verdict;
+}
+
+enum h1_verdict h1_head_response(struct h1_head *head, struct slice bytes,
+                                 const struct h1_limits *limits, enum method request_method,
+                                 struct message *out)
+{
+    struct parse parse;
+    enum h1_verdict verdict = run(&parse, head, bytes, limits, out, false);
+    return verdict == H1_DONE ? finish_response(&parse, out, request_method) : verdict;
+}

@@ -1,0 +1,242 @@
+#include "ctl/cmd_status.h"
+
+#include <string.h>
+
+#include "lbd_version.h"
+
+enum { UPTIME_MAX = 32 };
+
+enum print_color cmd_status_health_color(struct slice health)
+{
+    if (slice_eq(health, SLICE("up"))) {
+        return PRINT_GOOD;
+    }
+    return slice_eq(health, SLICE("down")) ? PRINT_BAD : PRINT_WARN;
+}
+
+enum print_color cmd_status_admin_color(struct slice admin)
+{
+    if (slice_eq(admin, SLICE("ready"))) {
+        return PRINT_PLAIN;
+    }
+    return slice_eq(admin, SLICE("maint")) ? PRINT_DIM : PRINT_WARN;
+}
+
+static bool server_is_well(const struct json *server)
+{
+    return slice_eq(ctl_text(server, "health"), SLICE("up")) &&
+           slice_eq(ctl_text(server, "admin"), SLICE("ready"));
+}
+
+void cmd_status_server_cells(struct print_table *table, struct slice pool, struct slice name,
+                             const struct json *server)
+{
+    struct slice health = ctl_text(server, "health");
+    struct slice admin = ctl_text(server, "admin");
+    print_table_cellf(table, PRINT_PLAIN, "%.*s/%.*s", SLICE_ARG(pool), SLICE_ARG(name));
+    print_table_cell(table, PRINT_PLAIN, ctl_text(server, "address"));
+    print_table_cell(table, cmd_status_health_color(health), health);
+    print_table_cell(table, cmd_status_admin_color(admin), admin);
+    print_table_cellf(table, PRINT_PLAIN, "%llu",
+                      (unsigned long long)ctl_number(server, "effective_weight"));
+    print_table_cellf(table, PRINT_PLAIN, "%llu",
+                      (unsigned long long)ctl_number(server, "connections"));
+}
+
+/* The two largest units: "3d 4h", "12m 5s". */
+static void write_uptime(char out[UPTIME_MAX], uint64_t seconds)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+    size_t first = 0;
+    while (first + 1 < ARRAY_LEN(units) && seconds < units[first].seconds) {
+        first++;
+    }
+    int len = snprintf(out, UPTIME_MAX, "%llu%c",
+                       (unsigned long long)(seconds / units[first].seconds), units[first].unit);
+    if (first + 1 < ARRAY_LEN(units)) {
+        (void)snprintf(
+            out + len, UPTIME_MAX - (size_t)len, " %llu%c",
+            (unsigned long long)(seconds % units[first].seconds / units[first + 1].seconds),
+            units[first + 1].unit);
+    }
+}
+
+static void print_headline(struct ctl *ctl, const struct json *status)
+{
+    char uptime[UPTIME_MAX];
+    FILE *out = ctl->out;
+    uint64_t workers = ctl_number(status, "workers");
+    struct slice state = ctl_text(status, "state");
+    bool well = slice_eq(state, SLICE("ready")) || slice_eq(state, SLICE("running"));
+    write_uptime(uptime, ctl_number(status, "uptime_seconds"));
+    (void)fputs("lbd ", out);
+    print_text(out, ctl_text(status, "version"));
+    (void)fputs("  ", out);
+    print_colored(out, ctl->color, well ? PRINT_GOOD : PRINT_WARN, state);
+    (void)fprintf(out, "  revision %llu (", (unsigned long long)ctl_number(status, "revision"));
+    print_text(out, ctl_text(status, "source"));
+    (void)fprintf(out, ")  up %s  %llu %s\n", uptime, (unsigned long long)workers,
+                  ctl_plural(workers, "worker", "workers"));
+}
+
+static void write_addresses(struct buf *text, const struct json *addresses)
+{
+    const struct json *address;
+    buf_clear(text);
+    json_for_each(address, addresses)
+    {
+        if (text->len != 0) {
+            buf_append_text(text, ", ");
+        }
+        buf_append_slice(text, json_string(address));
+    }
+}
+
+static void print_listeners(struct ctl *ctl, const struct json *listeners)
+{
+    struct print_table table;
+    struct buf text;
+    const struct json *listener;
+    if (json_count(listeners) == 0) {
+        return;
+    }
+    print_table_init(&table);
+    buf_init(&text, CTL_PATH_MAX);
+    print_table_column(&table, "LISTENER");
+    print_table_column(&table, "ADDRESS");
+    print_table_column(&table, "STATE");
+    print_table_column(&table, ">CONNECTIONS");
+    json_for_each(listener, listeners)
+    {
+        struct slice state = ctl_text(listener, "state");
+        bool well = slice_eq(state, SLICE("up"));
+        write_addresses(&text, ctl_member(listener, "addresses"));
+        print_table_cell(&table, PRINT_PLAIN, json_key(listener));
+        print_table_cell(&table, PRINT_PLAIN, buf_slice(&text));
+        print_table_cell(&table, well ? PRINT_GOOD : PRINT_WARN, state);
+        print_table_cellf(&table, PRINT_PLAIN, "%llu",
+                          (unsigned long long)ctl_number(listener, "connections"));
+    }
+    (void)fputc('\n', ctl->out);
+    print_table_write(&table, ctl->out, ctl->color, ctl->width);
+    buf_fini(&text);
+    print_table_fini(&table);
+}
+
+static uint64_t count_servers(const struct json *pools)
+{
+    uint64_t count = 0;
+    const struct json *pool;
+    json_for_each(pool, pools)
+    {
+        count += json_count(ctl_member(pool, "servers"));
+    }
+    return count;
+}
+
+static void print_servers(struct ctl *ctl, const struct json *pools)
+{
+    struct print_table table;
+    const struct json *pool;
+    const struct json *server;
+    uint64_t all = count_servers(pools);
+    uint64_t listed = 0;
+    bool all_fit = all <= CMD_STATUS_SERVERS_MAX;
+    print_table_init(&table);
+    print_table_column(&table, "SERVER");
+    print_table_column(&table, "ADDRESS");
+    print_table_column(&table, "HEALTH");
+    print_table_column(&table, "ADMIN");
+    print_table_column(&table, ">WEIGHT");
+    print_table_column(&table, ">CONNECTIONS");
+    json_for_each(pool, pools)
+    {
+        json_for_each(server, ctl_member(pool, "servers"))
+        {
+            bool wanted = all_fit || !server_is_well(server);
+            if (wanted && listed < CMD_STATUS_SERVERS_MAX) {
+                cmd_status_server_cells(&table, json_key(pool), json_key(server), server);
+                listed++;
+            }
+        }
+    }
+    if (listed != 0) {
+        (void)fputc('\n', ctl->out);
+        print_table_write(&table, ctl->out, ctl->color, ctl->width);
+    }
+    if (listed < all) {
+        (void)fprintf(ctl->out, "%s%llu more: lbctl get servers\n", listed == 0 ? "\n" : "",
+                      (unsigned long long)(all - listed));
+    }
+    print_table_fini(&table);
+}
+
+static void print_problems(struct ctl *ctl, const struct json *problems)
+{
+    const struct json *problem;
+    (void)fputc('\n', ctl->out);
+    if (json_count(problems) == 0) {
+        (void)fputs("no problems\n", ctl->out);
+    }
+    json_for_each(problem, problems)
+    {
+        struct slice pointer = ctl_text(problem, "pointer");
+        if (slice_starts(pointer, SLICE("#"))) {
+            pointer = slice_from_at(pointer, 1);
+        }
+        (void)fputs("problem: ", ctl->out);
+        print_colored(ctl->out, ctl->color, PRINT_BAD, pointer);
+        (void)fputs(pointer.len != 0 ? ": " : "", ctl->out);
+        print_text(ctl->out, ctl_text(problem, "message"));
+        (void)fputc('\n', ctl->out);
+    }
+}
+
+enum ctl_exit cmd_status(struct ctl *ctl)
+{
+    enum ctl_exit code = CTL_OK;
+    struct json *status = ctl_get(ctl, "/v1/status", NULL, &code);
+    if (status == NULL) {
+        return code;
+    }
+    if (ctl->output == CTL_JSON || ctl->output == CTL_JSONL) {
+        ctl_print_json(ctl, status);
+    } else {
+        print_headline(ctl, status);
+        print_listeners(ctl, ctl_member(status, "listeners"));
+        print_servers(ctl, ctl_member(status, "pools"));
+        print_problems(ctl, ctl_member(status, "problems"));
+    }
+    json_free(status);
+    return CTL_OK;
+}
+
+enum ctl_exit cmd_status_version(struct ctl *ctl)
+{
+    enum ctl_exit code = CTL_OK;
+    bool as_json = ctl->output == CTL_JSON || ctl->output == CTL_JSONL;
+    if (!as_json) {
+        (void)fprintf(ctl->out, "lbctl %s\n", LBD_VERSION);
+        (void)fflush(ctl->out);
+    }
+    struct json *answer = ctl_get(ctl, "/v1/version", NULL, &code);
+    if (answer == NULL) {
+        return code;
+    }
+    if (as_json) {
+        struct json *both = json_new_object();
+        json_set(both, SLICE("lbctl"), json_new_string(SLICE(LBD_VERSION)));
+        json_set(both, SLICE("lbd"), json_new_string(ctl_text(answer, "version")));
+        ctl_print_json(ctl, both);
+        json_free(both);
+    } else {
+        (void)fputs("lbd   ", ctl->out);
+        print_text(ctl->out, ctl_text(answer, "version"));
+        (void)fputc('\n', ctl->out);
+    }
+    json_free(answer);
+    return CTL_OK;
+}

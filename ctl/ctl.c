@@ -1,0 +1,234 @@
+#include "ctl/ctl.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/json/json_write.h"
+#include "ctl/print_table.h"
+#include "ctl/refusal.h"
+
+static const char system_socket[] = "/run/lbd/api.sock";
+
+/* Our own daemon wrote it; still, nothing is taken on trust. */
+static const struct json_limits reply_limits = {
+    .bytes = REST_REPLY_BODY_MAX, .depth = JSON_DEPTH_MAX, .values = 8000000, .objects = 2000000};
+
+void ctl_init(struct ctl *ctl)
+{
+    *ctl = (struct ctl){.in = stdin,
+                        .out = stdout,
+                        .err = stderr,
+                        .output = CTL_TABLE,
+                        .timeout_ms = CTL_TIMEOUT_MS};
+}
+
+static void complain(struct ctl *ctl, const char *prefix, const char *fmt, va_list args)
+{
+    struct buf text;
+    buf_init(&text, CTL_PATH_MAX * 2);
+    buf_vprintf(&text, fmt, args);
+    (void)fputs(prefix, ctl->err);
+    print_text(ctl->err, buf_slice(&text));
+    (void)fputc('\n', ctl->err);
+    buf_fini(&text);
+}
+
+enum ctl_exit ctl_fail(struct ctl *ctl, enum ctl_exit code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    complain(ctl, "lbctl: ", fmt, args);
+    va_end(args);
+    return code;
+}
+
+void ctl_hint(struct ctl *ctl, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    complain(ctl, "hint: ", fmt, args);
+    va_end(args);
+}
+
+/* Is the directory of `path` ours alone to write in? */
+static bool directory_is_ours(const char *path)
+{
+    char directory[CTL_PATH_MAX];
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || (size_t)(slash - path) >= sizeof(directory)) {
+        return false;
+    }
+    memcpy(directory, path, (size_t)(slash - path));
+    directory[slash - path] = '\0';
+    return lstat(directory, &status) == 0 && S_ISDIR(status.st_mode) &&
+           status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static bool set_found(struct ctl *ctl, const char *fmt, ...) LB_PRINTF(2, 3);
+static bool set_found(struct ctl *ctl, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(ctl->socket_found, sizeof(ctl->socket_found), fmt, args);
+    va_end(args);
+    return len > 0 && (size_t)len < sizeof(ctl->socket_found) &&
+           access(ctl->socket_found, F_OK) == 0;
+}
+
+const char *ctl_socket(struct ctl *ctl)
+{
+    const char *path = ctl->socket_path != NULL ? ctl->socket_path : getenv("LBCTL_SOCKET");
+    if (path != NULL && path[0] != '\0') {
+        return strncmp(path, "unix:", 5) == 0 ? path + 5 : path;
+    }
+    if (ctl->socket_found[0] != '\0') {
+        return ctl->socket_found;
+    }
+    if (set_found(ctl, "%s", system_socket)) {
+        return ctl->socket_found;
+    }
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    if (runtime != NULL && runtime[0] == '/' && set_found(ctl, "%s/lbd/api.sock", runtime)) {
+        return ctl->socket_found;
+    }
+    if (set_found(ctl, "/tmp/lbd-%u/api.sock", (unsigned)geteuid()) &&
+        directory_is_ours(ctl->socket_found)) {
+        return ctl->socket_found;
+    }
+    (void)set_found(ctl, "%s", system_socket);
+    return ctl->socket_found;
+}
+
+static enum ctl_exit exit_of_err(const struct err *err)
+{
+    switch (err->kind) {
+    case ERR_UNAVAILABLE:
+        return CTL_UNREACHABLE;
+    case ERR_DENIED:
+        return CTL_DENIED;
+    case ERR_PRECONDITION:
+        return CTL_TIMED_OUT;
+    case ERR_INVALID:
+        return CTL_USAGE;
+    case ERR_NONE:
+    case ERR_MALFORMED:
+    case ERR_NOT_FOUND:
+    case ERR_CONFLICT:
+    case ERR_TOO_LARGE:
+    case ERR_STORAGE:
+    case ERR_SYSTEM:
+        break;
+    }
+    return CTL_REFUSED;
+}
+
+bool ctl_ask(struct ctl *ctl, const struct rest_request *request, struct rest_reply *reply,
+             enum ctl_exit *code)
+{
+    struct err err = {.kind = ERR_NONE};
+    struct rest_client client = {.socket_path = ctl_socket(ctl),
+                                 .timeout_ms = ctl->timeout_ms,
+                                 .trace = ctl->trace ? ctl->err : NULL};
+    if (rest_client_ask(&client, request, reply, &err)) {
+        return true;
+    }
+    *code = ctl_fail(ctl, exit_of_err(&err), "%s", err.text);
+    if (*code == CTL_UNREACHABLE && ctl->socket_path == NULL && getenv("LBCTL_SOCKET") == NULL) {
+        ctl_hint(ctl, "is lbd running? --socket PATH or LBCTL_SOCKET names another socket");
+    }
+    return false;
+}
+
+struct json *ctl_body(const struct rest_reply *reply)
+{
+    struct json_error error;
+    return reply->is_json ? json_parse(buf_slice(&reply->body), JSON_STRICT, &reply_limits, &error)
+                          : NULL;
+}
+
+struct json *ctl_get(struct ctl *ctl, const char *target, struct rest_reply *reply,
+                     enum ctl_exit *code)
+{
+    struct rest_reply own;
+    struct json *json = NULL;
+    struct rest_request request = {.method = "GET", .target = target};
+    rest_reply_init(&own);
+    struct rest_reply *used = reply != NULL ? reply : &own;
+    if (ctl_ask(ctl, &request, used, code)) {
+        if (used->status != 200) {
+            *code = refusal_print(ctl, used, NULL);
+        } else {
+            json = ctl_body(used);
+            if (json == NULL) {
+                *code = ctl_fail(ctl, CTL_BUG, "the answer to GET %s is not JSON", target);
+            }
+        }
+    }
+    rest_reply_fini(&own);
+    return json;
+}
+
+enum ctl_exit ctl_exit_of(uint32_t status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        return CTL_DENIED;
+    case 404:
+        return CTL_NOT_FOUND;
+    case 409:
+    case 412:
+    case 428:
+        return CTL_CONFLICT;
+    case 400:
+    case 413:
+    case 422:
+        return CTL_INVALID;
+    case 504:
+        return CTL_TIMED_OUT;
+    default:
+        return status < 300 ? CTL_OK : CTL_REFUSED;
+    }
+}
+
+void ctl_print_json(struct ctl *ctl, const struct json *json)
+{
+    struct buf text;
+    struct json_write w;
+    buf_init(&text, CTL_TEXT_MAX);
+    json_write_init(&w, &text, ctl->output == CTL_JSONL ? JSON_COMPACT : JSON_PRETTY);
+    json_write_json(&w, json);
+    buf_append_char(&text, '\n');
+    (void)fwrite(text.data, 1, text.len, ctl->out);
+    buf_fini(&text);
+}
+
+const struct json *ctl_member(const struct json *json, const char *path)
+{
+    struct slice rest = slice_from(path);
+    struct slice key;
+    while (json != NULL && slice_split(&rest, '.', &key)) {
+        json = json_get(json, key);
+    }
+    return json;
+}
+
+struct slice ctl_text(const struct json *json, const char *path)
+{
+    return json_string(ctl_member(json, path));
+}
+
+uint64_t ctl_number(const struct json *json, const char *path)
+{
+    int64_t value;
+    return json_integer(ctl_member(json, path), &value) && value > 0 ? (uint64_t)value : 0;
+}
+
+const char *ctl_plural(uint64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}

@@ -1,0 +1,113 @@
+/*
+ * ctl - what every command of lbctl is given, and the ways it can end.
+ *
+ * command.c fills it from the command line; a command asks the API through it, prints to its
+ * streams and returns an exit code. Nothing here knows a resource.
+ *
+ *     lbctl.c -> command (which?) -> cmd_* (what?) -> ctl -> rest_client -> lbd
+ *
+ * Data and what a change did go to `out`; complaints, hints and progress go to `err`.
+ *
+ * Memory: borrows its texts from argv and the environment. Threads: one.
+ */
+#ifndef CTL_CTL_H
+#define CTL_CTL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "conf/json/json.h"
+#include "ctl/rest_client.h"
+#include "lbd/base/buf.h"
+#include "lbd/base/compiler.h"
+#include "lbd/base/slice.h"
+
+/* Documented in lbctl(1); never renumbered. */
+enum ctl_exit {
+    CTL_OK = 0,
+    CTL_NO = 1,          /* the answer to the question is no */
+    CTL_USAGE = 2,       /* the command line, or a file it names, makes no sense */
+    CTL_UNREACHABLE = 3, /* nobody answers on the socket */
+    CTL_DENIED = 4,      /* not allowed */
+    CTL_NOT_FOUND = 5,
+    CTL_CONFLICT = 6,  /* in use, changed meanwhile, managed elsewhere */
+    CTL_INVALID = 7,   /* the configuration is not valid */
+    CTL_TIMED_OUT = 8, /* it may still happen */
+    CTL_REFUSED = 9,   /* any other no of the daemon */
+    CTL_BUG = 70
+};
+
+enum ctl_output { CTL_TABLE, CTL_WIDE, CTL_JSON, CTL_JSONL, CTL_NAME };
+
+enum {
+    CTL_ARGS_MAX = 4,
+    CTL_TIMEOUT_MS = 10 * 1000,      /* of one question, when nobody says otherwise */
+    CTL_WAIT_TIMEOUT_MS = 60 * 1000, /* of waiting for something to become true */
+    CTL_PATH_MAX = 4096,
+    CTL_TEXT_MAX = 256 * 1024 * 1024
+};
+
+struct ctl {
+    FILE *in;
+    FILE *out;
+    FILE *err;
+    bool color;     /* of `out` */
+    uint32_t width; /* of the terminal behind `out`, in characters; 0: there is none */
+
+    /* for every command */
+    const char *socket_path; /* NULL: look where lbd puts it */
+    enum ctl_output output;
+    bool timeout_given;
+    uint64_t timeout_ms; /* CTL_TIMEOUT_MS unless given */
+    bool trace;
+
+    /* for some */
+    const char *file;   /* apply -f */
+    const char *reason; /* drain, enable, maint */
+    const char *until;  /* wait --for */
+    bool dry_run;
+    bool wait;
+    const char *args[CTL_ARGS_MAX]; /* after the command's word */
+    uint32_t arg_count;
+
+    char socket_found[128]; /* what ctl_socket() found */
+};
+
+/* Streams of the process, no colour, all defaults. */
+void ctl_init(struct ctl *ctl);
+
+/* Prints "lbctl: ..." and returns `code`. */
+enum ctl_exit ctl_fail(struct ctl *ctl, enum ctl_exit code, const char *fmt, ...) LB_PRINTF(3, 4);
+/* "hint: ..." */
+void ctl_hint(struct ctl *ctl, const char *fmt, ...) LB_PRINTF(2, 3);
+
+/* Where the API is: --socket, else $LBCTL_SOCKET, else the first that is there of
+ * /run/lbd/api.sock, $XDG_RUNTIME_DIR/lbd/api.sock and /tmp/lbd-UID/api.sock (only when that
+ * directory is ours: anybody may make one). With none of them the first. Never NULL. */
+const char *ctl_socket(struct ctl *ctl);
+
+/* Asks; true when there is an answer of any status. Else prints why not and sets *code. */
+LB_MUST_CHECK bool ctl_ask(struct ctl *ctl, const struct rest_request *request,
+                           struct rest_reply *reply, enum ctl_exit *code);
+/* GET that must be answered with 200 and JSON. NULL: printed why not, *code says how to end. The
+ * caller owns the tree. `reply` may be NULL when only the tree is wanted. */
+LB_MUST_CHECK struct json *ctl_get(struct ctl *ctl, const char *target, struct rest_reply *reply,
+                                   enum ctl_exit *code);
+/* The exit code that belongs to an HTTP status. */
+enum ctl_exit ctl_exit_of(uint32_t status);
+/* The body of a reply as a tree, or NULL when it is no JSON. The caller owns it. */
+LB_MUST_CHECK struct json *ctl_body(const struct rest_reply *reply);
+
+/* Prints a JSON text: CTL_JSONL on one line, else indented; with a newline. */
+void ctl_print_json(struct ctl *ctl, const struct json *json);
+
+/* Member by dotted path ("timeouts.connect"); NULL when a part is missing. */
+const struct json *ctl_member(const struct json *json, const char *path);
+/* The same as text and number; empty and 0 when it is missing or of another type. */
+struct slice ctl_text(const struct json *json, const char *path);
+uint64_t ctl_number(const struct json *json, const char *path);
+/* "1 server", "2 servers" */
+const char *ctl_plural(uint64_t count, const char *one, const char *many);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * rest_client - asks lbd one question over its unix socket and waits for the answer.
+ *
+ * Blocking, one connection a question, everything within one deadline. Knows HTTP, not what is
+ * asked.
+ *
+ *     ctl --> rest_client --connect, send, receive--> lbd's API
+ *                  +--> rest_reply (reads the answer)
+ *
+ * Errors by kind: ERR_UNAVAILABLE nobody answers there, ERR_DENIED the kernel lets us not in,
+ * ERR_PRECONDITION the deadline passed, ERR_MALFORMED what came is no answer, ERR_SYSTEM the rest.
+ *
+ * Limits: those of rest_reply. Memory: the client borrows its texts. Threads: one.
+ */
+#ifndef CTL_REST_CLIENT_H
+#define CTL_REST_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "ctl/rest_reply.h"
+#include "lbd/base/compiler.h"
+#include "lbd/base/err.h"
+#include "lbd/base/slice.h"
+
+struct rest_client {
+    const char *socket_path; /* borrowed */
+    uint64_t timeout_ms;     /* of one question with its answer */
+    FILE *trace;             /* borrowed; the same as a line of curl; NULL: not wanted */
+};
+
+struct rest_request {
+    const char *method;
+    const char *target;       /* path and query, percent-encoded */
+    const char *content_type; /* of the body; NULL: there is none */
+    const char *if_match;     /* an ETag, or NULL */
+    struct slice body;
+};
+
+/* Fills *reply (initialised; cleared first). False: no answer, *err says why. */
+LB_MUST_CHECK bool rest_client_ask(const struct rest_client *client,
+                                   const struct rest_request *request, struct rest_reply *reply,
+                                   struct err *err);
+
+/* Appends a path segment with its slash, percent-encoded (RFC 3986 2.1). */
+void rest_client_append_segment(struct buf *path, struct slice segment);
+
+#endif

@@ -1,0 +1,348 @@
+"""The numbers: names of CONTROL.md 5.2, clean for promtool, and true."""
+
+import shutil
+import subprocess
+import unittest
+
+from lab import Client, Closed, LabCase, config_for
+from lab import metrics as prometheus
+from lab.origin import free_port
+
+# name: (type, labels)
+FAMILIES = {
+    "lbd_build_info": ("gauge", {"version"}),
+    "process_cpu_seconds_total": ("counter", set()),
+    "process_resident_memory_bytes": ("gauge", set()),
+    "process_virtual_memory_bytes": ("gauge", set()),
+    "process_open_fds": ("gauge", set()),
+    "process_max_fds": ("gauge", set()),
+    "process_start_time_seconds": ("gauge", set()),
+    "lbd_workers": ("gauge", set()),
+    "lbd_worker_connections": ("gauge", {"worker"}),
+    "lbd_worker_config_revision": ("gauge", {"worker"}),
+    "lbd_worker_last_loop_timestamp_seconds": ("gauge", {"worker"}),
+    "lbd_worker_loop_seconds_total": ("counter", {"worker", "state"}),
+    "lbd_worker_loops_total": ("counter", {"worker"}),
+    "lbd_connections": ("gauge", set()),
+    "lbd_connections_limit": ("gauge", set()),
+    "lbd_log_messages_dropped_total": ("counter", set()),
+    "lbd_config_revision": ("gauge", set()),
+    "lbd_config_info": ("gauge", {"hash", "source"}),
+    "lbd_config_last_apply_success": ("gauge", set()),
+    "lbd_config_last_apply_timestamp_seconds": ("gauge", set()),
+    "lbd_config_seed_differs": ("gauge", set()),
+    "lbd_config_objects": ("gauge", {"kind"}),
+    "lbd_snapshots": ("gauge", set()),
+    "lbd_config_applies_total": ("counter", {"result"}),
+    "lbd_config_apply_duration_seconds": ("histogram", set()),
+    "lbd_config_persist_duration_seconds": ("histogram", set()),
+    "lbd_config_persist_failures_total": ("counter", set()),
+    "lbd_api_requests_total": ("counter", {"method", "route", "code"}),
+    "lbd_listener_up": ("gauge", {"listener"}),
+    "lbd_listener_connections": ("gauge", {"listener"}),
+    "lbd_listener_connections_limit": ("gauge", {"listener"}),
+    "lbd_listener_connections_total": ("counter", {"listener"}),
+    "lbd_listener_received_bytes_total": ("counter", {"listener"}),
+    "lbd_listener_sent_bytes_total": ("counter", {"listener"}),
+    "lbd_listener_connections_rejected_total": ("counter", {"listener", "reason"}),
+    "lbd_http_requests_total": ("counter", {"listener", "protocol", "code_class"}),
+    "lbd_http_requests_in_flight": ("gauge", {"listener"}),
+    "lbd_http_request_duration_seconds": ("histogram", {"listener"}),
+    "lbd_http_request_size_bytes": ("histogram", {"listener"}),
+    "lbd_http_response_size_bytes": ("histogram", {"listener"}),
+    "lbd_http_protocol_errors_total": ("counter", {"listener", "protocol", "reason"}),
+    "lbd_http_client_aborts_total": ("counter", {"listener"}),
+    "lbd_route_requests_total": ("counter", {"route", "code_class"}),
+    "lbd_pool_servers": ("gauge", {"pool", "state"}),
+    "lbd_pool_connections": ("gauge", {"pool"}),
+    "lbd_pool_requests_in_flight": ("gauge", {"pool"}),
+    "lbd_pool_idle_connections": ("gauge", {"pool"}),
+    "lbd_pool_http_responses_total": ("counter", {"pool", "code_class"}),
+    "lbd_pool_connects_total": ("counter", {"pool"}),
+    "lbd_pool_connection_reuses_total": ("counter", {"pool"}),
+    "lbd_pool_received_bytes_total": ("counter", {"pool"}),
+    "lbd_pool_sent_bytes_total": ("counter", {"pool"}),
+    "lbd_pool_errors_total": ("counter", {"pool", "reason"}),
+    "lbd_pool_retries_total": ("counter", {"pool"}),
+    "lbd_pool_no_server_total": ("counter", {"pool"}),
+    "lbd_pool_connect_duration_seconds": ("histogram", {"pool"}),
+    "lbd_pool_response_duration_seconds": ("histogram", {"pool"}),
+    "lbd_server_up": ("gauge", {"pool", "server"}),
+    "lbd_server_weight": ("gauge", {"pool", "server"}),
+    "lbd_server_connections": ("gauge", {"pool", "server"}),
+    "lbd_server_requests_total": ("counter", {"pool", "server"}),
+    "lbd_server_errors_total": ("counter", {"pool", "server"}),
+    "lbd_server_health_transitions_total": ("counter", {"pool", "server"}),
+    "lbd_health_checks_total": ("counter", {"pool", "result"}),
+    "lbd_health_check_duration_seconds": ("histogram", {"pool", "result"}),
+}
+
+BUCKETS = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+]
+
+
+class Names(LabCase):
+    def setUp(self):
+        super().setUp()
+        document = config_for(
+            self.origin(name="a"), pool={"health_check": "t"},
+            health_checks={"t": {"type": "tcp", "interval": "1s"}},
+            routes={"r": {"listener": "web", "match": {"path_prefix": "/r"},
+                          "action": {"pool": "main"}}},
+        )
+        self.proxy = self.lbd(document)
+        self.proxy.wait_health("a", "up")
+        client = self.connect(self.proxy)
+        client.get("/")
+        client.get("/r")
+
+    def test_families(self):
+        values = self.proxy.metrics()
+        for name, (kind, labels) in FAMILIES.items():
+            with self.subTest(name):
+                self.assertEqual(values.types.get(name), kind)
+                self.assertTrue(values.helps.get(name, "").strip())
+                sample = name + "_count" if kind == "histogram" else name
+                found = [set(dict(k[1])) for k in values if k[0] == sample]
+                self.assertTrue(found, "no sample")
+                for names in found:
+                    self.assertLessEqual(labels, names)
+
+    def test_only_known_prefixes_and_labels(self):
+        allowed = {
+            "listener", "route", "pool", "server", "worker", "code_class", "reason", "result",
+            "state", "kind", "method", "code", "protocol", "le", "hash", "source", "version",
+            "revision", "openssl", "libevent", "scope",
+        }
+        for name, labels in self.proxy.metrics():
+            self.assertRegex(name, r"\A(lbd|process)_")
+            self.assertLessEqual(set(dict(labels)), allowed, name)
+
+    def test_counters_end_in_total(self):
+        values = self.proxy.metrics()
+        for name, kind in values.types.items():
+            with self.subTest(name):
+                self.assertEqual(kind == "counter", name.endswith("_total"))
+
+    def test_promtool(self):
+        if shutil.which("promtool") is None:
+            self.skipTest("no promtool")
+        done = subprocess.run(
+            ["promtool", "check", "metrics"], input=self.proxy.metrics_text(), text=True,
+            capture_output=True, timeout=30,
+        )
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_histograms_are_whole(self):
+        values = self.proxy.metrics()
+        for name, kind in values.types.items():
+            if kind != "histogram":
+                continue
+            with self.subTest(name):
+                groups = {}
+                for (sample, labels), value in values.items():
+                    if sample == name + "_bucket":
+                        pairs = dict(labels)
+                        edge = pairs.pop("le")
+                        groups.setdefault(frozenset(pairs.items()), []).append((edge, value))
+                self.assertTrue(groups)
+                for labels, buckets in groups.items():
+                    counts = [v for _, v in buckets]
+                    self.assertEqual(counts, sorted(counts), "buckets are cumulative")
+                    self.assertEqual(buckets[-1][0], "+Inf")
+                    self.assertEqual(values[(name + "_count", labels)], counts[-1])
+                    self.assertIn((name + "_sum", labels), values)
+                    if name.endswith("_seconds"):
+                        edges = [float(e) for e, _ in buckets[:-1]]
+                        self.assertEqual(edges, BUCKETS)
+                    for edge, _ in buckets[:-1]:
+                        self.assertIn(".", edge.replace("e-", "."), "le is written as a float")
+
+    def test_content_type(self):
+        with Client(self.proxy.observe_address()) as client:
+            response = client.get("/metrics")
+        self.assertRegex(response.get("Content-Type"), r"\Atext/plain; ?version=0\.0\.4")
+        prometheus.parse(response.text)
+
+    def test_openmetrics(self):
+        answer = self.proxy.api("GET", "/metrics", headers={
+            "Accept": "application/openmetrics-text;version=1.0.0"
+        })
+        if "openmetrics" in answer.header("Content-Type"):
+            self.assertTrue(answer.raw.endswith(b"# EOF\n"))
+        else:
+            prometheus.parse(answer.raw.decode())
+
+    def test_slow_scraper_holds_up_nobody(self):
+        slow = self.connect(self.proxy.observe_address(), receive_buffer=4096)
+        slow.send_request("GET", "/metrics")
+        for _ in range(3):
+            self.assertEqual(self.proxy.api("GET", "/metrics").status, 200)
+            self.assertEqual(self.connect(self.proxy).get("/").status, 200)
+        self.assertEqual(slow.read_response().status, 200)
+
+
+class Truth(LabCase):
+    def test_requests_by_class(self):
+        def script(peer):
+            while True:
+                request = peer.rx()
+                peer.tx(int(request.target[1:]), "xx")
+
+        proxy = self.lbd(config_for(self.origin(script)))
+        client = self.connect(proxy)
+        for status in (200, 201, 302, 404, 404, 500):
+            client.get(f"/{status}")
+        for name in ("lbd_http_requests_total", "lbd_pool_http_responses_total"):
+            for word, count in (("2xx", 2), ("3xx", 1), ("4xx", 2), ("5xx", 1)):
+                proxy.wait_metric(count, name, code_class=word)
+        self.assertEqual(proxy.metric("lbd_server_requests_total", server="a"), 6)
+        self.assertEqual(proxy.metric("lbd_http_request_duration_seconds_count"), 6)
+        self.assertEqual(proxy.metric("lbd_pool_response_duration_seconds_count"), 6)
+        self.assertEqual(proxy.metric("lbd_http_requests_in_flight"), 0)
+
+    def test_routes(self):
+        proxy = self.lbd(config_for(self.origin(), routes={
+            "r": {"listener": "web", "match": {"path": "/r"}, "action": {"respond": {"status": 204}}},
+        }))
+        client = self.connect(proxy)
+        for _ in range(3):
+            client.get("/r")
+        proxy.wait_metric(3, "lbd_route_requests_total", route="r", code_class="2xx")
+
+    def test_connections(self):
+        proxy = self.lbd(config_for(self.origin()), daemon={"workers": 1})
+        clients = [self.connect(proxy) for _ in range(5)]
+        for client in clients:
+            client.get("/")
+        self.assertEqual(proxy.metric("lbd_listener_connections", listener="web"), 5)
+        self.assertEqual(proxy.metric("lbd_listener_connections_total", listener="web"), 5)
+        self.assertEqual(proxy.metric("lbd_connections"), 5)
+        self.assertEqual(proxy.metric("lbd_worker_connections"), 5)
+        connects = proxy.metric("lbd_pool_connects_total", pool="main")
+        reuses = proxy.metric("lbd_pool_connection_reuses_total", pool="main")
+        self.assertEqual(connects + reuses, 5)
+        self.assertEqual(proxy.metric("lbd_pool_idle_connections", pool="main"), connects)
+        for client in clients:
+            client.close()
+        proxy.wait_metric(0, "lbd_listener_connections", listener="web")
+        proxy.wait_metric(0, "lbd_connections")
+
+    def test_bytes(self):
+        server = self.origin()
+        server.body = b"r" * 100000
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        before = len(client.reader.log)
+        client.request("POST", "/", body=b"q" * 50000)
+        got = len(client.reader.log) - before
+        self.wait_for(
+            lambda: proxy.metric("lbd_listener_sent_bytes_total", listener="web") == got,
+            f"{got} bytes sent",
+        )
+        received = proxy.metric("lbd_listener_received_bytes_total", listener="web")
+        self.assertGreater(received, 50000)
+        self.assertLess(received, 51000)
+        self.assertGreater(proxy.metric("lbd_pool_received_bytes_total", pool="main"), 100000)
+        self.assertGreater(proxy.metric("lbd_pool_sent_bytes_total", pool="main"), 50000)
+        self.assertEqual(proxy.metric("lbd_http_request_size_bytes_count", listener="web"), 1)
+
+    def test_in_flight(self):
+        import threading
+
+        go = threading.Event()
+
+        def script(peer):
+            peer.rx()
+            go.wait(10)
+            peer.tx(200, "x")
+
+        server = self.origin(script)
+        proxy = self.lbd(config_for(server))
+        clients = [self.connect(proxy) for _ in range(3)]
+        for client in clients:
+            client.send_request("GET", "/")
+        server.wait_requests(3)
+        self.assertEqual(proxy.metric("lbd_http_requests_in_flight", listener="web"), 3)
+        self.assertEqual(proxy.metric("lbd_pool_requests_in_flight", pool="main"), 3)
+        self.assertEqual(proxy.metric("lbd_server_connections", pool="main", server="a"), 3)
+        go.set()
+        for client in clients:
+            client.read_response()
+        proxy.wait_metric(0, "lbd_http_requests_in_flight", listener="web")
+        proxy.wait_metric(0, "lbd_pool_requests_in_flight", pool="main")
+
+    def test_errors_by_reason(self):
+        proxy = self.lbd(config_for(f"127.0.0.1:{free_port()}", pool={"retries": 0}))
+        self.connect(proxy).get("/")
+        proxy.wait_metric(1, "lbd_pool_errors_total", pool="main", reason="refused")
+        proxy.wait_metric(1, "lbd_server_errors_total", pool="main", server="a")
+        client = self.connect(proxy)
+        client.send("GET / HTTP/1.1\r\n\r\n")
+        client.read_response()
+        proxy.wait_metric(1, "lbd_http_protocol_errors_total", listener="web", reason="bad_host")
+        client = self.connect(proxy)
+        client.send("GARBAGE\r\n\r\n")
+        try:
+            client.read_response()
+        except Closed:
+            pass
+        proxy.wait_metric(2, "lbd_http_protocol_errors_total", listener="web")
+
+    def test_applies(self):
+        proxy = self.lbd(config_for(self.origin()))
+        before = proxy.metric("lbd_config_applies_total", result="applied")
+        answer = proxy.patch("/v1/pools/main", {"retries": 2})
+        proxy.patch("/v1/pools/main", {"retries": 2})
+        proxy.api("PATCH", "/v1/pools/main", {"retries": "x"})
+        self.assertEqual(proxy.metric("lbd_config_applies_total", result="applied"), before + 1)
+        self.assertEqual(proxy.metric("lbd_config_applies_total", result="unchanged"), 1)
+        self.assertEqual(proxy.metric("lbd_config_applies_total", result="rejected"), 1)
+        self.assertEqual(proxy.metric("lbd_config_revision"), answer.revision)
+        for _, value in prometheus.select(proxy.metrics(), "lbd_worker_config_revision").items():
+            self.assertEqual(value, answer.revision)
+
+    def test_objects(self):
+        proxy = self.lbd(config_for(self.origin(), self.origin()))
+        for kind, count in (("listeners", 1), ("pools", 1), ("servers", 2), ("routes", 0)):
+            values = prometheus.select(proxy.metrics(), "lbd_config_objects")
+            found = {dict(k)["kind"].rstrip("s"): v for k, v in values.items()}
+            self.assertEqual(found[kind.rstrip("s")], count)
+
+    def test_monotone_across_changes(self):
+        server = self.origin()
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        before = proxy.metrics()
+        for number in range(20):
+            client.get("/")
+            proxy.patch("/v1/pools/main/servers/a", {"weight": number + 1})
+            proxy.put(f"/v1/pools/p{number % 3}", {"servers": {"x": {"address": server.address}}})
+            now = proxy.metrics()
+            self.assertEqual(prometheus.went_back(before, now), [])
+            before = now
+        self.assertEqual(proxy.metric("lbd_server_requests_total", pool="main", server="a"), 20)
+
+    def test_counters_of_a_new_object_begin_at_zero(self):
+        """A freed slot is never shown with its predecessor's numbers."""
+        server = self.origin()
+        proxy = self.lbd(config_for(server))
+        for number in range(5):
+            proxy.put("/v1/pools/p", {"servers": {f"s{number}": {"address": server.address}}})
+            proxy.patch("/v1/listeners/web", {"default_pool": "p"})
+            client = self.connect(proxy)
+            for _ in range(7):
+                client.get("/")
+            proxy.wait_metric(7, "lbd_server_requests_total", pool="p", server=f"s{number}")
+            client.close()
+
+    def test_scope_none_and_pool_filter_are_known_or_refused(self):
+        proxy = self.lbd(config_for(self.origin()))
+        answer = proxy.api("GET", "/metrics?nonsense=1")
+        self.assertEqual(answer.status, 400)
+
+
+if __name__ == "__main__":
+    unittest.main()

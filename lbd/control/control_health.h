@@ -1,0 +1,91 @@
+/*
+ * control_health - keeps the health of every server true: probes, passive marks, addresses.
+ *
+ *     control_commit --apply----------> which servers, which checks
+ *     control_resolve -set_address----> probe again there
+ *     workers --server_on_passive_down--> mailbox --> mark down, probe at once
+ *                                            |
+ *                 health_probe <- schedule   v
+ *                      '--result--> health --> server_set_health --changed()--> publish a
+ * generation
+ *
+ * A server with a check starts as `starting` and is probed at once, then every interval +- 10 %;
+ * without a check it is up as soon as it has an address. State, streak and counters are found again
+ * by (pool, server) whatever the document does; a changed check or address is probed at once and
+ * its first answer decides, until then the old state stays. Three connection failures in a row take
+ * a server out, unless it is the last usable one of its pool; with a check its next passes bring it
+ * back, without one 10 s.
+ *
+ * Limits: 256 probes at once, the rest waits in line. Memory: a reference on each server; copies of
+ * the checks. Threads: control; one instance per process (the hook of server.h has no argument).
+ */
+#ifndef LBD_CONTROL_CONTROL_HEALTH_H
+#define LBD_CONTROL_CONTROL_HEALTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+#include "lbd/base/addr.h"
+#include "lbd/base/mailbox.h"
+#include "lbd/net/loop.h"
+#include "lbd/snapshot/registry.h"
+#include "lbd/stats/histogram.h"
+#include "lbd/upstream/server.h"
+
+#define CONTROL_HEALTH_PROBES_MAX  256
+#define CONTROL_HEALTH_PASSIVE_MS  10000 /* without a check: up again after this */
+#define CONTROL_HEALTH_SPREAD_FROM 16 /* pools of this size spread their probes over the interval  \
+                                       */
+
+struct control_health;
+
+struct control_health_options {
+    struct loop *loop;       /* borrowed: control's */
+    struct mailbox *mailbox; /* borrowed: control's; passive marks come through it */
+    /* A server's usability is different: the pool should be published again. */
+    void (*changed)(struct server *server, void *arg);
+    void *arg;
+    uint32_t probes_max; /* 0: CONTROL_HEALTH_PROBES_MAX */
+};
+
+/* Registers the passive hook. Before the first worker starts. */
+struct control_health *control_health_new(const struct control_health_options *options);
+/* After the last worker has ended; what still lies in the mailbox does no harm. NULL is fine. */
+void control_health_free(struct control_health *health);
+/* `conf` runs from now on; `registry` (committed to it) knows its servers and where they are. Pools
+ * whose part of the document, and whose check, are as before cost nothing. Calls changed() for
+ * servers whose usability it changes; starts no probe before it returns. */
+void control_health_apply(struct control_health *health, const struct conf *conf,
+                          const struct registry *registry);
+/* The server has moved without a change of the document (len 0: it has no address any more). */
+void control_health_set_address(struct control_health *health, struct slice pool,
+                                struct slice server, const struct addr *address);
+
+/* What is known of one server's checks. */
+struct control_health_facts {
+    bool has_check;
+    bool is_probing;       /* a probe is under way or waits in line */
+    uint64_t checks;       /* that ran, since the server is known */
+    uint64_t last_wall_us; /* end of the last one; 0: none yet. Its text: server->last_check */
+    uint64_t last_duration_us;
+    bool last_passed;
+    uint32_t streak; /* results in a row that speak against the state */
+};
+/* False: there is no such server. */
+bool control_health_facts(const struct control_health *health, struct slice pool,
+                          struct slice server, struct control_health_facts *facts);
+
+/* Sums over the servers of a pool, since the pool is known. */
+struct control_health_stats {
+    uint64_t passed;
+    uint64_t failed;
+    uint64_t not_run; /* lbd itself had no descriptor, port or memory: no verdict */
+    uint64_t late;    /* began more than an interval after their time */
+    struct histogram_duration duration; /* of passed and failed ones */
+};
+/* NULL: there is no such pool. */
+const struct control_health_stats *control_health_stats(const struct control_health *health,
+                                                        struct slice pool);
+
+#endif

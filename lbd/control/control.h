@@ -92,9 +92,10 @@ struct control_result {
  * latest after CONTROL_ADOPT_LIMIT_MS. */
 void control_apply(struct control *control, const struct control_change *change,
                    void (*done)(const struct control_result *result, void *arg), void *arg);
-/* Reads the file again (config_source file), else says in the log why not. Returns true when there
- * is nothing to complain about; finished() (may be NULL) when that has come to an end. */
-void control_reload(struct control *control, void (*finished)(void *arg), void *arg);
+/* Reads the file again (config_source file), else says in the log why not; names keys of `daemon`
+ * that need a restart. done() (may be NULL) as with control_apply. */
+void control_reload(struct control *control,
+                    void (*done)(const struct control_result *result, void *arg), void *arg);
 /* Opens log and access log anew. */
 void control_reopen_logs(struct control *control);
 
@@ -164,9 +165,9 @@ struct control_worker {
 };
 struct control_worker control_worker(const struct control *control, uint32_t worker);
 /* Is every worker turning? (healthz, watchdog) */
-bool control_is_alive(const struct control *control);
+bool control_is_alive(struct control *control);
 /* Running the newest document everywhere and accepting? Else *why is a sentence (static). */
-bool control_is_ready(const struct control *control, const char **why);
+bool control_is_ready(struct control *control, const char **why);
 
 /* A server's usability or address is different: publishes soon. */
 void control_republish(struct control *control);

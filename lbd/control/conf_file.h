@@ -1,0 +1,26 @@
+/*
+ * conf_file - the file that lbd is started with: read, checked, and what of `daemon` is different.
+ *
+ * Memory: results are the caller's. Threads: control.
+ */
+#ifndef LBD_CONTROL_CONF_FILE_H
+#define LBD_CONTROL_CONF_FILE_H
+
+#include <stdbool.h>
+
+#include "conf/conf_document.h"
+#include "conf/conf_errors.h"
+#include "lbd/base/buf.h"
+#include "lbd/base/compiler.h"
+#include "lbd/base/err.h"
+
+/* ERR_INVALID: *errors says all that is wrong, with line and column. ERR_NOT_FOUND, ERR_DENIED,
+ * ERR_TOO_LARGE, ERR_SYSTEM: it cannot be read at all. */
+LB_MUST_CHECK bool conf_file_load(const char *path, struct conf_document **document,
+                                  struct conf_daemon **daemon, struct conf_errors *errors,
+                                  struct err *err);
+/* Appends the keys that are different: "workers, log.level"; nothing when none is. */
+void conf_file_daemon_changes(const struct conf_daemon *before, const struct conf_daemon *after,
+                              struct buf *keys);
+
+#endif

@@ -1,0 +1,445 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "lbd/base/log.h"
+#include "lbd/base/mem.h"
+#include "lbd/base/now.h"
+#include "lbd/control/control_inside.h"
+#include "lbd/snapshot/snapshot_build.h"
+#include "lbd/stats/log_writer.h"
+
+#define REPUBLISH_DELAY_MS 5
+#define ALIVE_LIMIT_US     5000000U
+#define POKE_AFTER_US      1000000U
+/* Descriptors that are not client connections: sockets, logs, checks, the API. */
+#define RESERVED_FILES 160U
+
+/* -- snapshots: publish, adopt, retire -- */
+
+static uint64_t oldest_generation(const struct control *control)
+{
+    struct list_node *first = list_first(&control->live);
+    return first != NULL ? container_of(first, struct snapshot, link)->generation : UINT64_MAX;
+}
+
+static void on_released(struct snapshot *snapshot, void *arg)
+{
+    struct control *control = arg;
+    if (control->newest == snapshot) {
+        control->newest = NULL; /* the workers end */
+    }
+    list_remove(&snapshot->link);
+    control->facts.snapshots--;
+    snapshot_retire(snapshot, now_us(), &control->retired);
+    registry_close_binds(&control->registry);
+    registry_release_ids(&control->registry, oldest_generation(control));
+    log_debug("snapshot.retired", "count=%llu lived_us=%llu live=%u",
+              (unsigned long long)control->retired.count,
+              (unsigned long long)control->retired.last_us, control->facts.snapshots);
+}
+
+static void on_adopted(struct snapshot *snapshot, void *arg)
+{
+    struct control *control = arg;
+    control->facts.adopted_generation = snapshot->generation;
+    control->poked_us = 0;
+    /* What older ones listen on is no worker's business any more. */
+    struct list_node *node = NULL;
+    list_for_each (node, &control->live) {
+        struct snapshot *old = container_of(node, struct snapshot, link);
+        if (old->generation < snapshot->generation) {
+            snapshot_retire_binds(old);
+        }
+    }
+    registry_close_binds(&control->registry);
+    control_finish_adopted(control);
+    if (!control->is_started) {
+        control->is_started = true;
+        control->options.ready(control->options.arg);
+    }
+}
+
+void control_publish(struct control *control, struct snapshot *snapshot)
+{
+    snapshot->generation = ++control->facts.generation;
+    snapshot->published_us = now_us();
+    list_push_back(&control->live, &snapshot->link);
+    control->facts.snapshots++;
+    control->newest = snapshot;
+    control->registry.generation = snapshot->generation;
+    workers_publish(control->workers, snapshot, on_adopted, control);
+}
+
+struct snapshot *control_compile(struct control *control, struct conf_document *document,
+                                 uint64_t revision, struct err *err)
+{
+    const struct snapshot_build build = {
+        .document = document,
+        .registry = &control->registry,
+        .newest = control->newest,
+        .revision = revision,
+        .workers = control->facts.workers,
+    };
+    return snapshot_build(&build, err);
+}
+
+bool control_prepare(struct control *control, struct snapshot *snapshot, struct err *err)
+{
+    return snapshot_bind(snapshot, &control->registry, err);
+}
+
+void control_discard(struct control *control, struct snapshot *snapshot)
+{
+    snapshot_free(snapshot);
+    if (control->document != NULL) {
+        registry_sweep(&control->registry, conf_document_conf(control->document));
+    }
+}
+
+/* -- generations without a revision -- */
+
+static void republish(struct control *control, bool even_if_same)
+{
+    struct err err;
+    if (control->newest == NULL ||
+        (!even_if_same && snapshot_is_current(control->newest, &control->registry))) {
+        return;
+    }
+    struct snapshot *snapshot =
+        control_compile(control, control->document, control->facts.revision, &err);
+    if (snapshot == NULL || !control_prepare(control, snapshot, &err)) {
+        snapshot_free(snapshot);
+        log_error("config.republish_failed", "why=\"%s\"", err.text);
+        return;
+    }
+    control->facts.republished++;
+    control_publish(control, snapshot);
+}
+
+static void on_republish_timer(struct loop_timer *timer)
+{
+    republish(container_of(timer, struct control, republish_timer), false);
+}
+
+void control_republish(struct control *control)
+{
+    if (control->newest != NULL && !loop_timer_is_set(&control->republish_timer)) {
+        loop_timer_set(control->options.loop, &control->republish_timer, REPUBLISH_DELAY_MS,
+                       on_republish_timer);
+    }
+}
+
+/* -- life -- */
+
+static void on_mailbox(struct loop_watch *watch, unsigned ready)
+{
+    (void)ready;
+    (void)mailbox_drain(&container_of(watch, struct control, mailbox_watch)->mailbox);
+}
+
+static void give_server_id_back(uint32_t id)
+{
+    counters_release(COUNTERS_SERVER, id);
+}
+
+static void give_listener_id_back(uint32_t id)
+{
+    counters_release(COUNTERS_LISTENER, id);
+}
+
+static uint32_t find_max_connections(const struct conf_daemon *daemon)
+{
+    if (daemon->max_connections != 0) {
+        return daemon->max_connections;
+    }
+    struct rlimit limit = {.rlim_cur = 1024};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    uint64_t files = limit.rlim_cur > 10000000U ? 10000000U : limit.rlim_cur;
+    /* most clients wait without a server connection; an eighth is kept for those that need one */
+    uint64_t most = files > 4U * RESERVED_FILES ? files - RESERVED_FILES - files / 8 : files / 2;
+    return (uint32_t)most;
+}
+
+static bool read_overrides(struct control *control, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, 16U * 1024U * 1024U);
+    bool ok = conf_store_read_overrides(control->store, &text, err) &&
+              overrides_read(&control->overrides, buf_slice(&text), err);
+    buf_fini(&text);
+    if (!ok && err->kind == ERR_MALFORMED) {
+        /* Serving is more than admin states; but somebody must know. */
+        log_error("overrides.damaged", "why=\"%s\"", err->text);
+        control->facts.is_degraded = true;
+        ok = true;
+    }
+    return ok;
+}
+
+static bool open_access_log(struct control *control, struct err *err)
+{
+    const struct conf_daemon *daemon = control->options.daemon;
+    if (slice_eq(daemon->access_log_path, SLICE("off"))) {
+        return true;
+    }
+    char *path = mem_slicedup(daemon->access_log_path);
+    control->access_log = log_writer_start(path, control->facts.workers, err);
+    free(path);
+    return control->access_log != NULL;
+}
+
+struct control *control_new(const struct control_options *options, struct err *err)
+{
+    struct control *control = mem_zero(1, sizeof(*control));
+    char *state_dir = mem_slicedup(options->daemon->state_dir);
+
+    control->options = *options;
+    list_init(&control->live);
+    list_init(&control->waiting);
+    registry_init(&control->registry);
+    overrides_init(&control->overrides);
+    control->facts.source = options->daemon->config_source;
+    control->facts.file = options->file;
+    control->facts.started_wall_us = now_wall_us();
+    control->facts.max_connections = find_max_connections(options->daemon);
+    control->facts.workers =
+        options->daemon->workers != 0 ? options->daemon->workers : workers_auto_count();
+    server_on_free(give_server_id_back);
+    listener_on_free(give_listener_id_back);
+
+    bool ok = mailbox_init(&control->mailbox, control, err);
+    if (!ok) {
+        control->mailbox.fd = -1;
+    }
+    ok = ok && (loop_watch_start(options->loop, &control->mailbox_watch,
+                                 mailbox_fd(&control->mailbox), LOOP_READ, on_mailbox) ||
+                err_set(err, ERR_SYSTEM, "cannot watch the mailbox"));
+    ok = ok && (control->store = conf_store_open(state_dir, err)) != NULL;
+    ok = ok && read_overrides(control, err);
+    ok = ok && open_access_log(control, err);
+    free(state_dir);
+    if (!ok) {
+        control_free(control);
+        return NULL;
+    }
+    counters_init(control->facts.workers);
+    return control;
+}
+
+/* What runs at first, and under which number; see the table "who wins at start" in control.h. */
+static struct conf_document *find_first(struct control *control, struct conf_document *seed,
+                                        uint64_t *revision, bool *must_save, struct err *err)
+{
+    struct conf_document *saved = NULL;
+    struct err why = {0};
+    enum conf_store_found found = conf_store_load(control->store, &saved, revision, &why);
+
+    *must_save = true;
+    if (control->facts.source == CONF_SOURCE_FILE) {
+        conf_document_unref(saved);
+        (*revision)++;
+        return conf_document_ref(seed);
+    }
+    switch (found) {
+    case CONF_STORE_EMPTY:
+        (*revision)++;
+        log_info("config.seed", "file=%s revision=%llu", control->options.file,
+                 (unsigned long long)*revision);
+        return conf_document_ref(seed);
+    case CONF_STORE_CURRENT:
+        *must_save = false;
+        break;
+    case CONF_STORE_OLDER:
+        control->facts.is_degraded = true;
+        (*revision)++; /* a number is never used twice */
+        log_error("config.saved_damaged", "why=\"%s\" running=an_older_revision", why.text);
+        break;
+    case CONF_STORE_BROKEN:
+        (void)err_set(err, ERR_INVALID, "the saved configuration cannot be used: %s", why.text);
+        return NULL;
+    }
+    control->facts.is_seed_different = !conf_document_same(saved, seed);
+    log_info("config.saved", "revision=%llu seed=%s", (unsigned long long)*revision,
+             control->facts.is_seed_different ? "different_and_not_used" : "same");
+    return saved;
+}
+
+static bool save_first(struct control *control, const struct conf_document *document,
+                       uint64_t revision, struct err *err)
+{
+    return control->facts.source == CONF_SOURCE_FILE
+               ? conf_store_save_revision(control->store, revision, err)
+               : conf_store_save(control->store, document, revision, err);
+}
+
+bool control_start(struct control *control, struct conf_document *seed, struct err *err)
+{
+    uint64_t revision = 0;
+    bool must_save = false;
+    struct conf_document *document = find_first(control, seed, &revision, &must_save, err);
+    if (document == NULL) {
+        return false;
+    }
+
+    struct snapshot *snapshot = control_compile(control, document, revision, err);
+    const struct workers_options options = {
+        .count = control->facts.workers,
+        .control = &control->mailbox,
+        .access_log = control->access_log,
+        .max_connections = control->facts.max_connections,
+        .released = on_released,
+        .arg = control,
+    };
+    bool ok = snapshot != NULL && control_prepare(control, snapshot, err) &&
+              (!must_save || save_first(control, document, revision, err));
+    ok = ok && (control->workers = workers_start(&options, err)) != NULL;
+    if (!ok) {
+        snapshot_free(snapshot);
+        conf_document_unref(document);
+        return false;
+    }
+    control->document = document;
+    control->facts.revision = revision;
+    control->facts.last_apply_succeeded = true;
+    control->facts.last_apply_wall_us = now_wall_us();
+    control_commit(control, snapshot);
+    return true;
+}
+
+static void on_drained(void *arg)
+{
+    struct control *control = arg;
+    control->options.drained(control->options.arg);
+}
+
+void control_drain(struct control *control, uint32_t limit_ms)
+{
+    control->facts.is_draining = true;
+    control_finish_all(control);
+    workers_drain(control->workers, now_ms() + limit_ms, on_drained, control);
+}
+
+void control_free(struct control *control)
+{
+    if (control == NULL) {
+        return;
+    }
+    loop_timer_stop(&control->republish_timer);
+    control_finish_all(control);
+    if (control->workers != NULL) {
+        workers_stop(control->workers);
+        control->workers = NULL;
+    }
+    if (control->mailbox.fd >= 0) {
+        while (mailbox_drain(&control->mailbox) != 0) {
+            /* what workers said last */
+        }
+    }
+    assert(list_is_empty(&control->live));
+    log_writer_stop(control->access_log);
+    registry_fini(&control->registry);
+    overrides_fini(&control->overrides);
+    conf_document_unref(control->document);
+    conf_store_close(control->store);
+    loop_watch_stop(&control->mailbox_watch);
+    if (control->mailbox.fd >= 0) {
+        mailbox_fini(&control->mailbox);
+    }
+    counters_fini();
+    free(control);
+}
+
+void control_reopen_logs(struct control *control)
+{
+    struct err err;
+    if (!log_reopen(&err)) {
+        log_error("log.reopen_failed", "why=\"%s\"", err.text);
+    }
+    if (control->access_log != NULL && !log_writer_reopen(control->access_log, &err)) {
+        log_error("access_log.reopen_failed", "why=\"%s\"", err.text);
+    }
+    log_info("log.reopened", "by=signal");
+}
+
+/* -- what is -- */
+
+struct conf_document *control_document(const struct control *control)
+{
+    return control->document;
+}
+
+const struct control_facts *control_facts(const struct control *control)
+{
+    return &control->facts;
+}
+
+const struct registry *control_registry(const struct control *control)
+{
+    return &control->registry;
+}
+
+struct loop *control_loop(const struct control *control)
+{
+    return control->options.loop;
+}
+
+const char *control_source_word(enum conf_source source)
+{
+    return source == CONF_SOURCE_FILE ? "file" : "api";
+}
+
+struct control_worker control_worker(const struct control *control, uint32_t worker)
+{
+    struct control_worker facts = {
+        .loop = workers_loop_stats(control->workers, worker),
+        .generation = workers_generation(control->workers, worker),
+        .connections = workers_connections(control->workers, worker),
+    };
+    struct list_node *node = NULL;
+    list_for_each (node, &control->live) {
+        const struct snapshot *snapshot = container_of(node, struct snapshot, link);
+        if (snapshot->generation <= facts.generation) {
+            facts.revision = snapshot->revision;
+        }
+    }
+    return facts;
+}
+
+/* A loop with nothing to do sleeps and its last pass is long ago: it is asked to turn once. */
+bool control_is_alive(struct control *control)
+{
+    uint64_t now = now_us();
+    bool is_silent = false;
+    if (control->workers == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < control->facts.workers; i++) {
+        uint64_t last = workers_loop_stats(control->workers, i).last_pass_us;
+        is_silent = is_silent || (now > last && now - last > POKE_AFTER_US);
+    }
+    if (!is_silent) {
+        control->poked_us = 0;
+        return true;
+    }
+    if (control->poked_us == 0) {
+        control->poked_us = now;
+        republish(control, true);
+    }
+    return now - control->poked_us <= ALIVE_LIMIT_US;
+}
+
+bool control_is_ready(struct control *control, const char **why)
+{
+    const struct control_facts *facts = &control->facts;
+    *why = "";
+    if (!control->is_started) {
+        *why = "the first configuration is not adopted yet";
+    } else if (facts->is_draining) {
+        *why = "draining";
+    } else if (!control_is_alive(control)) {
+        *why = "a worker does not turn";
+    }
+    return (*why)[0] == '\0';
+}

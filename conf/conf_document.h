@@ -86,5 +86,8 @@ LB_MUST_CHECK bool conf_document_write_effective(const struct conf_document *doc
                                                  struct slice pointer, struct json_write *w);
 /* Same configuration? Cheap for documents made from each other. */
 bool conf_document_same(const struct conf_document *a, const struct conf_document *b);
+/* For conf_diff: the tree itself. */
+struct conf_part;
+const struct conf_part *conf_document_root(const struct conf_document *document);
 
 #endif

@@ -53,6 +53,9 @@ void conf_errors_fini(struct conf_errors *errors);
 /* Forgets all entries. */
 void conf_errors_clear(struct conf_errors *errors);
 
+/* No more errors are kept: what is dear to find out need not be. */
+bool conf_errors_full(const struct conf_errors *errors);
+
 /* Adds one; `suggestion` may be empty. */
 void conf_errors_add(struct conf_errors *errors, const struct conf_path *path, const char *code,
                      struct slice suggestion, const char *fmt, ...) LB_PRINTF(5, 6);

@@ -27,7 +27,5 @@ bool conf_read_object(const struct conf_object *object, const struct json *json,
  * result. */
 LB_MUST_CHECK struct conf_daemon *conf_read_daemon(const struct json *json,
                                                    struct conf_errors *errors);
-/* Is this a name that an object may have? */
-bool conf_read_name_is_valid(struct slice name);
 
 #endif

@@ -20,36 +20,37 @@
 enum conf_type {
     CONF_TYPE_STRING,      /* struct slice */
     CONF_TYPE_STRING_LIST, /* struct slice * and a uint32_t count */
-    CONF_TYPE_INTEGER,     /* uint32_t or int32_t */
+    CONF_TYPE_INTEGER,     /* uint32_t, or int32_t when is_signed */
     CONF_TYPE_AUTO,        /* "auto" (stored as 0) or an integer: uint32_t */
     CONF_TYPE_DURATION,    /* "250ms": uint32_t of milliseconds */
     CONF_TYPE_SIZE,        /* "64KiB": uint32_t of bytes */
     CONF_TYPE_ENUM,        /* one of `words`: an enum */
-    CONF_TYPE_STATUS_LIST, /* ["2xx", 204]: bits of classes, then a list of exact codes */
+    CONF_TYPE_STATUS_LIST, /* ["2xx", 204]: uint8_t bits of classes; uint16_t * of exact codes and a
+                              count */
     CONF_TYPE_HEADERS,     /* {"Name": "value"}: struct conf_header * and a count */
     CONF_TYPE_LABELS,      /* {"key": "value"}: struct slice of canonical JSON */
     CONF_TYPE_OBJECT,      /* a nested object of fixed keys: a struct in place */
-    CONF_TYPE_MAP          /* named members of one kind: an array of structs, sorted by name */
+    CONF_TYPE_MAP /* named members of one kind: an array of structs, sorted by name, and a count */
 };
 
-/* What a string must look like beyond being a string. */
+/* What a string must look like beyond being a string; conf_format.c knows. */
 enum conf_format {
-    CONF_FORMAT_TEXT,            /* anything printable, no control characters but tab and newline */
+    CONF_FORMAT_TEXT,            /* no control characters but tab and newline */
     CONF_FORMAT_NAME,            /* [a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])? */
-    CONF_FORMAT_BIND,            /* "ip:port" (port 0 allowed), "*:port", "unix:/path" */
+    CONF_FORMAT_BIND,            /* "ip:port" (port 0 allowed), "unix:/path" */
     CONF_FORMAT_SERVER_ADDRESS,  /* "host:port", "[v6]:port", "unix:/path" */
-    CONF_FORMAT_HOST_PATTERN,    /* "www.example.com", "*.example.com" */
+    CONF_FORMAT_HOST_PATTERN,    /* "www.example.com", "*.example.com"; stored in lower case */
     CONF_FORMAT_HOST,            /* a host, with or without a port */
-    CONF_FORMAT_PATH,            /* begins with '/', as it comes in a request, normalised */
+    CONF_FORMAT_PATH,            /* begins with '/', normalised as requests are, no query */
     CONF_FORMAT_CHECK_TARGET,    /* begins with '/', may hold a query */
-    CONF_FORMAT_METHOD,          /* an HTTP token in capitals */
+    CONF_FORMAT_METHOD,          /* an HTTP method in capitals */
     CONF_FORMAT_HEADER_VALUE,    /* no CR, LF, NUL or other control characters */
-    CONF_FORMAT_LOCATION,        /* an absolute URI or a path, may hold {path} */
-    CONF_FORMAT_BODY,            /* at most 64 KiB of text */
-    CONF_FORMAT_UNIX_LISTEN,     /* "unix:/path" */
-    CONF_FORMAT_IP_PORT,         /* "ip:port" literal; port 0 not allowed */
+    CONF_FORMAT_LOCATION,        /* a URI or a path, may hold {path} */
+    CONF_FORMAT_BODY,            /* any text */
+    CONF_FORMAT_UNIX_LISTEN,     /* "unix:/path", relative paths too */
+    CONF_FORMAT_IP_PORT,         /* "ip:port", not port 0 */
     CONF_FORMAT_IP_PORT_OR_UNIX, /* "ip:port" (port 0 allowed) or "unix:/path" */
-    CONF_FORMAT_FILE             /* an absolute path, or one of `words` */
+    CONF_FORMAT_FILE             /* a path */
 };
 
 struct conf_object;
@@ -58,41 +59,48 @@ struct conf_field {
     const char *key;
     enum conf_type type;
     enum conf_format format;
-    size_t offset;       /* of the member in the struct of the object */
-    size_t count_offset; /* lists: of the count; STATUS_LIST: of the class bits */
+    size_t offset; /* of the member in the struct of the object; 0 for objects that share it */
+    size_t count_offset; /* lists and maps: of the count */
     size_t codes_offset; /* STATUS_LIST: of the list of codes */
     bool required;       /* there is no default */
-    bool is_signed;      /* INTEGER: int32_t */
-    int64_t min, max; /* numbers, in base units (ms, bytes); lists: their length; strings: bytes */
-    int64_t preset;   /* the default: numbers in base units, ENUM the index of the word */
+    bool is_signed;
+    int64_t min,
+        max;        /* numbers in base units (ms, bytes); strings: bytes; lists and maps: length */
+    int64_t preset; /* the default: numbers in base units, ENUM the index of the word */
     const char *preset_text;          /* the default of strings; of STATUS_LIST its only element */
-    const char *const *words;         /* ENUM, FILE: NULL-terminated */
+    const char *const *words;         /* ENUM; INTEGER: the numbers allowed; ends with NULL */
     const struct conf_object *object; /* OBJECT, MAP */
     const char *refers_to;            /* the top-level map in which this name must exist, or NULL */
-    const char *only_when_key;        /* allowed only when that ENUM beside it ... */
+    const char *only_when_key;        /* or NULL: allowed only when that ENUM beside it ... */
     const char *only_when_word;       /* ... has this word */
-    uint8_t choice;      /* not 0: excludes the other fields with a choice; its number */
-    const char *doc;     /* one sentence */
+    uint8_t choice; /* not 0: excludes the other fields with a choice; its number */
+    const char *doc;
     const char *example; /* JSON */
     const char *since;   /* version */
 };
 
 enum conf_choice { CONF_CHOICE_ANY, CONF_CHOICE_AT_MOST_ONE, CONF_CHOICE_EXACTLY_ONE };
 
+#define CONF_SCHEMA_FIELDS_MAX 64 /* of one object */
+#define CONF_SCHEMA_MAPS_MAX   4  /* of one object */
+
 struct conf_object {
-    const char *name;  /* "pool", "pool.timeouts" */
-    const char *title; /* "A pool" */
+    const char *name;  /* "pool.timeouts"; "" for the document */
+    const char *title; /* the heading of its table */
     const char *doc;
     const struct conf_field *fields;
-    size_t field_count; /* at most 64 */
-    size_t size;        /* of the struct */
-    size_t name_offset; /* of the member that takes the name; SIZE_MAX: has none */
+    size_t field_count;
+    size_t size;           /* of the struct */
+    bool is_named;         /* a member of a map: */
+    size_t name_offset;    /* of its name */
+    size_t version_offset; /* of its uint64_t version */
     enum conf_choice choice;
-    size_t choice_offset; /* where the chosen number - 1 goes (an enum); SIZE_MAX: nowhere */
+    bool has_chosen;
+    size_t chosen_offset; /* where choice - 1 goes: an enum */
 };
 
-extern const struct conf_object conf_schema_document; /* struct conf */
-extern const struct conf_object conf_schema_daemon;   /* struct conf_daemon */
+extern const struct conf_object *const conf_schema_document; /* struct conf */
+extern const struct conf_object *const conf_schema_daemon;   /* struct conf_daemon */
 
 /* NULL: unknown key. */
 const struct conf_field *conf_schema_find(const struct conf_object *object, struct slice key);

@@ -1,0 +1,420 @@
+#include "conf/conf_document.h"
+
+#include <stdlib.h>
+
+#include "conf/conf_check.h"
+#include "conf/conf_part.h"
+#include "conf/conf_read.h"
+#include "conf/conf_write.h"
+#include "conf/json/json_patch.h"
+#include "lbd/base/mem.h"
+
+enum {
+    TOKENS_MAX = 4, /* /pools/api/servers/a */
+    TOKEN_BYTES_MAX = 1024,
+};
+
+struct conf_document {
+    uint32_t refs;
+    struct conf_part *root; /* its value is the struct conf */
+};
+
+static const struct conf_path root_path;
+
+/* A pointer taken apart. */
+struct target {
+    struct slice tokens[TOKENS_MAX];
+    uint32_t count;
+    struct arena arena;
+};
+
+/* False: no resource can have this pointer. */
+static bool target_init(struct target *target, struct slice pointer)
+{
+    struct slice rest = pointer;
+    struct buf token;
+    bool ok = json_patch_pointer_valid(pointer);
+    target->count = 0;
+    arena_init(&target->arena, NULL, 0);
+    buf_init(&token, TOKEN_BYTES_MAX);
+    while (ok && json_patch_token(&rest, &token)) {
+        ok = target->count < TOKENS_MAX;
+        if (ok) {
+            target->tokens[target->count++] = arena_copy(&target->arena, buf_slice(&token));
+        }
+    }
+    buf_fini(&token);
+    return ok && rest.len == 0;
+}
+
+static void target_fini(struct target *target)
+{
+    arena_fini(&target->arena);
+}
+
+static struct conf_document *document_new(struct conf_part *root)
+{
+    struct conf_document *document = mem_zero(1, sizeof(*document));
+    document->refs = 1;
+    document->root = root;
+    return document;
+}
+
+struct conf_document *conf_document_ref(struct conf_document *document)
+{
+    document->refs++;
+    return document;
+}
+
+void conf_document_unref(struct conf_document *document)
+{
+    if (document != NULL && --document->refs == 0) {
+        conf_part_unref(document->root);
+        free(document);
+    }
+}
+
+const struct conf *conf_document_conf(const struct conf_document *document)
+{
+    return document->root->value;
+}
+
+struct conf_document *conf_document_new(void)
+{
+    struct conf_errors errors;
+    conf_errors_init(&errors);
+    struct conf_document *document = conf_document_from_text(SLICE("{}"), &errors);
+    assert(document != NULL);
+    conf_errors_fini(&errors);
+    return document;
+}
+
+/* Takes out what is no part of the configuration. */
+static void drop_foreign(struct json *json)
+{
+    if (json_is(json, JSON_OBJECT)) {
+        json_free(json_take(json, SLICE("$schema")));
+    }
+}
+
+static void refuse_daemon(struct conf_builder *builder, struct json *json)
+{
+    const struct conf_path path = {.parent = &root_path, .key = SLICE("daemon")};
+    struct json *daemon = json_take(json, path.key);
+    if (daemon != NULL) {
+        conf_errors_add(builder->errors, &path, "file-only", SLICE_NONE,
+                        "must not be set here: it is read from the file, at start only");
+        builder->ok = false;
+        json_free(daemon);
+    }
+}
+
+/* Checks a finished tree as a whole. Keeps `root`; NULL when something was wrong. */
+static struct conf_document *finish(struct conf_builder *builder, struct conf_part *root)
+{
+    /* Also when something was wrong before: all mistakes at once. */
+    bool ok = conf_check(root->value, builder->errors);
+    if (!ok || !builder->ok) {
+        conf_part_unref(root);
+        return NULL;
+    }
+    return document_new(root);
+}
+
+static struct conf_document *from_json(struct json *json, struct conf_errors *errors)
+{
+    struct conf_builder builder;
+    conf_part_builder_init(&builder, errors);
+    drop_foreign(json);
+    refuse_daemon(&builder, json);
+    struct conf_part *root =
+        conf_part_build(&builder, conf_schema_document, SLICE_NONE, json, NULL, &root_path);
+    struct conf_document *document = finish(&builder, root);
+    conf_part_builder_fini(&builder);
+    return document;
+}
+
+struct conf_document *conf_document_from_text(struct slice text, struct conf_errors *errors)
+{
+    struct json_error error;
+    struct json *json = json_parse(text, JSON_STRICT, &json_limits_document, &error);
+    if (json == NULL) {
+        conf_errors_add_syntax(errors, &error);
+        return NULL;
+    }
+    struct conf_document *document = from_json(json, errors);
+    json_free(json);
+    conf_errors_locate(errors, text, SLICE_NONE);
+    return document;
+}
+
+bool conf_document_from_file_text(struct slice text, struct conf_document **document,
+                                  struct conf_daemon **daemon, struct conf_errors *errors)
+{
+    struct json_error error;
+    struct json *json = json_parse(text, JSON_COMMENTS, &json_limits_document, &error);
+    if (json == NULL) {
+        conf_errors_add_syntax(errors, &error);
+        return false;
+    }
+    struct json *daemon_json = json_take(json, SLICE("daemon"));
+    struct conf_daemon *read = conf_read_daemon(daemon_json, errors);
+    struct conf_document *made = from_json(json, errors);
+    json_free(daemon_json);
+    json_free(json);
+    conf_errors_locate(errors, text, SLICE_NONE);
+
+    bool ok = read != NULL && made != NULL;
+    if (ok) {
+        *document = made;
+        made = NULL;
+    }
+    if (ok && daemon != NULL) {
+        *daemon = read;
+        read = NULL;
+    }
+    conf_document_unref(made);
+    conf_daemon_free(read);
+    return ok;
+}
+
+/* --- edits: one walk down the tokens, new parts on the way back --- */
+
+struct edit {
+    struct conf_builder builder;
+    enum conf_edit kind;
+    struct json *body;
+    struct err *err;
+    struct slice pointer;
+};
+
+static struct conf_part *fail_not_found(const struct edit *edit)
+{
+    (void)err_set(edit->err, ERR_NOT_FOUND, "there is no %.*s", SLICE_ARG(edit->pointer));
+    return NULL;
+}
+
+static struct conf_part *edit_part(struct edit *edit, struct conf_part *part,
+                                   const struct slice *tokens, uint32_t count,
+                                   const struct conf_path *path);
+
+/* The tokens end at a collection: its members are replaced or merged. */
+static struct conf_list *edit_list(struct edit *edit, const struct conf_field *field,
+                                   struct conf_list *list, const struct conf_path *path)
+{
+    if (edit->kind == CONF_EDIT_PUT) {
+        return conf_part_list_build(&edit->builder, field, edit->body, list, path);
+    }
+    return conf_part_list_merge(&edit->builder, field, list, edit->body, path);
+}
+
+/* The list in which one member was edited; NULL after a failure. */
+static struct conf_list *edit_member(struct edit *edit, const struct conf_field *field,
+                                     struct conf_list *list, const struct slice *tokens,
+                                     uint32_t count, const struct conf_path *list_path)
+{
+    struct slice name = tokens[0];
+    struct conf_path path = {.parent = list_path, .key = name};
+    struct conf_part *old = conf_part_find(list, name);
+    bool is_last = count == 1;
+    if (old == NULL && !(is_last && edit->kind == CONF_EDIT_PUT)) {
+        (void)fail_not_found(edit);
+        return NULL;
+    }
+    if (is_last && edit->kind == CONF_EDIT_DELETE) {
+        return conf_part_list_with(field, list, name, NULL);
+    }
+    struct conf_part *made = NULL;
+    if (old == NULL) {
+        conf_part_check_name(&edit->builder, &path);
+        made = conf_part_build(&edit->builder, field->object, name, edit->body, NULL, &path);
+    } else {
+        made = edit_part(edit, old, tokens + 1, count - 1, &path);
+    }
+    return made != NULL ? conf_part_list_with(field, list, name, made) : NULL;
+}
+
+static struct conf_part *edit_part(struct edit *edit, struct conf_part *part,
+                                   const struct slice *tokens, uint32_t count,
+                                   const struct conf_path *path)
+{
+    if (count == 0 && edit->kind == CONF_EDIT_PUT) {
+        return conf_part_build(&edit->builder, part->object, part->name, edit->body, part, path);
+    }
+    if (count == 0) {
+        return conf_part_merge(&edit->builder, part, edit->body, path);
+    }
+    uint32_t index = 0;
+    const struct conf_field *field = conf_part_map(part->object, tokens[0], &index);
+    if (field == NULL) {
+        return fail_not_found(edit);
+    }
+    struct conf_path here = {.parent = path, .key = tokens[0]};
+    struct conf_list *old = part->lists[index];
+    struct conf_list *list = count == 1
+                                 ? edit_list(edit, field, old, &here)
+                                 : edit_member(edit, field, old, tokens + 1, count - 1, &here);
+    return list != NULL ? conf_part_with_list(&edit->builder, part, index, list, path) : NULL;
+}
+
+/* Reads the body and walks. NULL after a failure that is no matter of validity: *err says which. */
+static struct conf_part *edit_root(struct edit *edit, struct conf_part *root,
+                                   const struct target *target, struct slice body,
+                                   struct conf_errors *errors)
+{
+    if (edit->kind == CONF_EDIT_DELETE) {
+        if (target->count == 0 || target->count % 2 != 0) {
+            (void)err_set(edit->err, ERR_INVALID, "only single resources can be deleted");
+            return NULL;
+        }
+        return edit_part(edit, root, target->tokens, target->count, &root_path);
+    }
+
+    struct json_error error;
+    const struct json_limits *limits =
+        target->count < 2 ? &json_limits_document : &json_limits_resource;
+    edit->body = json_parse(body, JSON_STRICT, limits, &error);
+    if (edit->body == NULL) {
+        conf_errors_add_syntax(errors, &error);
+        (void)err_set(edit->err, error.too_large ? ERR_TOO_LARGE : ERR_MALFORMED,
+                      "line %u, column %u: %s", error.line, error.column, error.text);
+        return NULL;
+    }
+    if (target->count == 0) {
+        drop_foreign(edit->body);
+        refuse_daemon(&edit->builder, edit->body);
+    }
+    return edit_part(edit, root, target->tokens, target->count, &root_path);
+}
+
+static struct conf_document *finish_edit(struct edit *edit, struct conf_document *document,
+                                         struct conf_part *root, const struct target *target,
+                                         struct conf_errors *errors)
+{
+    if (root == document->root && edit->builder.ok) {
+        conf_part_unref(root);
+        return conf_document_ref(document);
+    }
+    if (edit->kind == CONF_EDIT_DELETE && target->count == 2 &&
+        !conf_check_unused(root->value, target->tokens[0], target->tokens[1], errors)) {
+        conf_part_unref(root);
+        (void)err_set(edit->err, ERR_CONFLICT, "%.*s is in use", SLICE_ARG(edit->pointer));
+        return NULL;
+    }
+    struct conf_document *made = finish(&edit->builder, root);
+    if (made == NULL) {
+        (void)err_set(edit->err, ERR_INVALID, "the configuration would not be valid");
+    }
+    return made;
+}
+
+struct conf_document *conf_document_edit(struct conf_document *document, enum conf_edit kind,
+                                         struct slice pointer, struct slice body,
+                                         struct conf_errors *errors, struct err *err)
+{
+    struct conf_document *made = NULL;
+    struct conf_part *root = NULL;
+    struct edit edit = {.kind = kind, .err = err, .pointer = pointer};
+    struct target target;
+    err_clear(err);
+    conf_part_builder_init(&edit.builder, errors);
+    if (!target_init(&target, pointer)) {
+        (void)fail_not_found(&edit);
+        goto out;
+    }
+
+    root = edit_root(&edit, document->root, &target, body, errors);
+    if (root != NULL) {
+        made = finish_edit(&edit, document, root, &target, errors);
+    }
+    if (edit.body != NULL) {
+        conf_errors_locate(errors, body, pointer);
+    }
+
+out:
+    json_free(edit.body);
+    target_fini(&target);
+    conf_part_builder_fini(&edit.builder);
+    return made;
+}
+
+/* --- looking --- */
+
+/* What a pointer leads to: a part, or a list of `part` (which may be NULL: never set). */
+struct found {
+    struct conf_part *part;
+    const struct conf_field *field; /* not NULL: the list */
+    struct conf_list *list;
+};
+
+static bool find(const struct conf_document *document, struct slice pointer, struct found *found)
+{
+    struct target target;
+    bool ok = target_init(&target, pointer);
+    *found = (struct found){.part = document->root};
+    for (uint32_t i = 0; ok && i < target.count; i++) {
+        uint32_t index = 0;
+        if (found->field != NULL) {
+            found->part = conf_part_find(found->list, target.tokens[i]);
+            found->field = NULL;
+            ok = found->part != NULL;
+        } else {
+            found->field = conf_part_map(found->part->object, target.tokens[i], &index);
+            ok = found->field != NULL;
+            found->list = ok ? found->part->lists[index] : NULL;
+        }
+    }
+    target_fini(&target);
+    return ok;
+}
+
+bool conf_document_has(const struct conf_document *document, struct slice pointer)
+{
+    struct found found;
+    return find(document, pointer, &found);
+}
+
+bool conf_document_text(const struct conf_document *document, struct slice pointer, struct buf *out)
+{
+    struct found found;
+    if (!find(document, pointer, &found)) {
+        return false;
+    }
+    if (found.field != NULL) {
+        conf_part_list_write(found.list, out);
+    } else {
+        conf_part_write(found.part, out);
+    }
+    return true;
+}
+
+bool conf_document_write_effective(const struct conf_document *document, struct slice pointer,
+                                   struct json_write *w)
+{
+    struct found found;
+    if (!find(document, pointer, &found)) {
+        return false;
+    }
+    if (found.field == NULL) {
+        conf_write_object(found.part->object, found.part->value, w);
+        return true;
+    }
+    json_write_object_begin(w);
+    for (uint32_t i = 0; found.list != NULL && i < found.list->count; i++) {
+        const struct conf_part *part = found.list->parts[i];
+        json_write_key_slice(w, part->name);
+        conf_write_object(part->object, part->value, w);
+    }
+    json_write_object_end(w);
+    return true;
+}
+
+bool conf_document_same(const struct conf_document *a, const struct conf_document *b)
+{
+    return conf_part_same(a->root, b->root);
+}
+
+const struct conf_part *conf_document_root(const struct conf_document *document)
+{
+    return document->root;
+}

@@ -1,25 +1,27 @@
 /*
  * listener - the listening sockets of one configured listener, and its life through changes.
  *
- * One SO_REUSEPORT socket per address and worker, opened in one place on the control thread (prepare), identified by
- * (listener name, address, worker). Found again by name: a change of plan never touches the sockets of addresses that stay.
+ * One SO_REUSEPORT socket per address and worker, opened in one place on the control thread
+ * (prepare), identified by (listener name, address, worker). Found again by name: a change of plan
+ * never touches the sockets of addresses that stay.
  *
- * prepare: first binds a plain socket without SO_REUSEPORT, so that another daemon on the port is refused and not
- * silently shared, closes it, then binds the set.
+ * prepare: first binds a plain socket without SO_REUSEPORT, so that another daemon on the port is
+ * refused and not silently shared, closes it, then binds the set.
  *
- * Memory: counted (snapshots' plans, connections). Threads: open/close on control; a worker uses its own sockets.
+ * Memory: counted (snapshots' plans, connections). Threads: open/close on control; a worker uses
+ * its own sockets.
  */
 #ifndef LBD_NET_LISTENER_H
 #define LBD_NET_LISTENER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "lbd/base/addr.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/base/slice.h"
-
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #define LISTENER_BINDS_MAX 32
 
@@ -47,8 +49,9 @@ struct listener *listener_ref(struct listener *listener);
 void listener_unref(struct listener *listener);
 void listener_on_free(void (*fn)(uint32_t id));
 
-/* Opens (binds, listens) one address for `workers` workers. NULL and *err (place = address) on failure: ERR_CONFLICT when in use,
- * ERR_DENIED without permission, ERR_INVALID when it is no literal address. */
+/* Opens (binds, listens) one address for `workers` workers. NULL and *err (place = address) on
+ * failure: ERR_CONFLICT when in use, ERR_DENIED without permission, ERR_INVALID when it is no
+ * literal address. */
 LB_MUST_CHECK struct listener_bind *listener_bind_open(const struct addr *address, uint32_t workers,
                                                        struct err *err);
 struct listener_bind *listener_bind_ref(struct listener_bind *bind);

@@ -1,29 +1,33 @@
 /*
  * loop - one thread's event loop: descriptors, timers, "run soon", the batch clock.
  *
- * Made once per thread (each worker, the control thread) on a libevent base without locks, so nothing but the
- * own thread may touch it; other threads reach it through a mailbox. The outer loop is ours:
+ * Made once per thread (each worker, the control thread) on a libevent base without locks, so
+ * nothing but the own thread may touch it; other threads reach it through a mailbox. The outer loop
+ * is ours:
  *
- *     wait for events (or poll, when something is ready) -> callbacks -> ready list -> timers -> graveyard
+ *     wait for events (or poll, when something is ready) -> callbacks -> ready list -> timers ->
+ * graveyard
  *
- * Timers are lazy (PERFORMANCE.md 2.7): moving a deadline later is one store; the wheel entry moves when its slot
- * fires. Slots are 8 ms; deadlines are never early and at most one slot late. An idle loop makes no wake-ups.
+ * Timers are lazy (PERFORMANCE.md 2.7): moving a deadline later is one store; the wheel entry moves
+ * when its slot fires. Slots are 8 ms; deadlines are never early and at most one slot late. An idle
+ * loop makes no wake-ups.
  *
- * Memory: watches, timers and ready nodes are embedded in the caller's objects and must be stopped before those are
- * freed; objects that may be on the current batch are buried (loop_bury) and freed after it.
- * Threads: the owner.
+ * Memory: watches, timers and ready nodes are embedded in the caller's objects and must be stopped
+ * before those are freed; objects that may be on the current batch are buried (loop_bury) and freed
+ * after it. Threads: the owner.
  */
 #ifndef LBD_NET_LOOP_H
 #define LBD_NET_LOOP_H
 
-#include "lbd/base/compiler.h"
-#include "lbd/base/err.h"
-#include "lbd/base/list.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <stdbool.h>
-#include <stdint.h>
+
+#include "lbd/base/compiler.h"
+#include "lbd/base/err.h"
+#include "lbd/base/list.h"
 
 struct loop;
 
@@ -37,7 +41,8 @@ enum {
 /* A watched descriptor. */
 struct loop_watch {
     struct event event;
-    void (*fn)(struct loop_watch *watch, unsigned ready); /* ready: LOOP_READ | LOOP_WRITE | LOOP_CLOSED */
+    void (*fn)(struct loop_watch *watch,
+               unsigned ready); /* ready: LOOP_READ | LOOP_WRITE | LOOP_CLOSED */
 };
 
 /* A deadline. Zeroed is stopped. */
@@ -75,7 +80,8 @@ const char *loop_http_date(struct loop *loop);
 uint64_t loop_wall_us(struct loop *loop);
 
 /* One epoll_ctl. False when the kernel refuses (descriptor limit, out of memory). */
-LB_MUST_CHECK bool loop_watch_start(struct loop *loop, struct loop_watch *watch, int fd, unsigned events,
+LB_MUST_CHECK bool loop_watch_start(struct loop *loop, struct loop_watch *watch, int fd,
+                                    unsigned events,
                                     void (*fn)(struct loop_watch *watch, unsigned ready));
 bool loop_watch_is_started(const struct loop_watch *watch);
 /* Before close(fd). Safe when not started. A pending callback of this batch will not come. */
@@ -90,15 +96,24 @@ static inline bool loop_timer_is_set(const struct loop_timer *timer)
     return timer->link.next != NULL;
 }
 
-/* Queues once; a second call while queued does nothing. Runs after the events of this pass; what is queued from
- * a ready callback runs in the next pass, after the kernel was polled again. */
-void loop_ready_put(struct loop *loop, struct loop_ready *ready, void (*fn)(struct loop_ready *ready));
+/* Queues once; a second call while queued does nothing. Runs after the events of this pass; what is
+ * queued from a ready callback runs in the next pass, after the kernel was polled again. */
+void loop_ready_put(struct loop *loop, struct loop_ready *ready,
+                    void (*fn)(struct loop_ready *ready));
 void loop_ready_remove(struct loop_ready *ready);
 /* Calls fn after the current batch. */
 void loop_bury(struct loop *loop, struct loop_grave *grave, void (*fn)(struct loop_grave *grave));
 
 /* Typed slots: what rooms to the right keep per loop. */
-enum loop_slot { LOOP_SLOT_NET, LOOP_SLOT_STATS, LOOP_SLOT_HTTP, LOOP_SLOT_UPSTREAM, LOOP_SLOT_PROXY, LOOP_SLOT_WORKER, LOOP_SLOT_COUNT };
+enum loop_slot {
+    LOOP_SLOT_NET,
+    LOOP_SLOT_STATS,
+    LOOP_SLOT_HTTP,
+    LOOP_SLOT_UPSTREAM,
+    LOOP_SLOT_PROXY,
+    LOOP_SLOT_WORKER,
+    LOOP_SLOT_COUNT
+};
 void loop_slot_set(struct loop *loop, enum loop_slot slot, void *value);
 void *loop_slot(const struct loop *loop, enum loop_slot slot);
 

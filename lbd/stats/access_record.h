@@ -1,0 +1,42 @@
+/*
+ * access_record - the flat facts of one request or tunnel, for the access log.
+ *
+ * Filled by the exchange when it ends; whatever did not happen stays zero or empty and is left out
+ * of the line.
+ *
+ * Memory: borrows every slice for the call. Threads: the worker that fills it.
+ */
+#ifndef LBD_STATS_ACCESS_RECORD_H
+#define LBD_STATS_ACCESS_RECORD_H
+
+#include <stdint.h>
+
+#include "lbd/base/addr.h"
+#include "lbd/base/close_reason.h"
+#include "lbd/base/slice.h"
+
+struct access_record {
+    uint64_t time_us;         /* wall clock, when the request began */
+    struct addr_small client; /* the client's address; family 0: unknown */
+    struct slice listener;
+    struct slice method;
+    struct slice host;
+    struct slice path;     /* as the client sent it, with the query */
+    struct slice protocol; /* "HTTP/1.1" */
+    struct slice route;
+    struct slice pool;
+    struct slice server;
+    struct slice request_id;
+    enum close_reason reason;
+    uint16_t status;         /* 0: no answer was begun */
+    uint32_t tries;          /* attempts at a server; 0: none */
+    uint64_t request_bytes;  /* of the body */
+    uint64_t response_bytes; /* of the body */
+    uint64_t duration_us;    /* first byte of the request to last of the answer */
+    uint64_t connect_us;     /* of the last connection; 0: none was made */
+    uint64_t first_byte_us;  /* from the request's first byte to the answer's; 0: none came */
+    uint64_t connection_id;  /* carries the worker's number */
+    uint64_t revision;       /* of the configuration that served it */
+};
+
+#endif

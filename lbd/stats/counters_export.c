@@ -1,0 +1,196 @@
+#include "lbd/stats/counters_export.h"
+
+#include <string.h>
+
+/* -- sets: what the index of an array means -- */
+
+struct word_set {
+    const char *label;
+    size_t count;
+    struct slice (*word)(size_t index); /* empty: not shown */
+};
+
+#define WORDS(set, label_name, ...)                                                                \
+    static struct slice word_of_##set(size_t index)                                                \
+    {                                                                                              \
+        static const char *const words[] = {__VA_ARGS__};                                          \
+        static_assert(ARRAY_LEN(words) == COUNTERS_##set##_COUNT, "one word per index");           \
+        return slice_from(words[index]);                                                           \
+    }                                                                                              \
+    static const struct word_set set_##set = {label_name, COUNTERS_##set##_COUNT, word_of_##set};
+
+WORDS(CODE, "code_class", "1xx", "2xx", "3xx", "4xx", "5xx")
+WORDS(REJECT, "reason", "limit", "acl", "rate", "proxy_protocol", "memory", "draining")
+WORDS(ACCEPT, "reason", "descriptors", "memory", "other")
+WORDS(ERROR, "reason", "refused", "timeout", "reset", "tls", "protocol", "dns")
+WORDS(CHECK, "result", "passed", "failed")
+WORDS(LOOP, "state", "busy", "idle")
+
+static struct slice word_of_ending(size_t index)
+{
+    return close_reason_word((enum close_reason)index);
+}
+
+/* The endings between these two in close_reasons.def are the client's breaches of HTTP. */
+static struct slice word_of_protocol_error(size_t index)
+{
+    return index >= CLOSE_BAD_REQUEST_LINE && index <= CLOSE_BODY_TOO_LARGE ? word_of_ending(index)
+                                                                            : SLICE_NONE;
+}
+
+static const struct word_set set_ENDING = {"reason", COUNTERS_ENDING_COUNT, word_of_ending};
+static const struct word_set set_PROTOCOL = {"reason", COUNTERS_PROTOCOL_COUNT,
+                                             word_of_protocol_error};
+
+/* -- rows: one per family -- */
+
+enum row_shape { ROW_NUMBER, ROW_ARRAY, ROW_GAUGE, ROW_DURATION, ROW_SIZE };
+
+struct row {
+    const char *family;
+    const char *help;
+    const char *fixed; /* labels that every sample has */
+    const struct word_set *set;
+    size_t slot;
+    size_t less; /* ROW_GAUGE: the slot to subtract */
+    enum row_shape shape;
+    enum prometheus_type type;
+    enum prometheus_unit unit;
+    bool is_full;
+};
+
+enum { SCOPE_BASIC = 0, SCOPE_FULL = 1 };
+
+/* clang-format off */
+#define BLOCK(object) static const struct row rows_##object[] = {
+#define END(object)   };
+#define SLOT(object, member)
+#define COUNTER(object, member, scope, family_name, unit_name, help_text)                          \
+    {.family = family_name, .help = help_text, .fixed = "", .slot = COUNTERS_SLOT(object, member), \
+     .shape = ROW_NUMBER, .type = PROMETHEUS_COUNTER, .unit = PROMETHEUS_##unit_name, .is_full = SCOPE_##scope},
+#define VALUE(object, member, scope, family_name, unit_name, help_text)                            \
+    {.family = family_name, .help = help_text, .fixed = "", .slot = COUNTERS_SLOT(object, member), \
+     .shape = ROW_NUMBER, .type = PROMETHEUS_GAUGE, .unit = PROMETHEUS_##unit_name, .is_full = SCOPE_##scope},
+#define ALSO_BY(object, member, set_name, scope, family_name, fixed_labels, help_text)             \
+    {.family = family_name, .help = help_text, .fixed = fixed_labels, .set = &set_##set_name,      \
+     .slot = COUNTERS_SLOT(object, member), .shape = ROW_ARRAY, .type = PROMETHEUS_COUNTER,        \
+     .unit = UNIT_OF_##set_name, .is_full = SCOPE_##scope},
+#define COUNTER_BY ALSO_BY
+#define GAUGE(object, more, less_member, scope, family_name, help_text)                            \
+    {.family = family_name, .help = help_text, .fixed = "", .slot = COUNTERS_SLOT(object, more),   \
+     .less = COUNTERS_SLOT(object, less_member), .shape = ROW_GAUGE, .type = PROMETHEUS_GAUGE,     \
+     .is_full = SCOPE_##scope},
+#define DURATION(object, member, scope, family_name, help_text)                                    \
+    {.family = family_name, .help = help_text, .fixed = "", .slot = COUNTERS_SLOT(object, member), \
+     .shape = ROW_DURATION, .type = PROMETHEUS_HISTOGRAM, .is_full = SCOPE_##scope},
+#define SIZE(object, member, scope, family_name, help_text)                                        \
+    {.family = family_name, .help = help_text, .fixed = "", .slot = COUNTERS_SLOT(object, member), \
+     .shape = ROW_SIZE, .type = PROMETHEUS_HISTOGRAM, .is_full = SCOPE_##scope},
+#define UNIT_OF_CODE     PROMETHEUS_ONE
+#define UNIT_OF_REJECT   PROMETHEUS_ONE
+#define UNIT_OF_ACCEPT   PROMETHEUS_ONE
+#define UNIT_OF_ERROR    PROMETHEUS_ONE
+#define UNIT_OF_CHECK    PROMETHEUS_ONE
+#define UNIT_OF_ENDING   PROMETHEUS_ONE
+#define UNIT_OF_PROTOCOL PROMETHEUS_ONE
+#define UNIT_OF_LOOP     PROMETHEUS_MICROSECONDS
+#include "lbd/stats/counters.def"
+/* clang-format on */
+
+static const struct {
+    const struct row *rows;
+    size_t count;
+} tables[] = {
+    [COUNTERS_LISTENER] = {rows_listener, ARRAY_LEN(rows_listener)},
+    [COUNTERS_ROUTE] = {rows_route, ARRAY_LEN(rows_route)},
+    [COUNTERS_POOL] = {rows_pool, ARRAY_LEN(rows_pool)},
+    [COUNTERS_SERVER] = {rows_server, ARRAY_LEN(rows_server)},
+    [COUNTERS_LOOP] = {rows_loop, ARRAY_LEN(rows_loop)},
+};
+
+size_t counters_export_families(enum counters_kind kind)
+{
+    assert(kind < COUNTERS_KIND_COUNT);
+    return tables[kind].count;
+}
+
+static void read_slots(enum counters_kind kind, uint32_t id, size_t slot, uint64_t *out,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        out[i] = counters_sum(kind, id, slot + i);
+    }
+}
+
+static void put_array(struct prometheus *out, enum counters_kind kind, const struct row *row,
+                      uint32_t id, struct slice labels)
+{
+    for (size_t i = 0; i < row->set->count; i++) {
+        struct slice word = row->set->word(i);
+        if (word.len != 0) {
+            prometheus_sample_by(out, labels, row->set->label, word,
+                                 counters_sum(kind, id, row->slot + i), row->unit);
+        }
+    }
+}
+
+static void put_row(struct prometheus *out, enum counters_kind kind, const struct row *row,
+                    uint32_t id, struct slice labels)
+{
+    switch (row->shape) {
+    case ROW_NUMBER:
+        prometheus_sample_unit(out, labels, counters_sum(kind, id, row->slot), row->unit);
+        break;
+    case ROW_ARRAY:
+        put_array(out, kind, row, id, labels);
+        break;
+    case ROW_GAUGE:
+        prometheus_sample(out, labels, counters_gauge(kind, id, row->slot, row->less));
+        break;
+    case ROW_DURATION: {
+        struct histogram_duration copy;
+        read_slots(kind, id, row->slot, (uint64_t *)&copy, sizeof(copy) / sizeof(uint64_t));
+        prometheus_durations(out, labels, &copy);
+        break;
+    }
+    case ROW_SIZE: {
+        struct histogram_size copy;
+        read_slots(kind, id, row->slot, (uint64_t *)&copy, sizeof(copy) / sizeof(uint64_t));
+        prometheus_sizes(out, labels, &copy);
+        break;
+    }
+    }
+}
+
+void counters_export_family(struct prometheus *out, enum counters_kind kind, size_t family,
+                            bool full, const struct counters_object *objects, size_t object_count)
+{
+    assert(family < counters_export_families(kind));
+    const struct row *row = &tables[kind].rows[family];
+    if (object_count == 0 || (row->is_full && !full)) {
+        return;
+    }
+    prometheus_family(out, row->family, row->type, row->help);
+    struct buf labels;
+    buf_init(&labels, 64 * 1024);
+    for (size_t i = 0; i < object_count; i++) {
+        if (row->fixed[0] == '\0') {
+            put_row(out, kind, row, objects[i].id, objects[i].labels);
+            continue;
+        }
+        buf_clear(&labels);
+        (void)buf_append_slice(&labels, objects[i].labels);
+        (void)buf_append_text(&labels, objects[i].labels.len != 0 ? "," : "");
+        (void)buf_append_text(&labels, row->fixed);
+        put_row(out, kind, row, objects[i].id, buf_slice(&labels));
+    }
+    buf_fini(&labels);
+}
+
+void counters_export(struct prometheus *out, enum counters_kind kind, bool full,
+                     const struct counters_object *objects, size_t object_count)
+{
+    for (size_t family = 0; family < counters_export_families(kind); family++) {
+        counters_export_family(out, kind, family, full, objects, object_count);
+    }
+}

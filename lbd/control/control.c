@@ -178,6 +178,45 @@ static bool read_overrides(struct control *control, struct err *err)
     return ok;
 }
 
+/* -- what health and resolve say -- */
+
+static void on_health_changed(struct server *server, void *arg)
+{
+    (void)server;
+    control_republish(arg);
+}
+
+static void on_resolved(struct slice pool, struct slice server, const struct addr *address,
+                        void *arg)
+{
+    struct control *control = arg;
+    struct registry_server *live = registry_find_server(&control->registry, pool, server);
+    if (live != NULL && registry_server_set_address(live, address)) {
+        control_health_set_address(control->health, pool, server, address);
+        control_republish(control);
+    }
+}
+
+static bool start_helpers(struct control *control, struct err *err)
+{
+    const struct control_health_options health = {
+        .loop = control->options.loop,
+        .mailbox = &control->mailbox,
+        .changed = on_health_changed,
+        .arg = control,
+    };
+    const struct control_resolve_options resolve = {
+        .loop = control->options.loop,
+        .resolvers = control->options.daemon->resolvers,
+        .resolver_count = control->options.daemon->resolver_count,
+        .changed = on_resolved,
+        .arg = control,
+    };
+    control->health = control_health_new(&health);
+    control->resolve = control_resolve_new(&resolve, err);
+    return control->resolve != NULL;
+}
+
 static bool open_access_log(struct control *control, struct err *err)
 {
     const struct conf_daemon *daemon = control->options.daemon;
@@ -218,13 +257,14 @@ struct control *control_new(const struct control_options *options, struct err *e
                 err_set(err, ERR_SYSTEM, "cannot watch the mailbox"));
     ok = ok && (control->store = conf_store_open(state_dir, err)) != NULL;
     ok = ok && read_overrides(control, err);
+    counters_init(control->facts.workers);
+    ok = ok && start_helpers(control, err);
     ok = ok && open_access_log(control, err);
     free(state_dir);
     if (!ok) {
         control_free(control);
         return NULL;
     }
-    counters_init(control->facts.workers);
     return control;
 }
 
@@ -338,6 +378,8 @@ void control_free(struct control *control)
         }
     }
     assert(list_is_empty(&control->live));
+    control_health_free(control->health);
+    control_resolve_free(control->resolve);
     log_writer_stop(control->access_log);
     registry_fini(&control->registry);
     overrides_fini(&control->overrides);
@@ -378,6 +420,16 @@ const struct control_facts *control_facts(const struct control *control)
 const struct registry *control_registry(const struct control *control)
 {
     return &control->registry;
+}
+
+const struct control_health *control_checks(const struct control *control)
+{
+    return control->health;
+}
+
+uint64_t control_access_log_dropped(const struct control *control)
+{
+    return control->access_log != NULL ? log_writer_dropped(control->access_log) : 0;
 }
 
 struct loop *control_loop(const struct control *control)

@@ -155,7 +155,10 @@ struct control_facts {
 const struct control_facts *control_facts(const struct control *control);
 const char *control_source_word(enum conf_source source);
 const struct registry *control_registry(const struct control *control);
-struct loop *control_loop(const struct control *control);
+struct control_health;
+/* For control_health_facts and _stats; borrowed. */
+const struct control_health *control_checks(const struct control *control);
+uint64_t control_access_log_dropped(const struct control *control);
 
 struct control_worker {
     struct loop_stats loop;

@@ -254,7 +254,11 @@ static void on_server_committed(struct registry_server *live, const struct conf_
                                 const struct conf_server *conf, bool is_moved, void *arg)
 {
     struct control *control = arg;
-    (void)is_moved;
+    struct addr address;
+    if (is_moved && !live->has_literal_address &&
+        control_resolve_known(control->resolve, conf->address, &address)) {
+        (void)registry_server_set_address(live, &address);
+    }
     (void)server_set_admin(live->server, control_admin_of(control, pool, conf), now_wall_us());
 }
 
@@ -266,6 +270,8 @@ void control_commit(struct control *control, struct snapshot *snapshot)
     control_supersede_overrides(control);
     registry_commit(&control->registry, conf, on_server_committed, control);
     snapshot_bind_commit(snapshot, &control->registry);
+    control_resolve_apply(control->resolve, conf);
+    control_health_apply(control->health, conf, &control->registry);
 
     /* What was just committed may have made servers usable or not: workers get the truth at once.
      */

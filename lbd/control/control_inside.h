@@ -13,6 +13,8 @@
 #include "lbd/base/list.h"
 #include "lbd/base/mailbox.h"
 #include "lbd/control/control.h"
+#include "lbd/control/control_health.h"
+#include "lbd/control/control_resolve.h"
 #include "lbd/control/overrides.h"
 #include "lbd/snapshot/snapshot_retire.h"
 
@@ -28,6 +30,8 @@ struct control {
     struct loop_watch mailbox_watch;
     struct workers *workers;       /* NULL until control_start, and after the end */
     struct log_writer *access_log; /* NULL: off */
+    struct control_health *health;
+    struct control_resolve *resolve;
 
     struct snapshot *newest; /* published last; borrowed from `live` */
     struct list_node live;   /* struct snapshot.link, oldest first */

@@ -58,13 +58,19 @@ static bool is_ows(char c)
  * ------------------------------------------------------------------------------------------------------
  */
 
+/* The start of this line was looked at by an earlier call: line_end() goes on from there. */
+static bool line_is_resumed(const struct parse *parse)
+{
+    return parse->base + parse->head->scan_at > parse->at;
+}
+
 /* A line is judged when its first control character (but HTAB) is seen: everything depends on the
  * bytes up to there and nothing on how they were split. H1_DONE: *cr is the CR of its CRLF (R5:
  * nothing else ends a line). */
 static enum h1_verdict line_end(struct parse *parse, const char **cr)
 {
-    const char *from = parse->base + parse->head->scan_at;
-    const char *stop = h1_scan_text(from > parse->at ? from : parse->at, parse->end);
+    const char *from = line_is_resumed(parse) ? parse->base + parse->head->scan_at : parse->at;
+    const char *stop = h1_scan_text(from, parse->end);
     bool may_follow = stop == parse->end || (*stop == '\r' && stop + 1 == parse->end);
     if (may_follow) {
         parse->head->scan_at = (uint32_t)(stop - parse->base);
@@ -184,7 +190,9 @@ static enum h1_verdict read_fields(struct parse *parse)
 {
     for (;;) {
         const char *cr = NULL;
-        take_fields(parse);
+        if (!line_is_resumed(parse)) {
+            take_fields(parse);
+        }
         enum h1_verdict verdict = line_end(parse, &cr);
         if (verdict != H1_DONE) {
             return verdict;
@@ -377,7 +385,7 @@ static bool take_request_line(struct parse *parse, struct message *out)
 
 static enum h1_verdict read_request_line(struct parse *parse, struct message *out)
 {
-    while (!take_request_line(parse, out)) {
+    while (line_is_resumed(parse) || !take_request_line(parse, out)) {
         const char *cr = NULL;
         enum h1_verdict verdict = line_end(parse, &cr);
         if (verdict != H1_DONE) {

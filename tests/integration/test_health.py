@@ -1,6 +1,5 @@
 """Which servers get traffic: checks, thresholds, names, and what happens when all are down."""
 
-import threading
 import time
 import unittest
 

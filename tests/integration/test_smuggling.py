@@ -16,7 +16,6 @@ import unittest
 from pathlib import Path
 
 from lab import Client, Closed, LabCase, WireError, config_for, wait_for
-from lab import wire
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
 

@@ -1,0 +1,238 @@
+"""Bodies of any size stream through with back-pressure; whoever leaves in the middle is noticed."""
+
+import threading
+import time
+import unittest
+
+from lab import Closed, LabCase, WireError, config_for
+
+
+class Big(LabCase):
+    """Bodies of any size, with back-pressure instead of memory."""
+
+    SIZE = 64 * 1024 * 1024
+    # what lbd may grow by while a body of SIZE goes through: queues, not the body
+    GROWTH_KB = 16 * 1024
+
+    def body_script(self, chunked=False):
+        block = bytes(range(256)) * 1024
+
+        def script(peer):
+            while True:
+                request = peer.rx_head()
+                if request.method == "POST":
+                    count = 0
+                    left = int(request.get("Content-Length"))
+                    while left:
+                        data = peer.reader.some()
+                        if not data:
+                            return
+                        left -= len(data)
+                        count += len(data)
+                        del peer.reader.log[:]
+                    peer.tx(200, f"got {count}")
+                    continue
+                if chunked:
+                    peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    for _ in range(self.SIZE // len(block)):
+                        peer.send(b"%x\r\n" % len(block) + block + b"\r\n")
+                    peer.send("0\r\n\r\n")
+                else:
+                    peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {self.SIZE}\r\n\r\n")
+                    for _ in range(self.SIZE // len(block)):
+                        peer.send(block)
+
+        return script
+
+    def read_counting(self, client, total, pause_after=None, pause=0.0):
+        """Reads `total` body bytes and checks that they are the pattern of the origin."""
+        pattern = bytes(range(256)) * 1024
+        done = 0
+        while done < total:
+            data = client.reader.some()
+            if not data:
+                raise Closed(f"{done} of {total}")
+            offset = done % len(pattern)
+            expected = (pattern + pattern)[offset : offset + len(data)]
+            self.assertEqual(data, expected, f"bytes differ after {done}")
+            done += len(data)
+            del client.reader.log[:]
+            if pause_after and done > pause_after:
+                time.sleep(pause)
+        return done
+
+    def test_download(self):
+        server = self.origin(self.body_script())
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        for _ in range(2):
+            client.send_request("GET", "/big")
+            self.assertEqual(client.read_head().get("Content-Length"), str(self.SIZE))
+            self.read_counting(client, self.SIZE)
+        self.assertEqual(server.connection_count, 1, "a spliced connection is reused")
+
+    def test_download_chunked(self):
+        server = self.origin(self.body_script(chunked=True))
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        response = client.get("/big")
+        self.assertEqual(len(response.body), self.SIZE)
+        self.assertEqual(response.body[:512], bytes(range(256)) * 2)
+
+    def test_upload(self):
+        server = self.origin(self.body_script())
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        block = b"u" * (1024 * 1024)
+        for _ in range(2):
+            client.send_request("POST", "/up", {"Content-Length": str(self.SIZE)})
+            for _ in range(self.SIZE // len(block)):
+                client.send(block)
+            self.assertEqual(client.read_response().text, f"got {self.SIZE}")
+
+    def test_slow_reader_does_not_fill_memory(self):
+        server = self.origin(self.body_script())
+        proxy = self.lbd(config_for(server))
+        warm = self.connect(proxy)
+        warm.request("POST", "/warm", body=b"x")
+        before = proxy.resident_kb()
+        clients = [self.connect(proxy, receive_buffer=8192) for _ in range(8)]
+        for client in clients:
+            client.send_request("GET", "/big")
+            client.read_head()
+        # nobody reads: what is in flight settles in kernel buffers and small queues
+        self.settle(proxy)
+        growth = proxy.resident_kb() - before
+        self.assertLess(growth, self.GROWTH_KB)
+        self.read_counting(clients[0], self.SIZE)
+        for client in clients[1:]:
+            client.abort()
+
+    def test_slow_server_does_not_fill_memory(self):
+        stop = threading.Event()
+
+        def script(peer):
+            peer.rx_head()
+            stop.wait(30)  # reads nothing of the body
+
+        server = self.origin(script)
+        proxy = self.lbd(config_for(server))
+        before = proxy.resident_kb()
+        clients = []
+        for _ in range(8):
+            client = self.connect(proxy)
+            client.send_request("POST", "/up", {"Content-Length": str(self.SIZE)})
+            client.sock.setblocking(False)
+            clients.append(client)
+        # push until nobody takes any more
+        block = b"z" * 262144
+        limit = time.monotonic() + 20
+        quiet = 0
+        sent = 0
+        while quiet < 10 and time.monotonic() < limit:
+            moved = 0
+            for client in clients:
+                try:
+                    moved += client.sock.send(block)
+                except BlockingIOError:
+                    pass
+            sent += moved
+            quiet = 0 if moved else quiet + 1
+            time.sleep(0.02)
+        self.assertLess(sent, 8 * self.SIZE, "lbd took all of it although nobody reads")
+        self.assertLess(proxy.resident_kb() - before, self.GROWTH_KB)
+        for client in clients:
+            client.abort()
+        stop.set()
+
+    def settle(self, proxy):
+        """Waits until resident memory no longer moves."""
+        last, same = -1, 0
+        limit = time.monotonic() + 10
+        while same < 5 and time.monotonic() < limit:
+            now = proxy.resident_kb()
+            same = same + 1 if now == last else 0
+            last = now
+            time.sleep(0.05)
+
+
+class Leaving(LabCase):
+    """Somebody goes away in the middle."""
+
+    def test_client_abort_reaches_the_server(self):
+        gone = threading.Event()
+
+        def script(peer):
+            peer.rx()
+            peer.wait_closed()  # never answers
+            gone.set()
+
+        server = self.origin(script)
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        client.send_request("GET", "/")
+        server.wait_requests(1)
+        client.abort()
+        self.assertTrue(gone.wait(10), "the server was not told")
+        (line,) = proxy.wait_access_log(1)
+        self.assertEqual(line["reason"], "client_abort")
+        self.wait_for(lambda: proxy.metric("lbd_http_client_aborts_total") == 1, "abort counted")
+
+    def test_client_abort_in_the_middle_of_a_download(self):
+        gone = threading.Event()
+
+        def script(peer):
+            peer.rx()
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            try:
+                while True:
+                    peer.send(b"x" * 65536)
+            except OSError:
+                gone.set()
+
+        proxy = self.lbd(config_for(self.origin(script)))
+        client = self.connect(proxy)
+        client.send_request("GET", "/")
+        client.read_head()
+        client.read_exact(200000)
+        client.abort()
+        self.assertTrue(gone.wait(10), "the server still sends")
+        (line,) = proxy.wait_access_log(1)
+        self.assertEqual((line["status"], line["reason"]), (200, "client_abort"))
+
+    def test_client_abort_in_the_middle_of_an_upload(self):
+        short = threading.Event()
+
+        def script(peer):
+            request = peer.rx_head()
+            try:
+                peer.rx_body(request)
+            except Closed:
+                short.set()
+                raise
+
+        server = self.origin(script)
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        client.send_request("POST", "/", {"Content-Length": "100000"})
+        client.send(b"x" * 5000)
+        server.wait_requests(1)
+        client.abort()
+        self.assertTrue(short.wait(10), "the server was left with half a body")
+
+    def test_server_ends_in_the_middle_of_its_answer(self):
+        def script(peer):
+            peer.rx()
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+            peer.close()
+
+        proxy = self.lbd(config_for(self.origin(script)))
+        client = self.connect(proxy)
+        with self.assertRaises((Closed, WireError)):
+            client.get("/")
+        (line,) = proxy.wait_access_log(1)
+        self.assertEqual((line["status"], line["reason"]), (200, "server_truncated"))
+
+
+if __name__ == "__main__":
+    unittest.main()

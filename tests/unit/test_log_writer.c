@@ -228,7 +228,8 @@ START_TEST(a_torn_line_does_not_tear_the_next_one)
         len = read(reader, text + total, sizeof(text) - 1 - total);
         total += len > 0 ? (size_t)len : 0;
         text[total] = '\0';
-        if (strstr(text, "\"/after\"") != NULL) {
+        const char *found = strstr(text, "\"/after\"");
+        if (found != NULL && strchr(found, '\n') != NULL) {
             break;
         }
     }

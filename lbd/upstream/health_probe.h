@@ -24,6 +24,7 @@
 #include "lbd/base/arena.h"
 #include "lbd/base/buf.h"
 #include "lbd/base/compiler.h"
+#include "lbd/http/h1_head.h"
 #include "lbd/net/loop.h"
 
 #define HEALTH_PROBE_ANSWER_MAX (64 * 1024)
@@ -82,7 +83,8 @@ struct health_probe {
     uint64_t started_us;
     struct buf out; /* not sent yet */
     struct buf in;
-    uint32_t parsed; /* the kind's: bytes of `in` that are done */
+    uint32_t parsed;     /* the kind's: bytes of `in` that are done */
+    struct h1_head head; /* the kind's: how far the head after them is parsed */
     enum health_probe_verdict verdict;
     char text[HEALTH_PROBE_TEXT_MAX];
     health_probe_fn *fn;

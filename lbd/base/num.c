@@ -139,28 +139,35 @@ bool num_parse_size(struct slice text, uint64_t *out_bytes)
     return true;
 }
 
+static size_t count_digits(uint64_t value)
+{
+    size_t count = 1;
+    while (value >= 10000) {
+        value /= 10000;
+        count += 4;
+    }
+    return count + (value >= 10 ? 1U : 0U) + (value >= 100 ? 1U : 0U) + (value >= 1000 ? 1U : 0U);
+}
+
 size_t num_write_u64(char *out, uint64_t value)
 {
     static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                                 "25262728293031323334353637383940414243444546474849"
                                 "50515253545556575859606162636465666768697071727374"
                                 "75767778798081828384858687888990919293949596979899";
-    char digits[20];
-    size_t at = sizeof(digits);
+    size_t len = count_digits(value);
+    char *at = out + len;
+    *at = '\0';
     while (value >= 100) {
         at -= 2;
-        memcpy(digits + at, pairs + value % 100 * 2, 2);
+        memcpy(at, pairs + value % 100 * 2, 2);
         value /= 100;
     }
     if (value >= 10) {
-        at -= 2;
-        memcpy(digits + at, pairs + value * 2, 2);
+        memcpy(out, pairs + value * 2, 2);
     } else {
-        digits[--at] = (char)('0' + value);
+        *out = (char)('0' + value);
     }
-    size_t len = sizeof(digits) - at;
-    memcpy(out, digits + at, len);
-    out[len] = '\0';
     return len;
 }
 

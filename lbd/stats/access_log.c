@@ -90,39 +90,46 @@ static inline uint64_t special_bytes(uint64_t eight)
            tops;
 }
 
-static char *put_json(char *out, struct slice s)
+/* From `at` on, byte by byte: some of it needs care. */
+static char *put_json_slow(char *out, struct slice s, size_t at)
 {
-    size_t at = 0;
     while (at < s.len) {
-        while (s.len - at >= 8) {
-            uint64_t eight;
-            memcpy(&eight, s.ptr + at, 8);
-            if (special_bytes(eight) != 0) {
-                break;
-            }
-            memcpy(out, &eight, 8);
-            out += 8;
-            at += 8;
+        unsigned char byte = (unsigned char)s.ptr[at];
+        if (byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\') {
+            *out++ = (char)byte;
+            at++;
+            continue;
         }
-        size_t stop = s.len - at < 8 ? s.len : at + 8;
-        while (at < stop) {
-            unsigned char byte = (unsigned char)s.ptr[at];
-            if (byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\') {
-                *out++ = (char)byte;
-                at++;
-                continue;
-            }
-            size_t len = byte < 0x80 ? 0 : utf8_length(slice_of(s.ptr + at, s.len - at));
-            if (len != 0) {
-                out = put(out, s.ptr + at, len);
-                at += len;
-            } else {
-                out = put_escaped_byte(out, byte);
-                at++;
-            }
+        size_t len = byte < 0x80 ? 0 : utf8_length(slice_of(s.ptr + at, s.len - at));
+        if (len != 0) {
+            out = put(out, s.ptr + at, len);
+            at += len;
+        } else {
+            out = put_escaped_byte(out, byte);
+            at++;
         }
     }
     return out;
+}
+
+/* Eight bytes at a time; the last eight may overlap those before them, which writes the same again.
+ */
+static inline char *put_json(char *out, struct slice s)
+{
+    if (s.len < 8) {
+        return put_json_slow(out, s, 0);
+    }
+    for (size_t at = 0;; at = at + 16 <= s.len ? at + 8 : s.len - 8) {
+        uint64_t eight;
+        memcpy(&eight, s.ptr + at, 8);
+        if (LB_UNLIKELY(special_bytes(eight) != 0)) {
+            return put_json_slow(out + at, s, at);
+        }
+        memcpy(out + at, &eight, 8);
+        if (at + 8 == s.len) {
+            return out + s.len;
+        }
+    }
 }
 
 /* A cut may leave half a character, whose bytes are then written as \u00XX. */

@@ -119,6 +119,7 @@ class Reasons(LabCase):
             self.assertEqual(line["status"], status)
         if table[reason]:
             self.assertEqual(line["status"], table[reason])
+        proxy.wait_metric(1, "lbd_http_endings_total", listener="web", reason=reason)
         return line
 
     def one(self, reason, script=None, send=None, pool=None, listener=None, address=None, **more):
@@ -140,8 +141,6 @@ class Reasons(LabCase):
         if status:
             self.assertIsNotNone(response, "no answer")
             self.assert_reason(response, status, reason)
-        if 400 <= status < 500 and reason != "no_route":
-            proxy.wait_metric(1, "lbd_http_protocol_errors_total", reason=reason)
         return line, response
 
     def test_ok(self):

@@ -52,6 +52,7 @@ FAMILIES = {
     "lbd_http_response_size_bytes": ("histogram", {"listener"}),
     "lbd_http_protocol_errors_total": ("counter", {"listener", "protocol", "reason"}),
     "lbd_http_client_aborts_total": ("counter", {"listener"}),
+    "lbd_http_endings_total": ("counter", {"listener", "reason"}),
     "lbd_route_requests_total": ("counter", {"route", "code_class"}),
     "lbd_pool_servers": ("gauge", {"pool", "state"}),
     "lbd_pool_connections": ("gauge", {"pool"}),
@@ -74,7 +75,7 @@ FAMILIES = {
     "lbd_server_errors_total": ("counter", {"pool", "server"}),
     "lbd_server_health_transitions_total": ("counter", {"pool", "server"}),
     "lbd_health_checks_total": ("counter", {"pool", "result"}),
-    "lbd_health_check_duration_seconds": ("histogram", {"pool", "result"}),
+    "lbd_health_check_duration_seconds": ("histogram", {"pool"}),
 }
 
 BUCKETS = [

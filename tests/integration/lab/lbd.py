@@ -122,7 +122,7 @@ class Lbd:
             "access_log": {"path": str(self.access_log_path)},
         }
         if os.geteuid() == 0:
-            self.daemon["user"] = "root"  # the tests look into its files; test_root.py drops
+            self.daemon["user"] = ""  # stay root; test_root.py is about dropping
         self.daemon.update(daemon or {})
         self.daemon = {k: v for k, v in self.daemon.items() if v is not None}
         self.write_config(config, text)

@@ -13,6 +13,7 @@
 #ifndef CONF_CONF_DIFF_H
 #define CONF_CONF_DIFF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "conf/conf_document.h"
@@ -26,6 +27,7 @@ enum conf_change_kind { CONF_ADDED, CONF_REMOVED, CONF_CHANGED };
 
 struct conf_change {
     enum conf_change_kind kind;
+    bool is_setting;      /* of a resource; else a whole resource came or went */
     struct slice pointer; /* "/pools/web/servers/a/weight" */
     struct slice before;  /* canonical JSON; empty: was not there */
     struct slice after;   /* canonical JSON; empty: is not there any more */

@@ -114,6 +114,11 @@ static struct conf_document *finish(struct conf_builder *builder, struct conf_pa
 {
     /* Also when something was wrong before: all mistakes at once. */
     bool ok = conf_check(root->value, builder->errors);
+    if (root->bytes > json_limits_document.bytes) { /* what is accepted can also be read again */
+        conf_errors_add_at(builder->errors, SLICE_NONE, "too-large", SLICE_NONE,
+                           "must be at most %zu bytes as a whole", json_limits_document.bytes);
+        ok = false;
+    }
     if (!ok || !builder->ok) {
         conf_part_unref(root);
         return NULL;
@@ -134,10 +139,11 @@ static struct conf_document *from_json(struct json *json, struct conf_errors *er
     return document;
 }
 
-struct conf_document *conf_document_from_text(struct slice text, struct conf_errors *errors)
+static struct conf_document *from_strict_text(struct slice text, const struct json_limits *limits,
+                                              struct conf_errors *errors)
 {
     struct json_error error;
-    struct json *json = json_parse(text, JSON_STRICT, &json_limits_document, &error);
+    struct json *json = json_parse(text, JSON_STRICT, limits, &error);
     if (json == NULL) {
         conf_errors_add_syntax(errors, &error);
         return NULL;
@@ -146,6 +152,21 @@ struct conf_document *conf_document_from_text(struct slice text, struct conf_err
     json_free(json);
     conf_errors_locate(errors, text, SLICE_NONE);
     return document;
+}
+
+struct conf_document *conf_document_from_text(struct slice text, struct conf_errors *errors)
+{
+    return from_strict_text(text, &json_limits_document, errors);
+}
+
+struct conf_document *conf_document_from_saved_text(struct slice text, struct conf_errors *errors)
+{
+    /* Edit by edit a document may grow beyond the counts that hold for one text, never beyond its
+     * bytes. */
+    struct json_limits limits = json_limits_document;
+    limits.values = UINT32_MAX;
+    limits.objects = UINT32_MAX;
+    return from_strict_text(text, &limits, errors);
 }
 
 bool conf_document_from_file_text(struct slice text, struct conf_document **document,

@@ -49,6 +49,9 @@ LB_MUST_CHECK struct conf_document *conf_document_new(void);
  * wrong; warnings are there on success too. */
 LB_MUST_CHECK struct conf_document *conf_document_from_text(struct slice text,
                                                             struct conf_errors *errors);
+/* The same for a text that a document gave, whatever it has grown to. */
+LB_MUST_CHECK struct conf_document *conf_document_from_saved_text(struct slice text,
+                                                                  struct conf_errors *errors);
 /* A file: JSONC, and "daemon" is read too. On success both are the caller's; `daemon` may be NULL
  * when it is not wanted (it is checked all the same). */
 LB_MUST_CHECK bool conf_document_from_file_text(struct slice text, struct conf_document **document,

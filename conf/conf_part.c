@@ -118,15 +118,23 @@ static struct conf_list *list_new(const struct conf_object *object, size_t capac
     struct conf_list *list = mem_zero(1, sizeof(*list));
     list->refs = 1;
     list->object = object;
+    list->bytes = 2; /* braces */
     list->parts = mem_alloc((capacity + 1) * sizeof(struct conf_part *));
     list->values = mem_alloc((capacity + 1) * object->size);
     return list;
+}
+
+/* What a member adds to the text of its list: name, quotes, colon and comma. */
+static size_t member_bytes(const struct conf_part *part)
+{
+    return part->name.len + part->bytes + 4;
 }
 
 /* Keeps the reference. */
 static void list_push(struct conf_list *list, struct conf_part *part)
 {
     memcpy(list->values + list->count * list->object->size, part->value, list->object->size);
+    list->bytes += member_bytes(part);
     list->parts[list->count++] = part;
 }
 
@@ -141,6 +149,7 @@ static void list_push_shared(struct conf_list *list, const struct conf_list *old
     }
     memcpy(list->values + list->count * size, old->values + from * size, (to - from) * size);
     for (uint32_t i = from; i < to; i++) {
+        list->bytes += member_bytes(old->parts[i]);
         list->parts[list->count++] = conf_part_ref(old->parts[i]);
     }
 }
@@ -169,7 +178,7 @@ static void free_lists(struct conf_list **lists)
     }
 }
 
-/* Points the arrays of the part's struct at the values of its lists. */
+/* Points the arrays of the part's struct at the values of its lists, and adds up their texts. */
 static void attach_lists(struct conf_part *part)
 {
     uint32_t index = 0;
@@ -180,6 +189,7 @@ static void attach_lists(struct conf_part *part)
             const struct conf_list *list = part->lists[index++];
             char *values = list != NULL ? list->values : NULL;
             uint32_t count = list != NULL ? list->count : 0;
+            part->bytes += list != NULL ? list->bytes + strlen(field->key) + 4 : 0;
             memcpy(base + field->offset, &values, sizeof values);
             memcpy(base + field->count_offset, &count, sizeof count);
         }
@@ -211,6 +221,7 @@ static struct conf_part *part_new(struct conf_builder *builder, const struct con
     part->value = arena_alloc(&part->arena, object->size);
     part->name = arena_copy(&part->arena, name);
     part->text = arena_copy(&part->arena, text);
+    part->bytes = text.len;
     memcpy(part->lists, lists, sizeof(part->lists));
     builder->ok = conf_read_object(object, own, path, &part->arena, part->value, builder->errors) &&
                   builder->ok;

@@ -38,6 +38,7 @@ struct conf_list {
     const struct conf_object *object; /* of the members */
     struct conf_part **parts;         /* sorted by name; a reference each */
     char *values;                     /* count * object->size, in the same order */
+    size_t bytes;                     /* of the canonical text */
 };
 
 struct conf_part {
@@ -47,6 +48,7 @@ struct conf_part {
     struct slice text; /* "{...}" canonical, without the lists */
     void *value;       /* a struct of `object`; its arrays of members belong to the lists */
     struct conf_list *lists[CONF_SCHEMA_MAPS_MAX]; /* by the order of MAP fields; NULL: never set */
+    size_t bytes;                                  /* of the canonical text with the lists */
     struct arena arena;
 };
 

@@ -55,9 +55,9 @@ struct conf_store_revision {
 LB_MUST_CHECK struct conf_store *conf_store_open(const char *dir, struct err *err);
 void conf_store_close(struct conf_store *store); /* NULL is fine */
 
-/* Finds what was saved. CURRENT and OLDER give a document (the caller's) and its revision; OLDER
- * and BROKEN fill *err with what is wrong with config.json. EMPTY gives the last number that was
- * used, or 0. */
+/* Finds what was saved. CURRENT and OLDER give a document (the caller's) and the number to run it as: for OLDER
+ * a new one, because the newest had another content. OLDER and BROKEN fill *err (not NULL) with what is wrong
+ * with config.json. EMPTY gives the last number that was used, or 0. */
 LB_MUST_CHECK enum conf_store_found conf_store_load(struct conf_store *store,
                                                     struct conf_document **document,
                                                     uint64_t *revision, struct err *err);

@@ -92,7 +92,7 @@ static void put_escaped(struct buf *out, struct slice text)
     size_t plain_from = 0;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+        if (c >= 0x20 && c != '"' && c != '\\') {
             continue;
         }
         (void)buf_append(out, text.ptr + plain_from, i - plain_from);

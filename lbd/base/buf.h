@@ -35,7 +35,7 @@ bool buf_append_text(struct buf *buf, const char *text);
 bool buf_append_char(struct buf *buf, char c);
 bool buf_append_u64(struct buf *buf, uint64_t value);
 bool buf_printf(struct buf *buf, const char *fmt, ...) LB_PRINTF(2, 3);
-bool buf_vprintf(struct buf *buf, const char *fmt, va_list args);
+bool buf_vprintf(struct buf *buf, const char *fmt, va_list args) LB_PRINTF(2, 0);
 /* Room for at least `len` more bytes at data + len of the buf, or false. The caller then adds to
  * buf->len. */
 bool buf_reserve(struct buf *buf, size_t len);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static void write_text(struct err *err, enum err_kind kind, const char *place, const char *fmt,
-                       va_list args) __attribute__((format(printf, 4, 0)));
+                       va_list args) LB_PRINTF(4, 0);
 
 /* The arguments may be parts of *err itself (a text wrapped in another), so it is written last. */
 static void write_text(struct err *err, enum err_kind kind, const char *place, const char *fmt,

@@ -79,7 +79,7 @@ static void set_chunk(struct counters_worker *worker, enum counters_kind kind, u
         break;
     case COUNTERS_LOOP:
     case COUNTERS_KIND_COUNT:
-        assert(!"a kind with chunks");
+        assert(false && "a kind without chunks");
     }
 }
 
@@ -100,7 +100,7 @@ static uint64_t *find_block(struct counters_worker *worker, enum counters_kind k
     case COUNTERS_KIND_COUNT:
         break;
     }
-    assert(!"a kind");
+    assert(false && "not a kind");
     return NULL;
 }
 

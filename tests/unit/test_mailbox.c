@@ -48,7 +48,7 @@ static void post(struct reader *reader, unsigned sender, unsigned number)
 
 START_TEST(delivers_in_order_and_rings_once)
 {
-    struct reader reader = {0};
+    struct reader reader = {.count = 0};
     ck_assert(mailbox_init(&reader.mailbox, &reader, NULL));
     ck_assert(!is_ringing(&reader.mailbox, 0));
     ck_assert_uint_eq(mailbox_drain(&reader.mailbox), 0);
@@ -65,7 +65,7 @@ END_TEST
 
 START_TEST(a_message_may_be_posted_again_from_its_delivery)
 {
-    struct reader reader = {0};
+    struct reader reader = {.count = 0};
     struct letter letter = {{NULL, deliver}, 1, 0};
     ck_assert(mailbox_init(&reader.mailbox, &reader, NULL));
     reader.again = &letter;
@@ -97,7 +97,7 @@ static void *send_all(void *argument)
 
 START_TEST(many_senders_lose_nothing)
 {
-    struct reader reader = {0};
+    struct reader reader = {.count = 0};
     struct sender senders[SENDERS];
     pthread_t threads[SENDERS];
     ck_assert(mailbox_init(&reader.mailbox, &reader, NULL));

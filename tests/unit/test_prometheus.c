@@ -21,8 +21,8 @@ static void write_all(struct buf *out, enum prometheus_format format)
 
     prometheus_family(&prometheus, "lbd_g", PROMETHEUS_GAUGE, "A gauge.");
     prometheus_sample_double(&prometheus, SLICE_NONE, 0.25);
-    prometheus_sample_double(&prometheus, SLICE("k=\"v\""), NAN);
-    prometheus_sample_double(&prometheus, SLICE("k=\"w\""), -INFINITY);
+    prometheus_sample_double(&prometheus, SLICE("k=\"v\""), (double)NAN);
+    prometheus_sample_double(&prometheus, SLICE("k=\"w\""), -(double)INFINITY);
 
     prometheus_family(&prometheus, "lbd_time_seconds_total", PROMETHEUS_COUNTER, "A time.");
     prometheus_sample_unit(&prometheus, SLICE_NONE, 12345678, PROMETHEUS_MICROSECONDS);

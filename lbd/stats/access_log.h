@@ -30,7 +30,7 @@
 #include "lbd/base/slice.h"
 #include "lbd/stats/access_record.h"
 
-#define ACCESS_LOG_RING_BYTES (256U * 1024U) /* a power of two */
+#define ACCESS_LOG_RING_BYTES ((size_t)256 * 1024) /* a power of two */
 #define ACCESS_LOG_LINE_MAX   24576U
 
 struct access_log;

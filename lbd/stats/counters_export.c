@@ -172,7 +172,7 @@ void counters_export_family(struct prometheus *out, enum counters_kind kind, siz
     }
     prometheus_family(out, row->family, row->type, row->help);
     struct buf labels;
-    buf_init(&labels, 64 * 1024);
+    buf_init(&labels, 65536);
     for (size_t i = 0; i < object_count; i++) {
         if (row->fixed[0] == '\0') {
             put_row(out, kind, row, objects[i].id, objects[i].labels);

@@ -1,0 +1,102 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/cmd_status.h"
+#include "lbd/base/buf.h"
+#include "lbd_version.h"
+#include "tests/unit/fake_api.h"
+#include "tests/unit/unit.h"
+
+#define SERVER(address, health, admin, weight)                                                     \
+    "{\"address\":\"" address "\",\"health\":\"" health "\",\"admin\":\"" admin                    \
+    "\",\"effective_weight\":" weight ",\"connections\":3}"
+#define STATUS                                                                                     \
+    "{\"version\":\"0.1.0\",\"revision\":42,\"source\":\"api\",\"state\":\"ready\","               \
+    "\"uptime_seconds\":273600,\"workers\":2,"                                                     \
+    "\"listeners\":{\"web\":{\"addresses\":[\"127.0.0.1:80\",\"[::1]:80\"],\"connections\":12,"    \
+    "\"state\":\"up\"}},\"pools\":{\"demo\":{\"usable\":1,\"servers\":{"                           \
+    "\"anna\":" SERVER(                                                                            \
+        "127.0.0.1:9081", "up", "ready",                                                           \
+        "100") ","                                                                                 \
+               "\"bert\":" SERVER(                                                                 \
+                   "10.0.0.1:9", "down", "drain",                                                  \
+                   "0") "}}},"                                                                     \
+                        "\"problems\":[{\"pointer\":\"#/pools/demo/servers/bert\",\"message\":\"connection refused\"}]}"
+
+START_TEST(one_screen)
+{
+    static const struct fake_turn turns[] = {{"GET /v1/status", FAKE_JSON(STATUS)}};
+    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "status", NULL);
+    ck_assert_int_eq(run.code, CTL_OK);
+    ck_assert_str_eq(run.err, "");
+    ck_assert_str_eq(run.out, "lbd 0.1.0  ready  revision 42 (api)  up 3d 4h  2 workers\n"
+                              "\n"
+                              "LISTENER  ADDRESS                 STATE  CONNECTIONS\n"
+                              "web       127.0.0.1:80, [::1]:80  up              12\n"
+                              "\n"
+                              "SERVER     ADDRESS         HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
+                              "demo/anna  127.0.0.1:9081  up      ready     100            3\n"
+                              "demo/bert  10.0.0.1:9      down    drain       0            3\n"
+                              "\n"
+                              "problem: /pools/demo/servers/bert: connection refused\n");
+    fake_run_fini(&run);
+}
+END_TEST
+
+START_TEST(colour_only_where_asked_for)
+{
+    static const struct fake_turn turns[] = {{"GET /v1/status", FAKE_JSON(STATUS)}};
+    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "status", "--color=always", NULL);
+    ck_assert_ptr_nonnull(strstr(run.out, "\033[32mup\033[0m"));
+    ck_assert_ptr_nonnull(strstr(run.out, "\033[1;31mdown\033[0m"));
+    fake_run_fini(&run);
+}
+END_TEST
+
+START_TEST(json_is_the_document)
+{
+    static const struct fake_turn turns[] = {{"GET /v1/status", FAKE_JSON(STATUS)}};
+    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "status", "-o", "jsonl", NULL);
+    ck_assert_str_eq(run.out, STATUS "\n");
+    fake_run_fini(&run);
+}
+END_TEST
+
+/* 10,000 servers do not scroll past: those in trouble are named, the others counted. */
+START_TEST(a_large_house_still_fits)
+{
+    enum { SERVERS = 100 };
+    struct buf text;
+    buf_init(&text, 1024 * 1024);
+    buf_append_text(&text, FAKE_JSON("{\"version\":\"1\",\"uptime_seconds\":61,\"workers\":1,"
+                                     "\"pools\":{\"p\":{\"servers\":{"));
+    for (int i = 0; i < SERVERS; i++) {
+        buf_printf(&text, "%s\"s%d\":{\"health\":\"%s\",\"admin\":\"ready\"}", i == 0 ? "" : ",", i,
+                   i == 77 ? "down" : "up");
+    }
+    buf_append_text(&text, "}}}}");
+    const struct fake_turn turns[] = {{"GET /v1/status", text.data}};
+    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "status", NULL);
+    ck_assert_ptr_nonnull(strstr(run.out, "\np/s77  "));
+    ck_assert_ptr_null(strstr(run.out, "\np/s1 "));
+    ck_assert_ptr_nonnull(strstr(run.out, "\n99 more: lbctl get servers\n"));
+    ck_assert_ptr_nonnull(strstr(run.out, "\nno problems\n"));
+    ck_assert_ptr_nonnull(strstr(run.out, "  up 1m 1s  1 worker\n"));
+    fake_run_fini(&run);
+    buf_fini(&text);
+}
+END_TEST
+
+START_TEST(version_names_both)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/version", FAKE_JSON("{\"version\":\"7.7.7\"}")}};
+    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "version", NULL);
+    ck_assert_int_eq(run.code, CTL_OK);
+    ck_assert_str_eq(run.out, "lbctl " LBD_VERSION "\nlbd   7.7.7\n");
+    fake_run_fini(&run);
+}
+END_TEST
+
+UNIT_TESTS("cmd_status", one_screen, colour_only_where_asked_for, json_is_the_document,
+           a_large_house_still_fits, version_names_both)

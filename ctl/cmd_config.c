@@ -138,8 +138,15 @@ static void print_change(struct ctl *ctl, const struct json *change)
     (void)fputc('\n', ctl->out);
 }
 
-/* Returns how many there are. */
-static uint64_t print_changes(struct ctl *ctl, const struct json *answer)
+/* How many there are, listed or not. */
+static uint64_t count_changes(const struct json *answer)
+{
+    uint64_t listed = json_count(json_get(answer, SLICE("changes")));
+    uint64_t total = ctl_number(answer, "changes_total");
+    return total > listed ? total : listed;
+}
+
+static void print_changes(struct ctl *ctl, const struct json *answer)
 {
     const struct json *changes = json_get(answer, SLICE("changes"));
     const struct json *change;
@@ -147,13 +154,10 @@ static uint64_t print_changes(struct ctl *ctl, const struct json *answer)
     {
         print_change(ctl, change);
     }
-    uint64_t listed = json_count(changes);
-    uint64_t total = ctl_number(answer, "changes_total");
-    if (total > listed) {
-        (void)fprintf(ctl->out, "... and %llu more\n", (unsigned long long)(total - listed));
-        return total;
+    uint64_t more = count_changes(answer) - json_count(changes);
+    if (more != 0) {
+        (void)fprintf(ctl->out, "... and %llu more\n", (unsigned long long)more);
     }
-    return listed;
 }
 
 static bool put(struct apply *apply, const char *target, const char *etag, struct rest_reply *reply,
@@ -207,8 +211,9 @@ static enum ctl_exit rehearse(struct apply *apply, const char *etag, struct rest
         return ctl_fail(ctl, CTL_BUG, "the answer to a dry run is not JSON");
     }
     refusal_print_warnings(ctl, answer, &apply->source);
+    *changes = count_changes(answer);
     if (ctl->output == CTL_TABLE || ctl->output == CTL_WIDE) {
-        *changes = print_changes(ctl, answer);
+        print_changes(ctl, answer);
     } else if (ctl->dry_run) {
         ctl_print_json(ctl, answer);
     }
@@ -259,8 +264,7 @@ static enum ctl_exit try_once(struct apply *apply, bool *was_overtaken)
     memcpy(etag, reply.etag, sizeof(etag));
     code = rehearse(apply, etag, &reply, &changes);
     if (code == CTL_OK && !ctl->dry_run) {
-        bool is_change = reply.is_changed;
-        if (is_change) {
+        if (changes != 0) {
             keep_undo(apply, before);
         }
         code = perform(apply, etag, &reply, changes);

@@ -9,12 +9,13 @@
 #define BEFORE                                                                                     \
     FAKE_REPLY("200 OK", "Content-Type: application/json\r\nETag: \"aa\"\r\nLbd-Revision: 42\r\n", \
                "{\"schema\":1,\"pools\":{}}")
-#define DRY(changed, body)                                                                         \
+/* a dry run never says that it changed something */
+#define DRY(body)                                                                                  \
     FAKE_REPLY("200 OK",                                                                           \
-               "Content-Type: application/json\r\nLbd-Revision: 42\r\nLbd-Changed: " changed       \
-               "\r\n",                                                                             \
+               "Content-Type: application/json\r\nLbd-Revision: 42\r\nLbd-Changed: false\r\n",     \
                body)
 #define APPLIED FAKE_REPLY("200 OK", "Content-Type: application/json\r\nLbd-Revision: 43\r\n", "{}")
+#define CHANGED "{\"changes\":[{\"pointer\":\"#/schema\",\"after\":1}],\"changes_total\":2}"
 #define CHANGES                                                                                    \
     "{\"changes\":[{\"pointer\":\"#/pools/web\",\"after\":{\"servers\":{}}},"                      \
     "{\"pointer\":\"#/pools/api/retries\",\"before\":1,\"after\":2},"                              \
@@ -60,7 +61,7 @@ START_TEST(applies_what_the_file_says)
 {
     static const struct fake_turn turns[] = {
         {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY("true", CHANGES)},
+        {"PUT /v1/config?dry_run=true", DRY(CHANGES)},
         {"PUT /v1/config", APPLIED},
     };
     char want[512];
@@ -95,7 +96,7 @@ START_TEST(a_dry_run_changes_nothing)
 {
     static const struct fake_turn turns[] = {
         {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY("true", CHANGES)},
+        {"PUT /v1/config?dry_run=true", DRY(CHANGES)},
     };
     set_up();
     struct fake_run run =
@@ -112,8 +113,8 @@ START_TEST(the_same_again_is_unchanged)
 {
     static const struct fake_turn turns[] = {
         {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY("false", "{\"changes\":[]}")},
-        {"PUT /v1/config", DRY("false", "{}")},
+        {"PUT /v1/config?dry_run=true", DRY("{\"changes\":[]}")},
+        {"PUT /v1/config", DRY("{}")},
     };
     set_up();
     struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
@@ -154,16 +155,16 @@ START_TEST(who_was_overtaken_tries_again)
 {
     static const struct fake_turn turns[] = {
         {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY("true", "{\"changes\":[]}")},
+        {"PUT /v1/config?dry_run=true", DRY(CHANGED)},
         {"PUT /v1/config", OVERTAKEN},
         {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY("true", "{\"changes\":[]}")},
+        {"PUT /v1/config?dry_run=true", DRY(CHANGED)},
         {"PUT /v1/config", APPLIED},
     };
     set_up();
     struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
     ck_assert_int_eq(run.code, CTL_OK);
-    ck_assert_ptr_nonnull(strstr(run.out, "applied: 0 changes, revision 43"));
+    ck_assert_ptr_nonnull(strstr(run.out, "... and 1 more\napplied: 2 changes, revision 43"));
     ck_assert_str_eq(run.err, "");
     fake_run_fini(&run);
     tear_down();

@@ -392,8 +392,10 @@ static void read_field(struct reader *reader, const struct reading *in)
     }
 }
 
-/* Finds an object below `object` that knows `key`; its name, or NULL. */
-static const char *owner_of(const struct conf_object *object, struct slice key)
+/* Which objects below `object` know `key`? Adds to *count and leaves the first one's name in
+ * *owner. */
+static void find_owners(const struct conf_object *object, struct slice key, const char **owner,
+                        uint32_t *count)
 {
     for (size_t i = 0; i < object->field_count; i++) {
         const struct conf_object *inner = object->fields[i].object;
@@ -401,41 +403,51 @@ static const char *owner_of(const struct conf_object *object, struct slice key)
             continue;
         }
         if (conf_schema_find(inner, key) != NULL) {
-            return inner->title;
+            *owner = *count == 0 ? inner->title : *owner;
+            (*count)++;
         }
-        const char *owner = owner_of(inner, key);
-        if (owner != NULL) {
-            return owner;
-        }
+        find_owners(inner, key, owner, count);
     }
-    return NULL;
 }
 
-static void fail_unknown_key(struct reader *reader, const struct conf_object *object,
-                             const struct conf_path *path)
+/* The one object elsewhere that knows `key`, or NULL when it could be several. */
+static const char *owner_elsewhere(struct slice key)
+{
+    const char *owner = NULL;
+    uint32_t count = 0;
+    find_owners(conf_schema_document, key, &owner, &count);
+    find_owners(conf_schema_daemon, key, &owner, &count);
+    if (conf_schema_find(conf_schema_daemon, key) != NULL) {
+        owner = conf_schema_daemon->title;
+        count++;
+    }
+    return count == 1 ? owner : NULL;
+}
+
+/* Returns the field that was probably meant, or NULL. */
+static const struct conf_field *fail_unknown_key(struct reader *reader,
+                                                 const struct conf_object *object,
+                                                 const struct conf_path *path)
 {
     struct conf_suggest suggest;
     struct slice key = path->key;
+    const char *owner = NULL;
+    uint32_t count = 0;
     reader->ok = false;
     if (conf_errors_full(reader->errors)) {
         reader->errors->truncated = true;
-        return;
+        return NULL;
     }
+    find_owners(object, key, &owner, &count);
     conf_suggest_init(&suggest, key);
-    for (size_t i = 0; i < object->field_count; i++) {
+    for (size_t i = 0; owner == NULL && i < object->field_count; i++) {
         conf_suggest_offer(&suggest, slice_from(object->fields[i].key));
     }
-    const char *owner = owner_of(object, key); /* nearest first: below this object */
-    if (owner == NULL) {
-        owner = owner_of(conf_schema_document, key);
-    }
-    if (owner == NULL) {
-        owner = conf_schema_find(conf_schema_daemon, key) != NULL
-                    ? conf_schema_daemon->title
-                    : owner_of(conf_schema_daemon, key);
+    if (owner == NULL && suggest.best.len == 0) {
+        owner = owner_elsewhere(key);
     }
     struct slice name = shown(key);
-    if (suggest.best.len == 0 && owner != NULL) {
+    if (owner != NULL) {
         conf_errors_add(reader->errors, path, "unknown-key", SLICE_NONE,
                         "'%.*s' is not a known key here; it belongs under '%s'", SLICE_ARG(name),
                         owner);
@@ -443,6 +455,7 @@ static void fail_unknown_key(struct reader *reader, const struct conf_object *ob
         conf_errors_add(reader->errors, path, "unknown-key", suggest.best,
                         "'%.*s' is not a known key", SLICE_ARG(name));
     }
+    return conf_schema_find(object, suggest.best);
 }
 
 static bool is_applicable(const struct conf_object *object, const struct conf_field *field,
@@ -526,6 +539,7 @@ static void read_object(struct reader *reader, const struct conf_object *object,
                         const struct json *json, const struct conf_path *path, char *base)
 {
     uint64_t seen = 0;
+    uint64_t misspelt = 0;
     if (!json_is(json, JSON_OBJECT)) {
         conf_errors_add(reader->errors, path, "wrong-type", SLICE_NONE, "must be an object, not %s",
                         json_type_word(json_type(json)));
@@ -538,14 +552,17 @@ static void read_object(struct reader *reader, const struct conf_object *object,
         struct conf_path here = {.parent = path, .key = json_key(member)};
         const struct conf_field *field = conf_schema_find(object, here.key);
         if (field == NULL) {
-            fail_unknown_key(reader, object, &here);
+            const struct conf_field *meant = fail_unknown_key(reader, object, &here);
+            if (meant != NULL) { /* told once: not "must be set" as well */
+                misspelt |= UINT64_C(1) << (meant - object->fields);
+            }
             continue;
         }
         struct reading in = {.field = field, .json = member, .path = &here, .base = base};
         seen |= UINT64_C(1) << (field - object->fields);
         read_field(reader, &in);
     }
-    check_required(reader, object, seen, path);
+    check_required(reader, object, seen | misspelt, path);
     check_applicable(reader, object, seen, path, base);
     if (object->choice != CONF_CHOICE_ANY) {
         check_choice(reader, object, seen, path, base);

@@ -444,8 +444,8 @@ enum conf_store_found conf_store_load(struct conf_store *store, struct conf_docu
         *document = load_revision(store, list[i].number, &text, &ignored);
         if (*document != NULL) {
             size_t len = strlen(err->text);
-            (void)snprintf(err->text + len, sizeof err->text - len, "; revision %llu is used instead",
-                           (unsigned long long)list[i].number);
+            (void)snprintf(err->text + len, sizeof err->text - len,
+                           "; revision %llu is used instead", (unsigned long long)list[i].number);
             *revision = newest + 1;
             found = CONF_STORE_OLDER;
         }

@@ -55,14 +55,15 @@ struct conf_store_revision {
 LB_MUST_CHECK struct conf_store *conf_store_open(const char *dir, struct err *err);
 void conf_store_close(struct conf_store *store); /* NULL is fine */
 
-/* Finds what was saved. CURRENT and OLDER give a document (the caller's) and the number to run it as: for OLDER
- * a new one, because the newest had another content. OLDER and BROKEN fill *err (not NULL) with what is wrong
- * with config.json. EMPTY gives the last number that was used, or 0. */
+/* Finds what was saved. CURRENT and OLDER give a document (the caller's) and the number to run it
+ * as: for OLDER a new one, because the newest had another content. OLDER and BROKEN fill *err (not
+ * NULL) with what is wrong with config.json. EMPTY gives the last number that was used, or 0. */
 LB_MUST_CHECK enum conf_store_found conf_store_load(struct conf_store *store,
                                                     struct conf_document **document,
                                                     uint64_t *revision, struct err *err);
 /* Saves a document as `revision`. When it returns true the text survives the loss of power. False:
- * nothing changed; ERR_STORAGE. */
+ * ERR_STORAGE, and config.json is what it was. (Only when syncing the folder itself failed, which
+ * is a broken disk, may a restart find either.) */
 LB_MUST_CHECK bool conf_store_save(struct conf_store *store, const struct conf_document *document,
                                    uint64_t revision, struct err *err);
 /* Only the number, when the document itself lives elsewhere (config_source file). */

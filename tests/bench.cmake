@@ -4,10 +4,11 @@ file(GLOB benches CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/bench/bench_*.c
 foreach(bench IN LISTS benches)
   get_filename_component(name "${bench}" NAME_WE)
   lb_test_helpers(helpers "${bench}")
+  lb_test_rooms(rooms "${bench}" "${name}")
   add_executable(${name} "${bench}" ${helpers})
   target_compile_definitions(${name} PRIVATE ${LB_DEFINITIONS})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
-  target_link_libraries(${name} PRIVATE lb_warnings)
+  target_link_libraries(${name} PRIVATE ${rooms} lb_warnings)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
 endforeach()
 

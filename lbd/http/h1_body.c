@@ -94,8 +94,7 @@ static void keep_data(struct feed *feed)
     keep(feed, len);
 }
 
-/* -- chunks (RFC 9112 7.1)
- * -------------------------------------------------------------------------------------- */
+/* -- chunks (RFC 9112 7.1) -- */
 
 /* Finds the CRLF that ends a line of at most `max` bytes. H1_MORE: it may still come. */
 static enum h1_verdict line_end(const char *at, const char *end, size_t max, const char **cr)
@@ -309,8 +308,7 @@ bool h1_body_skip(struct h1_body *body, uint64_t count)
     return body->left == 0;
 }
 
-/* -- trailers and chunk heads for the way out
- * ------------------------------------------------------------------- */
+/* -- trailers and chunk heads for the way out -- */
 
 size_t h1_trailers_filter(struct slice raw, char *out, size_t capacity)
 {

@@ -1,5 +1,6 @@
 #include "lbd/http/h1_head.h"
 
+#include "lbd/http/h1_facts.h"
 #include "lbd/http/h1_scan.h"
 #include "lbd/http/header_table.h"
 #include "lbd/http/uri.h"
@@ -10,17 +11,7 @@ enum {
 
     EMPTY_LINES_MAX = 4, /* before a request line (RFC 9112 2.2) */
     METHOD_LEN_MAX = 32,
-    LENGTH_DIGITS_MAX = 19,
 };
-
-/* The ids below are those that finish_* looks into. */
-#define SPECIALS ((unsigned)HEADER_EXPECT + 1U)
-
-_Static_assert((unsigned)HEADER_HOST < SPECIALS && (unsigned)HEADER_CONTENT_LENGTH < SPECIALS &&
-                   (unsigned)HEADER_TRANSFER_ENCODING < SPECIALS &&
-                   (unsigned)HEADER_CONNECTION < SPECIALS && (unsigned)HEADER_TE < SPECIALS &&
-                   (unsigned)HEADER_UPGRADE < SPECIALS && SPECIALS <= 16,
-               "the names the parser looks into come first in header_names.def");
 
 /* One call. What is learned of the lines lives here and not in struct h1_head: a head that came in
  * pieces is read once more when it is complete, so an idle or slow client costs 16 bytes. */
@@ -33,8 +24,7 @@ struct parse {
     uint32_t fields;
     uint32_t fields_max;
     bool is_request;
-    uint16_t seen[SPECIALS];  /* how often */
-    uint16_t first[SPECIALS]; /* where in the list, when seen */
+    struct h1_seen seen;
 };
 
 static enum h1_verdict fail(struct parse *parse, enum close_reason reason)
@@ -49,14 +39,7 @@ static enum h1_verdict malformed(struct parse *parse, enum close_reason reason)
     return fail(parse, parse->is_request ? reason : CLOSE_BAD_RESPONSE);
 }
 
-static bool is_ows(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* -- lines
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- lines -- */
 
 /* The start of this line was looked at by an earlier call: line_end() goes on from there. */
 static bool line_is_resumed(const struct parse *parse)
@@ -87,26 +70,28 @@ static enum h1_verdict line_end(struct parse *parse, const char **cr)
     return malformed(parse, in_start_line ? CLOSE_BAD_REQUEST_LINE : CLOSE_BAD_HEADER);
 }
 
-static void note_field(struct parse *parse, const char *name, size_t name_len, const char *value,
-                       const char *value_end, enum header_id id)
+/* The line was scanned: *cr is its CR and no byte before it is below SP but HTAB. */
+static inline void note_field(struct parse *parse, const char *name, const char *colon,
+                              const char *cr, enum header_id id)
 {
-    while (value < value_end && is_ows(*value)) {
+    const char *base = parse->base;
+    uint32_t index = parse->fields++;
+    struct header *header = &parse->list[index];
+    const char *value = colon + 1;
+    const char *value_end = cr;
+    while ((unsigned char)*value <= ' ' && value < cr) {
         value++;
     }
-    while (value_end > value && is_ows(value_end[-1])) {
+    while ((unsigned char)value_end[-1] <= ' ' && value_end > value) {
         value_end--;
     }
-    parse->list[parse->fields] = (struct header){
-        .name_at = (uint32_t)(name - parse->base),
-        .name_len = (uint32_t)name_len,
-        .value_at = (uint32_t)(value - parse->base),
-        .value_len = (uint32_t)(value_end - value),
-        .id = (uint16_t)id,
-    };
-    if (id != HEADER_OTHER && (unsigned)id < SPECIALS && parse->seen[id]++ == 0) {
-        parse->first[id] = (uint16_t)parse->fields;
-    }
-    parse->fields++;
+    header->name_at = (uint32_t)(name - base);
+    header->name_len = (uint32_t)(colon - name);
+    header->value_at = (uint32_t)(value - base);
+    header->value_len = (uint32_t)(value_end - value);
+    header->id = (uint16_t)id;
+    header->dropped = 0;
+    h1_seen_note(&parse->seen, id, index);
 }
 
 #if defined(__SSE2__) && !defined(H1_HEAD_SCALAR)
@@ -129,34 +114,27 @@ static inline enum header_id known_id(const char *at, size_t len, __m128i lower)
 }
 
 /* Takes whole, well-formed field lines as long as they come; what it stops at is for field_line().
- */
+ * The end of the line is looked for from its start and not from the colon: so the next line can
+ * begin while this one's name is still being looked at, and a processor that does several things at
+ * a time does. */
 static void take_fields(struct parse *parse)
 {
     const char *at = parse->at;
     const char *end = parse->end;
     while (end - at >= 16 && parse->fields < parse->fields_max) {
+        const char *cr = h1_scan_text(at, end);
+        if (end - cr < 2 || memcmp(cr, "\r\n", 2) != 0) {
+            break;
+        }
         __m128i bytes = h1_load(at);
         unsigned stop = h1_mask_not_name(bytes);
-        const char *colon = at + 16;
-        H1_SCAN_TALLY(16U);
-        if (LB_LIKELY(stop != 0)) {
-            colon = at + __builtin_ctz(stop);
-        } else {
-            colon = h1_scan_name(colon, end);
-            if (colon == end) {
-                break;
-            }
-        }
+        const char *colon =
+            LB_LIKELY(stop != 0) ? at + __builtin_ctz(stop) : h1_scan_name(at + 16, cr);
         if (*colon != ':' || colon == at) {
             break;
         }
-        const char *cr = h1_scan_text(colon + 1, end);
-        if (end - cr < 2 || cr[0] != '\r' || cr[1] != '\n') {
-            break;
-        }
-        size_t len = (size_t)(colon - at);
         __m128i lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
-        note_field(parse, at, len, colon + 1, cr, known_id(at, len, lower));
+        note_field(parse, at, colon, cr, known_id(at, (size_t)(colon - at), lower));
         at = cr + 2;
     }
     parse->at = at;
@@ -180,7 +158,7 @@ static enum h1_verdict field_line(struct parse *parse, const char *cr)
         return malformed(parse, CLOSE_BAD_HEADER);
     }
     size_t len = (size_t)(colon - parse->at);
-    note_field(parse, parse->at, len, colon + 1, cr, header_id_of(slice_of(parse->at, len)));
+    note_field(parse, parse->at, colon, cr, header_id_of(slice_of(parse->at, len)));
     parse->at = cr + 2;
     return H1_DONE;
 }
@@ -192,6 +170,10 @@ static enum h1_verdict read_fields(struct parse *parse)
         const char *cr = NULL;
         if (!line_is_resumed(parse)) {
             take_fields(parse);
+            if (parse->end - parse->at >= 2 && parse->at[0] == '\r' && parse->at[1] == '\n') {
+                parse->at += 2;
+                return H1_DONE;
+            }
         }
         enum h1_verdict verdict = line_end(parse, &cr);
         if (verdict != H1_DONE) {
@@ -208,8 +190,7 @@ static enum h1_verdict read_fields(struct parse *parse)
     }
 }
 
-/* -- the request line
- * ------------------------------------------------------------------------------------------- */
+/* -- the request line -- */
 
 static void take_origin_form(struct message *out, const char *target, const char *query,
                              const char *end, bool plain)
@@ -404,8 +385,7 @@ static enum h1_verdict read_request_line(struct parse *parse, struct message *ou
     return H1_DONE;
 }
 
-/* -- the status line
- * -------------------------------------------------------------------------------------------- */
+/* -- the status line -- */
 
 /* RFC 9112 4: HTTP-version SP 3DIGIT SP [ reason ]; the second SP may be missing with the reason.
  */
@@ -430,235 +410,7 @@ static enum h1_verdict read_status_line(struct parse *parse, struct message *out
     return H1_DONE;
 }
 
-/* -- what the fields mean
- * --------------------------------------------------------------------------------------- */
-
-static struct slice first_value(const struct parse *parse, enum header_id id)
-{
-    const struct header *header = &parse->list[parse->first[id]];
-    return slice_of(parse->base + header->value_at, header->value_len);
-}
-
-/* R5: ^[0-9]{1,19}$, and small enough for every signed 64-bit reader behind us. */
-static bool length_of(struct slice text, uint64_t *length)
-{
-    uint64_t value = 0;
-    if (text.len == 0 || text.len > LENGTH_DIGITS_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        if (!h1_is(text.ptr[i], H1_DIGIT)) {
-            return false;
-        }
-        value = value * 10 + (uint64_t)(text.ptr[i] - '0'); /* 19 digits fit */
-    }
-    *length = value;
-    return value <= INT64_MAX;
-}
-
-/* Of a Transfer-Encoding that is not "chunked": a list of codings we do not have is 501, all that
- * is ambiguous 400. */
-static enum close_reason transfer_coding_reason(struct slice value)
-{
-    struct slice member;
-    bool chunked = false;
-    bool any = false;
-    while (header_list_next(&value, &member)) {
-        if (chunked || slice_eq_nocase(member, SLICE("identity")) ||
-            h1_scan_class(member.ptr, member.ptr + member.len, H1_TOKEN) !=
-                member.ptr + member.len) {
-            return CLOSE_BAD_TRANSFER_ENCODING;
-        }
-        chunked = slice_eq_nocase(member, SLICE("chunked"));
-        any = any || !chunked;
-    }
-    return any ? CLOSE_TRANSFER_ENCODING_NOT_IMPLEMENTED : CLOSE_BAD_TRANSFER_ENCODING;
-}
-
-/* RFC 9112 6.3 for the fields alone; both roles refuse the same (R5). CLOSE_OK: out->framing is
- * NONE, LENGTH or CHUNKED. */
-static enum close_reason read_framing(const struct parse *parse, struct message *out)
-{
-    unsigned lengths = parse->seen[HEADER_CONTENT_LENGTH];
-    unsigned codings = parse->seen[HEADER_TRANSFER_ENCODING];
-    out->framing = FRAMING_NONE;
-    if (LB_LIKELY(lengths + codings == 0)) {
-        return CLOSE_OK;
-    }
-    if (lengths != 0 && codings != 0) {
-        return CLOSE_LENGTH_AND_CHUNKED;
-    }
-    if (lengths != 0) {
-        if (lengths > 1 ||
-            !length_of(first_value(parse, HEADER_CONTENT_LENGTH), &out->content_length)) {
-            return CLOSE_BAD_CONTENT_LENGTH;
-        }
-        out->has_length = true;
-        out->framing = FRAMING_LENGTH;
-        return CLOSE_OK;
-    }
-    struct slice coding = first_value(parse, HEADER_TRANSFER_ENCODING);
-    if (codings > 1 || out->version_minor == 0) {
-        return CLOSE_BAD_TRANSFER_ENCODING;
-    }
-    if (!slice_eq_nocase(coding, SLICE("chunked"))) {
-        return transfer_coding_reason(coding);
-    }
-    out->framing = FRAMING_CHUNKED;
-    return CLOSE_OK;
-}
-
-/* Connection (RFC 9112 9.3, 9.6), Upgrade, TE. */
-static void read_connection(const struct parse *parse, struct message *out)
-{
-    bool close = false;
-    bool keep_alive = false;
-    bool upgrade = false;
-    for (uint32_t i = parse->first[HEADER_CONNECTION];
-         parse->seen[HEADER_CONNECTION] != 0 && i < parse->fields; i++) {
-        const struct header *header = &parse->list[i];
-        struct slice rest = slice_of(parse->base + header->value_at, header->value_len);
-        struct slice member;
-        while (header->id == HEADER_CONNECTION && header_list_next(&rest, &member)) {
-            enum header_id id = header_id_of(member);
-            if (slice_eq_nocase(member, SLICE("close"))) {
-                close = true;
-            } else if (id == HEADER_KEEP_ALIVE) {
-                keep_alive = true;
-            } else if (id == HEADER_UPGRADE) {
-                upgrade = true;
-            } else if ((header_id_flags(id) & HEADER_HOP) == 0) {
-                out->has_connection_names = true;
-            }
-        }
-    }
-    out->wants_close = close || (out->version_minor == 0 && !keep_alive);
-
-    /* RFC 9110 7.8: HTTP/1.0 knows no Upgrade */
-    out->has_upgrade = upgrade && parse->seen[HEADER_UPGRADE] != 0 && out->version_minor == 1;
-    out->upgrade_websocket =
-        out->has_upgrade && parse->seen[HEADER_UPGRADE] == 1 &&
-        slice_eq_nocase(first_value(parse, HEADER_UPGRADE), SLICE("websocket"));
-
-    for (uint32_t i = parse->first[HEADER_TE]; parse->seen[HEADER_TE] != 0 && i < parse->fields;
-         i++) {
-        const struct header *header = &parse->list[i];
-        struct slice rest = slice_of(parse->base + header->value_at, header->value_len);
-        struct slice member;
-        while (header->id == HEADER_TE && header_list_next(&rest, &member)) {
-            out->has_trailer_te = out->has_trailer_te || slice_eq_nocase(member, SLICE("trailers"));
-        }
-    }
-}
-
-/* R8: one authority. RFC 9112 3.2. */
-static bool read_host(const struct parse *parse, struct message *out)
-{
-    unsigned hosts = parse->seen[HEADER_HOST];
-    if (hosts == 0) {
-        return out->version_minor == 0;
-    }
-    struct slice host = first_value(parse, HEADER_HOST);
-    if (hosts > 1 || !uri_authority_is_valid(host)) {
-        return false;
-    }
-    if (out->authority.len != 0 && !slice_eq_nocase(out->authority, host)) {
-        return false;
-    }
-    out->authority = host;
-    return true;
-}
-
-/* Everything of *out that a head may leave unsaid. */
-static void clear_facts(const struct parse *parse, struct message *out)
-{
-    out->headers.base = parse->base;
-    out->headers.count = parse->fields;
-    out->head_len = (uint32_t)(parse->at - parse->base);
-    out->content_length = 0;
-    out->has_length = false;
-    out->wants_close = false;
-    out->expects_continue = false;
-    out->has_upgrade = false;
-    out->upgrade_websocket = false;
-    out->has_trailer_te = false;
-    out->has_connection_names = false;
-    out->extra_count = 0;
-}
-
-static enum h1_verdict finish_request(struct parse *parse, struct message *out)
-{
-    clear_facts(parse, out);
-    out->status = 0;
-    out->reason_phrase = SLICE_NONE;
-    if (!read_host(parse, out)) {
-        return fail(parse, CLOSE_BAD_HOST);
-    }
-    enum close_reason reason = read_framing(parse, out);
-    if (reason != CLOSE_OK) {
-        return fail(parse, reason);
-    }
-    read_connection(parse, out);
-
-    /* R7; a WebSocket handshake is a GET (RFC 6455 4.1) */
-    if (out->has_upgrade && (out->framing == FRAMING_CHUNKED || out->content_length != 0 ||
-                             (out->upgrade_websocket && out->method != METHOD_GET))) {
-        return fail(parse, CLOSE_BAD_UPGRADE);
-    }
-    /* RFC 9110 10.1.1: HTTP/1.0 knows no 100-continue */
-    if (parse->seen[HEADER_EXPECT] != 0) {
-        if (parse->seen[HEADER_EXPECT] > 1 ||
-            !slice_eq_nocase(first_value(parse, HEADER_EXPECT), SLICE("100-continue"))) {
-            return fail(parse, CLOSE_BAD_EXPECT);
-        }
-        out->expects_continue = out->version_minor == 1;
-    }
-    return H1_DONE;
-}
-
-/* RFC 9112 6.3, in its order. */
-static enum h1_verdict finish_response(struct parse *parse, struct message *out,
-                                       enum method request_method)
-{
-    clear_facts(parse, out);
-    out->method = METHOD_OTHER;
-    out->method_text = SLICE_NONE;
-    out->target_form = TARGET_ORIGIN;
-    out->authority = SLICE_NONE;
-    out->path = SLICE_NONE;
-    out->query = SLICE_NONE;
-    out->path_is_plain = false;
-    if (read_framing(parse, out) != CLOSE_OK) {
-        return fail(parse, CLOSE_BAD_RESPONSE_FRAMING);
-    }
-    read_connection(parse, out);
-
-    bool has_body = out->framing == FRAMING_CHUNKED || out->content_length != 0;
-    if (out->status < 200 || out->status == 204) {
-        /* RFC 9110 8.6, RFC 9112 6.1: neither field may be here. What follows a promised body would
-         * be taken for the next answer, so an interim answer with one is refused and a 204 ends its
-         * connection. */
-        if (out->status < 200 && has_body) {
-            return fail(parse, CLOSE_BAD_RESPONSE_FRAMING);
-        }
-        out->wants_close = out->wants_close || has_body;
-        out->framing = out->status == 101 ? FRAMING_TUNNEL : FRAMING_NONE;
-        out->has_length = false;
-        out->content_length = 0;
-    } else if (request_method == METHOD_HEAD || out->status == 304) {
-        out->framing = FRAMING_NONE;
-    } else if (request_method == METHOD_CONNECT && out->status < 300) {
-        out->framing = FRAMING_TUNNEL;
-    } else if (out->framing == FRAMING_NONE) {
-        out->framing = FRAMING_UNTIL_CLOSE;
-        out->wants_close = true;
-    }
-    return H1_DONE;
-}
-
-/* -- both
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- both -- */
 
 static void begin(struct parse *parse, struct h1_head *head, struct slice bytes,
                   const struct h1_limits *limits, const struct message *out, bool is_request)
@@ -672,8 +424,7 @@ static void begin(struct parse *parse, struct h1_head *head, struct slice bytes,
     parse->fields = head->fields;
     parse->fields_max = limits->fields;
     parse->is_request = is_request;
-    memset(parse->seen, 0, sizeof(parse->seen));
-    memset(parse->first, 0, sizeof(parse->first));
+    memset(&parse->seen, 0, sizeof(parse->seen));
 }
 
 static enum h1_verdict read_head(struct parse *parse, struct message *out)
@@ -721,12 +472,25 @@ static enum h1_verdict run(struct parse *parse, struct h1_head *head, struct sli
     return verdict == H1_MORE ? need_more(parse, bytes, limits) : verdict;
 }
 
+static void list_fields(const struct parse *parse, struct message *out)
+{
+    out->headers.base = parse->base;
+    out->headers.count = parse->fields;
+    out->head_len = (uint32_t)(parse->at - parse->base);
+    out->extra_count = 0;
+}
+
 enum h1_verdict h1_head_request(struct h1_head *head, struct slice bytes,
                                 const struct h1_limits *limits, struct message *out)
 {
     struct parse parse;
     enum h1_verdict verdict = run(&parse, head, bytes, limits, out, true);
-    return verdict == H1_DONE ? finish_request(&parse, out) : verdict;
+    if (verdict != H1_DONE) {
+        return verdict;
+    }
+    list_fields(&parse, out);
+    enum close_reason reason = h1_facts_request(&parse.seen, out);
+    return reason == CLOSE_OK ? H1_DONE : fail(&parse, reason);
 }
 
 enum h1_verdict h1_head_response(struct h1_head *head, struct slice bytes,
@@ -735,5 +499,10 @@ enum h1_verdict h1_head_response(struct h1_head *head, struct slice bytes,
 {
     struct parse parse;
     enum h1_verdict verdict = run(&parse, head, bytes, limits, out, false);
-    return verdict == H1_DONE ? finish_response(&parse, out, request_method) : verdict;
+    if (verdict != H1_DONE) {
+        return verdict;
+    }
+    list_fields(&parse, out);
+    enum close_reason reason = h1_facts_response(&parse.seen, request_method, out);
+    return reason == CLOSE_OK ? H1_DONE : fail(&parse, reason);
 }

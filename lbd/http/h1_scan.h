@@ -46,8 +46,7 @@ static inline bool h1_is(char c, unsigned classes)
     return (h1_class[(unsigned char)c] & classes) != 0;
 }
 
-/* -- the scalar twins
- * ------------------------------------------------------------------------------------------- */
+/* -- the scalar twins -- */
 
 static inline const char *h1_scan_class(const char *at, const char *end, unsigned classes)
 {
@@ -95,8 +94,7 @@ static inline const char *h1_scan_target_scalar(const char *at, const char *end,
     return at;
 }
 
-/* -- sixteen at a time
- * ------------------------------------------------------------------------------------------ */
+/* -- sixteen at a time -- */
 
 #ifdef __SSE2__
 static inline __m128i h1_load(const char *at)
@@ -225,8 +223,7 @@ static inline const char *h1_scan_target_sse2(const char *at, const char *end,
 }
 #endif
 
-/* -- the ones to call
- * ------------------------------------------------------------------------------------------- */
+/* -- the ones to call -- */
 
 #if defined(__SSE2__) && !defined(H1_HEAD_SCALAR)
 #    define h1_scan_text   h1_scan_text_sse2

@@ -58,8 +58,7 @@ static enum h1_verdict read_bytes(struct reader *reader, struct slice bytes)
                : h1_head_response(&reader->head, bytes, reader->limits, reader->asked, out);
 }
 
-/* -- what came out, as text
- * ------------------------------------------------------------------------------------- */
+/* -- what came out, as text -- */
 
 static int add_framing(char *out, size_t size, const struct message *message)
 {
@@ -157,9 +156,7 @@ static bool same_result(const struct reader *a, const struct reader *b)
     return x->count == 0 || memcmp(x->list, y->list, x->count * sizeof(*x->list)) == 0;
 }
 
-/* -- the corpus
- * -------------------------------------------------------------------------------------------------
- */
+/* -- the corpus -- */
 
 static void check_whole(const struct h1_case *c, bool is_request, bool scalar)
 {
@@ -256,8 +253,7 @@ START_TEST(gives_the_same_answer_in_two_pieces)
 }
 END_TEST
 
-/* -- the twins on what nobody thought of
- * ------------------------------------------------------------------------ */
+/* -- the twins on what nobody thought of -- */
 
 static uint64_t draws = 88172645463325252U;
 
@@ -298,9 +294,7 @@ START_TEST(twins_agree_on_mutated_heads)
 }
 END_TEST
 
-/* -- fields
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- fields -- */
 
 START_TEST(lists_fields_in_order_with_ids_and_trimmed_values)
 {
@@ -352,9 +346,7 @@ START_TEST(ends_where_the_next_message_begins)
 }
 END_TEST
 
-/* -- limits
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- limits -- */
 
 START_TEST(refuses_what_is_larger_than_the_limits)
 {
@@ -405,9 +397,7 @@ START_TEST(refuses_what_is_larger_than_the_limits)
 }
 END_TEST
 
-/* -- work
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- work -- */
 
 /* Scanned bytes for each byte that came, when `bytes` come `step` at a time. */
 static double work_for(struct slice bytes, size_t step, bool is_request)

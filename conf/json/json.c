@@ -366,14 +366,18 @@ void json_append(struct json *array, struct json *value)
     must_be_done(cJSON_AddItemToArray(node(array), node(value)));
 }
 
+/* Debian's cJSON 1.7.15 refuses to insert anywhere but at the front (its fix for CVE-2023-50471
+ * looks at the wrong item), so what stands behind is taken out and appended again. */
 void json_insert(struct json *array, uint32_t index, struct json *value)
 {
+    uint32_t count = json_count(array);
     struct json *before = json_at(array, index);
-    if (before == NULL) {
-        json_append(array, value);
-        return;
+    json_append(array, value);
+    for (uint32_t i = index; i < count; i++) {
+        struct json *next = json_sibling(before);
+        json_append(array, json_detach(array, before));
+        before = next;
     }
-    must_be_done(cJSON_InsertItemInArray(node(array), (int)index, node(value)));
 }
 
 struct json *json_detach(struct json *container, struct json *item)

@@ -22,10 +22,12 @@ struct lease {
     uint32_t count;
     bool retired;
     void (*released)(struct lease *lease);
+    void *arg; /* for `released` */
 } LB_ALIGNED;
 
-static inline void lease_init(struct lease *lease, void (*released)(struct lease *lease))
+static inline void lease_init(struct lease *lease, void (*released)(struct lease *lease), void *arg)
 {
+    lease->arg = arg;
     lease->count = 0;
     lease->retired = false;
     lease->released = released;

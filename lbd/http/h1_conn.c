@@ -536,6 +536,7 @@ static size_t write_head(struct h1_conn *h1, char *out, const struct stream_head
         .content_length = head->content_length,
         .has_length = head->has_length,
         .upgrade_websocket = head->upgrade,
+        .te_trailers = head->te_trailers,
     };
     if (h1->role == H1_SERVER_FACING) {
         h1->request_method = head->message->method;

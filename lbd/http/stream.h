@@ -40,7 +40,8 @@ struct stream_head {
     bool has_length;
     bool framed;  /* body pieces carry HTTP/1.1 chunk framing already (pulled with want_framed) */
     bool upgrade; /* Upgrade: websocket, in a request or a 101 */
-    bool close;   /* end the connection after this message */
+    bool te_trailers; /* requests: the client takes trailers, and so do we */
+    bool close;       /* end the connection after this message */
 };
 
 enum stream_pull { STREAM_MORE, STREAM_LAST, STREAM_BAD };

@@ -200,7 +200,7 @@ static void make_leases(struct snapshot *snapshot, uint32_t workers)
     snapshot->worker_count = workers;
     snapshot->leases = mem_zero_aligned(workers * sizeof(*snapshot->leases));
     for (uint32_t i = 0; i < workers; i++) {
-        lease_init(&snapshot->leases[i], NULL);
+        lease_init(&snapshot->leases[i], NULL, NULL);
     }
 }
 

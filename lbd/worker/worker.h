@@ -1,17 +1,21 @@
 /*
  * worker - the threads that own connections.
  *
- * Each has its loop, its mailbox, its listening sockets' events, its idle server connections and its counters; a
- * connection lives on one worker for life. Control talks to them by messages only:
+ * Each has its loop, its mailbox, its listening sockets' events, its idle server connections and
+ * its counters; a connection lives on one worker for life. Control talks to them by messages only:
  *
- *     publish(snapshot) --message--> adopt: swap plans, start and stop accepting --message--> all adopted?
- *     last exchange on the old snapshot --message--> released (control frees it)
- *     drain(deadline)   --message--> stop accepting, answers say close, end what is left --message--> drained
+ *     publish(snapshot) --message--> adopt: swap plans, start and stop accepting --message--> all
+ * adopted? last exchange on the old snapshot --message--> released (control frees it)
+ *     drain(deadline)   --message--> stop accepting, answers say close, end what is left
+ * --message--> drained
  *
  * Threads: control calls everything here.
  */
 #ifndef LBD_WORKER_WORKER_H
 #define LBD_WORKER_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
@@ -19,18 +23,17 @@
 #include "lbd/net/loop.h"
 #include "lbd/snapshot/snapshot.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
 struct workers;
 struct log_writer;
 
 struct workers_options {
-    uint32_t count;                 /* 1 to SNAPSHOT_WORKERS_MAX */
-    struct mailbox *control;        /* where answers go; its receiver is control's business */
-    struct log_writer *access_log;  /* NULL: off */
-    uint32_t max_connections;       /* of the process, split over the workers */
-    void (*released)(struct snapshot *snapshot, void *arg); /* on control: nobody reads it any more */
+    uint32_t count;                /* 1 to SNAPSHOT_WORKERS_MAX */
+    struct mailbox *control;       /* where answers go; its receiver is control's business */
+    struct log_writer *access_log; /* NULL: off */
+    uint32_t max_connections;      /* of the process, split over the workers */
+    uint64_t drain_timeout_ms;     /* of a listener that was removed */
+    void (*released)(struct snapshot *snapshot,
+                     void *arg); /* on control: nobody reads it any more */
     void *arg;
 };
 
@@ -38,20 +41,22 @@ struct workers_options {
 uint32_t workers_auto_count(void);
 LB_MUST_CHECK struct workers *workers_start(const struct workers_options *options, struct err *err);
 uint32_t workers_count(const struct workers *workers);
-/* Hands the snapshot (with its leases made) to every worker; the previous one is retired. adopted() runs on control when all
- * of them run it. Publications are adopted in order. */
+/* Hands the snapshot (with its leases made) to every worker; the previous one is retired. adopted()
+ * runs on control when all of them run it. Publications are adopted in order. */
 void workers_publish(struct workers *workers, struct snapshot *snapshot,
                      void (*adopted)(struct snapshot *snapshot, void *arg), void *arg);
-/* Stops accepting, lets requests end, closes idle connections politely; drained() runs on control when nothing is open, at the
- * latest at the deadline, when the rest is closed. */
-void workers_drain(struct workers *workers, uint64_t deadline_ms, void (*drained)(void *arg), void *arg);
-/* Ends everything at once, joins the threads, frees. The last snapshot is released before it returns. Run
- * mailbox_drain of control afterwards. */
+/* Stops accepting, lets requests end, closes idle connections politely; drained() runs on control
+ * when nothing is open, at the latest at the deadline, when the rest is closed. */
+void workers_drain(struct workers *workers, uint64_t deadline_ms, void (*drained)(void *arg),
+                   void *arg);
+/* Ends everything at once, joins the threads, frees. The last snapshot is released before it
+ * returns. Run mailbox_drain of control afterwards. */
 void workers_stop(struct workers *workers);
 
 /* For metrics and status; any time. */
 struct loop_stats workers_loop_stats(const struct workers *workers, uint32_t worker);
 uint64_t workers_generation(const struct workers *workers, uint32_t worker); /* adopted */
-uint32_t workers_connections(const struct workers *workers, uint32_t worker); /* client connections open */
+uint32_t workers_connections(const struct workers *workers,
+                             uint32_t worker); /* client connections open */
 
 #endif

@@ -1,0 +1,455 @@
+/*
+ * exchange_forward - the server's side of an exchange: pick, connect, send, receive, try again.
+ *
+ * Threads: worker.
+ */
+#include <string.h>
+
+#include "lbd/http/h1_body.h"
+#include "lbd/http/hop.h"
+#include "lbd/proxy/exchange.h"
+#include "lbd/proxy/tunnel.h"
+
+/* A plain body with this much still to come goes by splice (PERFORMANCE.md 6). */
+#define SPLICE_BYTES (32U * 1024)
+
+#define TRAILERS_MAX 8192U
+
+static const struct stream_events up_events;
+
+static struct counters_pool *pool_counters(const struct exchange *x)
+{
+    return counters_of_pool(x->proxy->counters, x->pool->id);
+}
+
+void exchange_release_server(struct exchange *x)
+{
+    if (x->server != NULL) {
+        pool_release(x->server);
+        x->server = NULL;
+        counter_add(&pool_counters(x)->requests_finished, 1);
+    }
+}
+
+/* The answer is complete: the connection may serve another request. */
+static void finish_server(struct exchange *x)
+{
+    struct stream *up = x->up;
+    x->up = NULL;
+    upstream_stream_release(x->proxy->upstream, up);
+    exchange_release_server(x);
+}
+
+static void reset_server(struct exchange *x, enum close_reason reason)
+{
+    upstream_stream_cancel(x->proxy->upstream, &x->waiter);
+    if (x->up != NULL) {
+        struct stream *up = x->up;
+        x->up = NULL;
+        up->ops->reset(up, reason);
+    }
+    exchange_release_server(x);
+}
+
+void exchange_fail(struct exchange *x, enum close_reason reason)
+{
+    reset_server(x, reason);
+    if (!x->head_sent) {
+        exchange_reply_reason(x, reason);
+        return;
+    }
+    /* Half an answer is out: only the end of the connection tells that it is not whole. */
+    struct stream *down = x->down;
+    x->down = NULL;
+    x->reason = (uint8_t)reason;
+    down->ops->reset(down, reason);
+    exchange_end(x, reason);
+}
+
+/* -- pick, connect, again -- */
+
+enum exchange_verdict exchange_pick(struct exchange *x)
+{
+    struct upstream_worker *upstream = x->proxy->upstream;
+    struct pool_worker *pool = upstream_pool(upstream, x->pool->id);
+    if (x->tries == 0) {
+        retry_budget_note(&pool->budget, x->start_us, upstream->workers);
+    }
+    enum close_reason reason;
+    uint32_t member = pool_pick(x->pool, &pool->state, &upstream->random, upstream->worker,
+                                upstream->workers, x->tried, x->tried_count, &reason);
+    if (member == BALANCER_NONE) {
+        counter_add(&pool_counters(x)->no_server, 1);
+        exchange_fail(x, x->tries > 0 ? (enum close_reason)x->failure : reason);
+        return EXCHANGE_WAIT;
+    }
+    x->member = member;
+    x->server = x->pool->members[member].server;
+    x->tries++;
+    if (x->tried_count < EXCHANGE_TRIES) {
+        x->tried[x->tried_count++] = member;
+    }
+    counter_add(&pool_counters(x)->requests_started, 1);
+    counter_add(&counters_of_server(x->proxy->counters, x->server->id)->requests, 1);
+    return EXCHANGE_GO_ON;
+}
+
+/* A try failed and nothing of it is held but the place on the server. */
+static void try_failed(struct exchange *x, enum close_reason reason, enum retry_failure failure)
+{
+    struct upstream_worker *upstream = x->proxy->upstream;
+    enum counters_error error = counters_error_of(reason);
+    if (error != COUNTERS_ERROR_COUNT) {
+        counter_add(&pool_counters(x)->errors[error], 1);
+    }
+    counter_add(&counters_of_server(x->proxy->counters, x->server->id)->errors, 1);
+    exchange_release_server(x);
+    x->failure = (uint8_t)reason;
+    bool ended = reason == CLOSE_SERVER_RESET || failure == RETRY_CONNECT;
+    struct retry_facts facts = {
+        .safe_method = method_is_retry_safe((enum method)x->request.method),
+        .has_body = x->request.framing == FRAMING_CHUNKED || x->request.content_length > 0,
+        .answer_began = x->head_sent || x->first_byte_us != 0 || !ended,
+        .tries = x->tries,
+        .retries_allowed = x->pool->retries,
+    };
+    bool no_budget;
+    struct pool_worker *pool = upstream_pool(upstream, x->pool->id);
+    uint64_t now = loop_now_us(upstream->loop);
+    if (!retry_take(&pool->budget, &facts, failure, now, upstream->workers, &no_budget)) {
+        exchange_fail(x, reason);
+        return;
+    }
+    if (failure == RETRY_REUSED_DIED && x->tried_count > 0) {
+        x->tried_count--; /* an old connection says little of the server: it may be tried again,
+                             afresh */
+        x->fresh = true;
+    }
+    counter_add(&pool_counters(x)->retries, 1);
+    exchange_run(x, EXCHANGE_PICK);
+}
+
+static void on_connected(struct upstream_waiter *waiter, struct stream *stream,
+                         enum close_reason reason)
+{
+    struct exchange *x = container_of(waiter, struct exchange, waiter);
+    if (stream == NULL) {
+        try_failed(x, reason, RETRY_CONNECT);
+        return;
+    }
+    x->connect_us = loop_now_us(x->proxy->loop) - waiter->started_us;
+    x->up = stream;
+    exchange_run(x, EXCHANGE_SEND);
+}
+
+enum exchange_verdict exchange_connect(struct exchange *x)
+{
+    enum close_reason reason;
+    x->waiter.fn = on_connected;
+    switch (upstream_stream_open(x->proxy->upstream, x->pool, x->member, x->fresh, &x->waiter,
+                                 &x->up, &x->reused, &reason)) {
+    case UPSTREAM_READY:
+        return EXCHANGE_GO_ON;
+    case UPSTREAM_PENDING:
+        return EXCHANGE_WAIT;
+    case UPSTREAM_FAILED:
+        break;
+    }
+    x->up = NULL;
+    try_failed(x, reason, RETRY_CONNECT);
+    return EXCHANGE_WAIT;
+}
+
+/* -- the request goes out -- */
+
+/* Trailers that may go on; they end the message either way. */
+static bool send_trailers(struct exchange *x, struct stream *to, struct slice raw)
+{
+    char *out = arena_alloc(&x->arena, TRAILERS_MAX);
+    size_t len = h1_trailers_filter(raw, out, TRAILERS_MAX);
+    return to->ops->send_trailers(to, slice_of(out, len));
+}
+
+enum exchange_verdict exchange_send(struct exchange *x)
+{
+    struct stream *up = x->up;
+    struct stream *down = x->down;
+    struct message *request = &x->request;
+    bool has_body = request->framing == FRAMING_CHUNKED ||
+                    (request->framing == FRAMING_LENGTH && request->content_length > 0);
+    struct stream_head head = {
+        .message = request,
+        .framing = has_body ? (enum framing)request->framing : FRAMING_NONE,
+        .content_length = request->content_length,
+        .has_length = request->has_length,
+        .upgrade = x->is_upgrade,
+        .framed = request->framing == FRAMING_CHUNKED && down->is_http1 && up->is_http1,
+        .te_trailers = x->route->forward_trailers && request->has_trailer_te,
+    };
+    struct stream_piece piece = {0};
+    enum stream_pull pulled = STREAM_LAST;
+    up->owner = x;
+    up->events = &up_events;
+    x->sent_us = loop_now_us(x->proxy->loop);
+    if (has_body) {
+        down->want_framed = head.framed;
+        pulled = down->ops->pull(down, &piece);
+        if (pulled == STREAM_BAD) {
+            exchange_fail(x, piece.reason);
+            return EXCHANGE_WAIT;
+        }
+        x->request_bytes += piece.bytes.len;
+    }
+    bool with_trailers = piece.trailers.len > 0 && x->route->forward_trailers;
+    x->request_done = pulled == STREAM_LAST;
+    bool sent = up->ops->send_head(up, &head, piece.bytes, x->request_done && !with_trailers);
+    if (sent && with_trailers) {
+        sent = send_trailers(x, up, piece.trailers);
+    }
+    if (!sent) {
+        x->up = NULL;
+        up->ops->reset(up, CLOSE_SERVER_RESET);
+        try_failed(x, CLOSE_SERVER_RESET, x->reused ? RETRY_REUSED_DIED : RETRY_FRESH_DIED);
+        return EXCHANGE_WAIT;
+    }
+    if (!x->request_done && !up->ops->is_blocked(up)) {
+        down->ops->resume(down);
+    }
+    return EXCHANGE_GO_ON;
+}
+
+void exchange_on_request_body(struct exchange *x)
+{
+    struct stream *down = x->down;
+    struct stream *up = x->up;
+    if (up == NULL || x->step != EXCHANGE_RECEIVE || x->request_broken) {
+        down->paused = true;
+        return;
+    }
+    struct stream_piece piece;
+    enum stream_pull pulled = down->ops->pull(down, &piece);
+    if (pulled == STREAM_BAD) {
+        exchange_fail(x, piece.reason);
+        return;
+    }
+    x->request_bytes += piece.bytes.len;
+    x->request_done = pulled == STREAM_LAST;
+    bool with_trailers = piece.trailers.len > 0 && x->route->forward_trailers;
+    bool sent = (piece.bytes.len == 0 && !x->request_done) ||
+                up->ops->send_body(up, piece.bytes, x->request_done && !with_trailers);
+    if (sent && with_trailers) {
+        sent = send_trailers(x, up, piece.trailers);
+    }
+    if (!sent) {
+        /* The server takes no more; its answer (413, say) may be on the way and ends this. */
+        x->request_broken = true;
+        down->paused = true;
+    } else if (up->ops->is_blocked(up)) {
+        down->paused = true;
+    }
+}
+
+static void on_up_room(struct stream *stream)
+{
+    struct exchange *x = stream->owner;
+    if (x->step == EXCHANGE_RECEIVE && !x->request_done && !x->request_broken && x->down->paused) {
+        x->down->ops->resume(x->down);
+    }
+}
+
+/* -- the answer comes back -- */
+
+static void client_lost(struct exchange *x)
+{
+    struct stream *down = x->down;
+    x->down = NULL;
+    reset_server(x, CLOSE_CLIENT_ABORT);
+    down->ops->reset(down, CLOSE_CLIENT_ABORT);
+    exchange_end(x, CLOSE_CLIENT_ABORT);
+}
+
+static void on_relayed(struct relay *relay, enum relay_end end)
+{
+    struct exchange *x = container_of(relay, struct exchange, relay);
+    uint64_t moved = relay_moved(relay, 0);
+    struct stream *down = x->down;
+    x->is_relaying = false;
+    x->response_bytes += moved;
+    counter_add(&pool_counters(x)->received_bytes, moved);
+    x->up->ops->take_back(x->up, moved, 0);
+    switch (end) {
+    case RELAY_DONE:
+        finish_server(x);
+        down->ops->take_back(down, 0, moved); /* the last byte is sent: it ends here */
+        return;
+    case RELAY_TO_LOST:
+        client_lost(x);
+        return;
+    case RELAY_TO_IDLE:
+        x->reason = CLOSE_CLIENT_WRITE_TIMEOUT;
+        client_lost(x);
+        return;
+    case RELAY_FROM_LOST:
+        exchange_fail(x, CLOSE_SERVER_TRUNCATED);
+        return;
+    case RELAY_FROM_IDLE:
+        exchange_fail(x, CLOSE_SERVER_IDLE_TIMEOUT);
+        return;
+    }
+}
+
+/* Hands a large plain body over to splice. False: not this one. */
+static bool relay_body(struct exchange *x)
+{
+    struct stream *up = x->up;
+    struct stream *down = x->down;
+    uint64_t left = up->ops->opaque_left(up);
+    if (left < SPLICE_BYTES || !down->is_http1 || !x->request_done) {
+        return false;
+    }
+    struct conn *to = down->ops->lend(down);
+    if (to == NULL) {
+        return false;
+    }
+    struct conn *from = up->ops->lend(up);
+    if (from == NULL) {
+        down->ops->take_back(down, 0, 0);
+        return false;
+    }
+    x->is_relaying = true;
+    relay_count(&x->relay, from, to, left, x->pool->idle_ms, x->plan->timeouts.write_idle_ms,
+                on_relayed);
+    return true;
+}
+
+/* Sends a piece of the answer; the exchange may be over afterwards. */
+static void send_piece(struct exchange *x, const struct stream_head *head,
+                       const struct stream_piece *piece, bool is_last)
+{
+    struct stream *down = x->down;
+    struct stream *up = x->up;
+    bool with_trailers = is_last && piece->trailers.len > 0 && x->route->forward_trailers;
+    bool last_bytes = is_last && !with_trailers;
+    x->response_bytes += piece->bytes.len;
+    counter_add(&pool_counters(x)->received_bytes, piece->bytes.len);
+    struct slice trailers = SLICE_NONE;
+    if (with_trailers) {
+        trailers = arena_copy(&x->arena, piece->trailers);
+    }
+    if (is_last) {
+        finish_server(x); /* the bytes stay lent until the turn ends */
+    }
+    bool sent = head != NULL ? down->ops->send_head(down, head, piece->bytes, last_bytes)
+                             : down->ops->send_body(down, piece->bytes, last_bytes);
+    if (sent && with_trailers) {
+        sent = send_trailers(x, down, trailers);
+    }
+    if (is_last && sent) {
+        return; /* over, or when the client has taken it all */
+    }
+    if (!sent) {
+        client_lost(x);
+        return;
+    }
+    if (down->ops->is_blocked(down)) {
+        up->paused = true;
+    } else if (head != NULL) {
+        (void)relay_body(x);
+    }
+}
+
+static void count_response(struct exchange *x, uint16_t status)
+{
+    struct counters_pool *pool = pool_counters(x);
+    counter_add(&pool->responses[counters_code_of(status)], 1);
+    histogram_note_us(&pool->response_duration, x->first_byte_us - x->sent_us);
+}
+
+static void forward_interim(struct exchange *x, struct message *message)
+{
+    struct stream_head head = {.message = message, .framing = FRAMING_NONE};
+    hop_response(message, SLICE_NONE, false);
+    if (!x->down->ops->send_head(x->down, &head, SLICE_NONE, false)) {
+        client_lost(x);
+    }
+}
+
+static void on_up_head(struct stream *stream, struct message *message)
+{
+    struct exchange *x = stream->owner;
+    uint16_t status = message->status;
+    if (status < 200 && status != 101) {
+        forward_interim(x, message);
+        return;
+    }
+    x->first_byte_us = loop_now_us(x->proxy->loop);
+    count_response(x, status);
+    if (status == 101 && !x->is_upgrade) {
+        exchange_fail(x, CLOSE_BAD_SWITCH);
+        return;
+    }
+    bool client_http10 = x->request.version_minor == 0;
+    bool chunked = message->framing == FRAMING_CHUNKED;
+    hop_response(message, slice_of(loop_http_date(x->proxy->loop), 29), x->route->forward_trailers);
+    struct stream_head head = {
+        .message = message,
+        .framing = message->framing == FRAMING_UNTIL_CLOSE ? FRAMING_CHUNKED
+                                                           : (enum framing)message->framing,
+        .content_length = message->content_length,
+        .has_length = message->has_length,
+        .framed = chunked && stream->is_http1 && x->down->is_http1 && !client_http10,
+        .upgrade = status == 101,
+        .close = !x->request_done,
+    };
+    stream->want_framed = head.framed;
+    struct stream_piece piece;
+    enum stream_pull pulled = stream->ops->pull(stream, &piece);
+    if (pulled == STREAM_BAD) {
+        exchange_fail(x, piece.reason);
+        return;
+    }
+    x->status = status;
+    x->head_sent = true;
+    if (status == 101) {
+        tunnel_start(x, &head, piece.bytes);
+        return;
+    }
+    send_piece(x, &head, &piece, pulled == STREAM_LAST);
+}
+
+static void on_up_body(struct stream *stream)
+{
+    struct exchange *x = stream->owner;
+    struct stream_piece piece;
+    enum stream_pull pulled = stream->ops->pull(stream, &piece);
+    if (pulled == STREAM_BAD) {
+        exchange_fail(x, piece.reason);
+        return;
+    }
+    if (piece.bytes.len > 0 || pulled == STREAM_LAST) {
+        send_piece(x, NULL, &piece, pulled == STREAM_LAST);
+    }
+}
+
+static void on_up_end(struct stream *stream, enum close_reason reason)
+{
+    struct exchange *x = stream->owner;
+    x->up = NULL;
+    if (reason == CLOSE_SERVER_RESET && !x->head_sent) {
+        try_failed(x, reason, x->reused ? RETRY_REUSED_DIED : RETRY_FRESH_DIED);
+        return;
+    }
+    enum counters_error error = counters_error_of(reason);
+    if (error != COUNTERS_ERROR_COUNT) {
+        counter_add(&pool_counters(x)->errors[error], 1);
+    }
+    counter_add(&counters_of_server(x->proxy->counters, x->server->id)->errors, 1);
+    exchange_fail(x, reason);
+}
+
+static const struct stream_events up_events = {
+    .on_head = on_up_head,
+    .on_body = on_up_body,
+    .on_room = on_up_room,
+    .on_end = on_up_end,
+};

@@ -1,0 +1,57 @@
+/*
+ * front - a worker's face of one listener: its sockets' events, its current plan, its clients.
+ *
+ *     adopt(plan): sockets that are new are watched, those that went are emptied and left
+ *     drain: no more accepting; answers say close; what is open at the deadline is ended
+ *
+ * Memory: references on the listener and its binds; a front that drains pins the snapshot its plan
+ * belongs to. Threads: worker.
+ */
+#ifndef LBD_PROXY_FRONT_H
+#define LBD_PROXY_FRONT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lbd/base/lease.h"
+#include "lbd/base/list.h"
+#include "lbd/proxy/plan.h"
+#include "lbd/proxy/proxy_worker.h"
+
+struct front;
+
+struct front_bind {
+    struct loop_watch watch;
+    struct front *front;
+    struct listener_bind *bind; /* referenced; NULL: free place */
+};
+
+struct front {
+    struct list_node link; /* proxy_worker.fronts */
+    struct proxy_worker *proxy;
+    struct listener *listener; /* referenced */
+    const struct plan *plan;
+    struct counters_listener *counters;
+    struct lease *pinned; /* while draining: keeps `plan` */
+    struct list_node sessions;
+    struct loop_timer deadline;
+    struct front_bind binds[LISTENER_BINDS_MAX];
+    bool draining;
+    bool seen; /* worker_adopt: the new snapshot has it */
+};
+
+/* Starts to accept for this plan. */
+struct front *front_new(struct proxy_worker *proxy, const struct plan *plan);
+void front_adopt(struct front *front, const struct plan *plan);
+/* The listener is gone, or the process stops. `pin`: the lease of the snapshot of its plan, held
+ * until the front is free; NULL: the caller sees to that. The front frees itself when its last
+ * client is gone. */
+void front_drain(struct front *front, struct lease *pin, uint64_t deadline_ms);
+/* Ends every client now and frees the front. */
+void front_end(struct front *front, enum close_reason reason);
+/* A client ended: frees a front that drains and is empty. */
+void front_session_ended(struct front *front);
+/* Stops and starts accepting on all fronts of a worker. */
+void front_pause_all(struct proxy_worker *proxy, uint64_t again_ms);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * proxy_worker - what one worker keeps for its clients: the current snapshot's lease, fronts,
+ * objects.
+ *
+ * Memory: one per worker, slot LOOP_SLOT_PROXY. Threads: that worker; `open_connections` may be
+ * read by any.
+ */
+#ifndef LBD_PROXY_PROXY_WORKER_H
+#define LBD_PROXY_PROXY_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lbd/base/lease.h"
+#include "lbd/base/list.h"
+#include "lbd/net/loop.h"
+#include "lbd/net/slab.h"
+#include "lbd/stats/access_log.h"
+#include "lbd/stats/counters.h"
+#include "lbd/upstream/upstream_worker.h"
+
+struct proxy_worker {
+    struct loop *loop;
+    struct upstream_worker *upstream;
+    struct counters_worker *counters;
+    struct access_log *access_log; /* NULL: off */
+    struct lease *lease;           /* on the snapshot that new requests use */
+    uint64_t revision;             /* of that snapshot */
+    struct list_node fronts;
+    struct slab sessions;
+    struct slab exchanges;
+    struct slab tunnels;
+    struct loop_timer accept_again; /* after descriptors ran out, or the limit was reached */
+    uint64_t request_id_base;
+    uint64_t requests;
+    uint64_t accepted;
+    uint32_t worker;
+    uint32_t max_connections; /* of this worker */
+    _Atomic uint32_t open_connections;
+    uint32_t tunnel_count;
+    bool draining;
+    bool accept_paused;
+    void (*on_quiet)(struct proxy_worker *proxy); /* while draining: the last connection ended */
+};
+
+void proxy_worker_init(struct proxy_worker *proxy, struct loop *loop,
+                       struct upstream_worker *upstream, struct access_log *access_log,
+                       uint32_t worker, uint32_t max_connections);
+/* Every front is gone before. */
+void proxy_worker_fini(struct proxy_worker *proxy);
+
+#endif

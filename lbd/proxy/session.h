@@ -1,0 +1,48 @@
+/*
+ * session - one client connection, from accept to close.
+ *
+ *     accept --> serving (h1_conn has the events) <--> idle (session has them) --> lingering -->
+ * closed
+ *                                             \--> tunnel (relay has them) --> closed
+ *
+ * An idle one is this struct and nothing else: at most 192 bytes beside its struct event.
+ *
+ * Memory: the proxy_worker's slab. Threads: one worker for life.
+ */
+#ifndef LBD_PROXY_SESSION_H
+#define LBD_PROXY_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lbd/base/close_reason.h"
+#include "lbd/base/list.h"
+#include "lbd/net/conn.h"
+#include "lbd/proxy/front.h"
+
+struct session {
+    struct conn conn;
+    struct list_node link; /* front->sessions */
+    struct front *front;
+    uint64_t opened_us;
+    uint64_t id;
+    uint32_t requests;
+};
+
+enum { SESSION_TUNNEL = CONN_OWNER_1, SESSION_LINGERS = CONN_OWNER_2 };
+
+static inline struct session *session_of(struct conn *conn)
+{
+    return container_of(conn, struct session, conn);
+}
+
+/* Takes an accepted descriptor; it is closed when there is no memory. */
+void session_start(struct front *front, int fd, const struct sockaddr *peer);
+/* Closes at once. The connection's events must be the session's or nobody's (no h1_conn). */
+void session_end(struct session *session, enum close_reason reason);
+/* Closes once the peer has seen the end: bytes of its own may be under way (RFC 9112 9.6). */
+void session_linger(struct session *session, enum close_reason reason);
+/* Ends it whatever it does; idle ones politely when `polite`. */
+void session_abort(struct session *session, enum close_reason reason, bool polite);
+
+#endif

@@ -1,0 +1,206 @@
+/* worker - see worker.h. */
+#include "lbd/worker/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lbd/base/mem.h"
+#include "lbd/stats/log_writer.h"
+#include "lbd/worker/worker_inside.h"
+
+/* -- how many -- */
+
+/* CPUs' worth of time the cgroup grants ("max" or no file: no limit), at least 1. */
+static uint32_t quota_cpus(void)
+{
+    char quota[32];
+    long period;
+    uint32_t cpus = SNAPSHOT_WORKERS_MAX;
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (file == NULL) {
+        return cpus;
+    }
+    if (fscanf(file, "%31s %ld", quota, &period) == 2 && strcmp(quota, "max") != 0 && period > 0) {
+        long granted = strtol(quota, NULL, 10);
+        cpus = granted > period ? (uint32_t)((granted + period - 1) / period) : 1;
+    }
+    (void)fclose(file);
+    return cpus;
+}
+
+uint32_t workers_auto_count(void)
+{
+    cpu_set_t set;
+    uint32_t cpus = 1;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+        cpus = (uint32_t)CPU_COUNT(&set);
+    }
+    uint32_t quota = quota_cpus();
+    cpus = cpus < quota ? cpus : quota;
+    return cpus < 1 ? 1 : cpus > SNAPSHOT_WORKERS_MAX ? SNAPSHOT_WORKERS_MAX : cpus;
+}
+
+/* -- the thread -- */
+
+static void on_mail(struct loop_watch *watch, unsigned ready)
+{
+    struct worker *worker = container_of(watch, struct worker, mailbox_watch);
+    (void)ready;
+    (void)mailbox_drain(&worker->mailbox);
+}
+
+static void on_pass(struct loop *loop, void *arg)
+{
+    struct worker *worker = arg;
+    struct counters_loop *counters = &worker->proxy.counters->loop;
+    struct loop_stats stats = loop_stats(loop);
+    counter_set(&counters->passes, stats.passes);
+    counter_set(&counters->us[COUNTERS_LOOP_BUSY], stats.busy_us);
+    counter_set(&counters->us[COUNTERS_LOOP_IDLE], stats.idle_us);
+    counter_set(&counters->last_pass_wall_us, loop_wall_us(loop));
+}
+
+static void *run(void *arg)
+{
+    struct worker *worker = arg;
+    loop_run(worker->loop);
+    return NULL;
+}
+
+static bool worker_init(struct worker *worker, struct workers *workers, uint32_t number,
+                        struct err *err)
+{
+    const struct workers_options *options = &workers->options;
+    worker->workers = workers;
+    worker->number = number;
+    if (!mailbox_init(&worker->mailbox, worker, err)) {
+        return false;
+    }
+    worker->loop = loop_new(err);
+    if (worker->loop == NULL) {
+        mailbox_fini(&worker->mailbox);
+        return false;
+    }
+    net_worker_init(&worker->net);
+    http_worker_init(&worker->http);
+    loop_slot_set(worker->loop, LOOP_SLOT_NET, &worker->net);
+    loop_slot_set(worker->loop, LOOP_SLOT_HTTP, &worker->http);
+    upstream_worker_init(&worker->upstream, worker->loop, counters_worker(number), number,
+                         options->count);
+    struct access_log *log =
+        options->access_log != NULL ? log_writer_ring(options->access_log, number) : NULL;
+    uint32_t share = options->max_connections / options->count;
+    proxy_worker_init(&worker->proxy, worker->loop, &worker->upstream, log, number,
+                      share > 0 ? share : 1);
+    loop_on_pass(worker->loop, on_pass, worker);
+    if (!loop_watch_start(worker->loop, &worker->mailbox_watch, mailbox_fd(&worker->mailbox),
+                          LOOP_READ, on_mail)) {
+        return err_set(err, ERR_SYSTEM, "cannot watch a worker's mailbox: %s", strerror(errno));
+    }
+    return true;
+}
+
+/* After its thread ended. */
+static void worker_fini(struct worker *worker)
+{
+    loop_watch_stop(&worker->mailbox_watch);
+    loop_run_once(worker->loop, 0); /* buries what the end left */
+    proxy_worker_fini(&worker->proxy);
+    upstream_worker_fini(&worker->upstream);
+    http_worker_fini(&worker->http);
+    net_worker_fini(&worker->net);
+    loop_free(worker->loop);
+    mailbox_fini(&worker->mailbox);
+}
+
+static void stop_message(struct mailbox_message *message, void *receiver)
+{
+    struct worker *worker = receiver;
+    free(message);
+    worker_end_all(worker);
+    loop_stop(worker->loop);
+}
+
+static void stop_first(struct workers *workers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct mailbox_message *message = mem_zero(1, sizeof(*message));
+        message->deliver = stop_message;
+        mailbox_post(&workers->list[i].mailbox, message);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        (void)pthread_join(workers->list[i].thread, NULL);
+        worker_fini(&workers->list[i]);
+    }
+}
+
+static bool start_thread(struct worker *worker, struct err *err)
+{
+    sigset_t all;
+    sigset_t before;
+    char name[16];
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are control's */
+    int error = pthread_create(&worker->thread, NULL, run, worker);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        return err_set(err, ERR_SYSTEM, "cannot start a worker: %s", strerror(error));
+    }
+    (void)snprintf(name, sizeof(name), "worker-%u", worker->number);
+    (void)pthread_setname_np(worker->thread, name);
+    return true;
+}
+
+struct workers *workers_start(const struct workers_options *options, struct err *err)
+{
+    assert(options->count >= 1 && options->count <= SNAPSHOT_WORKERS_MAX);
+    struct workers *workers = mem_zero(1, sizeof(*workers));
+    workers->options = *options;
+    workers->count = options->count;
+    workers->list = mem_zero_aligned(options->count * sizeof(struct worker));
+    for (uint32_t i = 0; i < options->count; i++) {
+        if (!worker_init(&workers->list[i], workers, i, err) ||
+            !start_thread(&workers->list[i], err)) {
+            stop_first(workers, i);
+            free(workers->list);
+            free(workers);
+            return NULL;
+        }
+    }
+    return workers;
+}
+
+uint32_t workers_count(const struct workers *workers)
+{
+    return workers->count;
+}
+
+void workers_stop(struct workers *workers)
+{
+    stop_first(workers, workers->count);
+    /* What the workers said last (snapshots released) refers to us. */
+    (void)mailbox_drain(workers->options.control);
+    free(workers->list);
+    free(workers);
+}
+
+struct loop_stats workers_loop_stats(const struct workers *workers, uint32_t worker)
+{
+    return loop_stats(workers->list[worker].loop);
+}
+
+uint64_t workers_generation(const struct workers *workers, uint32_t worker)
+{
+    return atomic_load_explicit(&workers->list[worker].generation, memory_order_acquire);
+}
+
+uint32_t workers_connections(const struct workers *workers, uint32_t worker)
+{
+    return atomic_load_explicit(&workers->list[worker].proxy.open_connections,
+                                memory_order_relaxed);
+}

@@ -1,0 +1,88 @@
+/*
+ * worker_adopt - swaps a worker's plans, starts and stops its listeners.
+ *
+ * Nothing here is proportional to the number of servers or connections.
+ *
+ * Threads: worker.
+ */
+#include <stdlib.h>
+
+#include "lbd/proxy/front.h"
+#include "lbd/upstream/idle.h"
+#include "lbd/worker/worker_inside.h"
+
+static struct front *front_of(struct proxy_worker *proxy, const struct listener *listener)
+{
+    struct list_node *node;
+    list_for_each (node, &proxy->fronts) {
+        struct front *front = list_entry(node, struct front, link);
+        if (front->listener == listener && !front->draining) {
+            return front;
+        }
+    }
+    return NULL;
+}
+
+static void adopt_fronts(struct worker *worker, const struct snapshot *snapshot, struct lease *old)
+{
+    struct proxy_worker *proxy = &worker->proxy;
+    struct list_node *node;
+    struct list_node *next;
+    list_for_each (node, &proxy->fronts) {
+        list_entry(node, struct front, link)->seen = false;
+    }
+    for (uint32_t i = 0; i < snapshot->plan_count; i++) {
+        struct front *front = front_of(proxy, snapshot->plans[i]->listener);
+        if (front != NULL) {
+            front_adopt(front, snapshot->plans[i]);
+        } else {
+            front = front_new(proxy, snapshot->plans[i]);
+        }
+        front->seen = true;
+    }
+    list_for_each_safe (node, next, &proxy->fronts) {
+        struct front *front = list_entry(node, struct front, link);
+        if (!front->seen && !front->draining) {
+            front_drain(front, old, worker->workers->options.drain_timeout_ms);
+        }
+    }
+}
+
+static void on_released_at_control(struct mailbox_message *message, void *receiver)
+{
+    struct worker_hold_part *part = container_of(message, struct worker_hold_part, message);
+    struct worker_hold *hold = part->hold;
+    (void)receiver;
+    if (--hold->remaining == 0) {
+        const struct workers_options *options = &hold->workers->options;
+        options->released(hold->snapshot, options->arg);
+        free(hold);
+    }
+}
+
+static void on_released(struct lease *lease)
+{
+    struct worker_hold_part *part = lease->arg;
+    part->message.deliver = on_released_at_control;
+    mailbox_post(part->hold->workers->options.control, &part->message);
+}
+
+void worker_adopt(struct worker *worker, struct snapshot *snapshot, struct worker_hold *hold)
+{
+    struct proxy_worker *proxy = &worker->proxy;
+    struct lease *old = proxy->lease;
+    struct lease *lease = &snapshot->leases[worker->number];
+    lease_init(lease, on_released, &hold->parts[worker->number]);
+    proxy->lease = lease;
+    proxy->revision = snapshot->revision;
+    if (!proxy->draining) {
+        adopt_fronts(worker, snapshot, old);
+    }
+    if (old != NULL) {
+        lease_retire(old);
+    }
+    idle_sweep(&worker->upstream);
+    counters_sweep(proxy->counters);
+    counter_set(&proxy->counters->loop.revision, snapshot->revision);
+    atomic_store_explicit(&worker->generation, snapshot->generation, memory_order_release);
+}

@@ -44,6 +44,7 @@ static void on_adopted(struct snapshot *snapshot, void *arg)
 {
     struct control *control = arg;
     control->facts.adopted_generation = snapshot->generation;
+    control->facts.adopted_revision = snapshot->revision;
     control->poked_us = 0;
     /* What older ones listen on is no worker's business any more. */
     struct list_node *node = NULL;
@@ -103,7 +104,7 @@ void control_discard(struct control *control, struct snapshot *snapshot)
 static void republish(struct control *control, bool even_if_same)
 {
     struct err err;
-    if (control->newest == NULL ||
+    if (control->newest == NULL || control->facts.is_draining ||
         (!even_if_same && snapshot_is_current(control->newest, &control->registry))) {
         return;
     }
@@ -125,7 +126,8 @@ static void on_republish_timer(struct loop_timer *timer)
 
 void control_republish(struct control *control)
 {
-    if (control->newest != NULL && !loop_timer_is_set(&control->republish_timer)) {
+    if (control->newest != NULL && !control->facts.is_draining &&
+        !loop_timer_is_set(&control->republish_timer)) {
         loop_timer_set(control->options.loop, &control->republish_timer, REPUBLISH_DELAY_MS,
                        on_republish_timer);
     }
@@ -329,6 +331,7 @@ bool control_start(struct control *control, struct conf_document *seed, struct e
         .control = &control->mailbox,
         .access_log = control->access_log,
         .max_connections = control->facts.max_connections,
+        .drain_timeout_ms = control->options.daemon->drain_timeout_ms,
         .released = on_released,
         .arg = control,
     };
@@ -354,11 +357,34 @@ static void on_drained(void *arg)
     control->options.drained(control->options.arg);
 }
 
+/* Workers keep their sockets until they have emptied them; ours must not keep them open after that.
+ */
+static void let_sockets_go(struct control *control)
+{
+    struct map_entry *entry = NULL;
+    struct list_node *node = NULL;
+    if (control->facts.adopted_generation != control->facts.generation) {
+        return; /* a worker may be about to read them; they close at the end then */
+    }
+    map_for_each (entry, &control->registry.listeners) {
+        struct listener *listener = ((struct registry_listener *)entry->value)->listener;
+        for (uint32_t i = 0; i < listener->bind_count; i++) {
+            listener_bind_unref(listener->binds[i]);
+        }
+        listener->bind_count = 0;
+    }
+    list_for_each (node, &control->live) {
+        snapshot_retire_binds(container_of(node, struct snapshot, link));
+    }
+}
+
 void control_drain(struct control *control, uint32_t limit_ms)
 {
     control->facts.is_draining = true;
+    loop_timer_stop(&control->republish_timer);
     control_finish_all(control);
-    workers_drain(control->workers, now_ms() + limit_ms, on_drained, control);
+    let_sockets_go(control);
+    workers_drain(control->workers, limit_ms, on_drained, control);
 }
 
 void control_free(struct control *control)
@@ -432,11 +458,6 @@ uint64_t control_access_log_dropped(const struct control *control)
     return control->access_log != NULL ? log_writer_dropped(control->access_log) : 0;
 }
 
-struct loop *control_loop(const struct control *control)
-{
-    return control->options.loop;
-}
-
 const char *control_source_word(enum conf_source source)
 {
     return source == CONF_SOURCE_FILE ? "file" : "api";
@@ -471,7 +492,7 @@ bool control_is_alive(struct control *control)
         uint64_t last = workers_loop_stats(control->workers, i).last_pass_us;
         is_silent = is_silent || (now > last && now - last > POKE_AFTER_US);
     }
-    if (!is_silent) {
+    if (!is_silent || control->facts.is_draining) {
         control->poked_us = 0;
         return true;
     }

@@ -133,6 +133,7 @@ struct control_facts {
     uint64_t revision;
     uint64_t generation;         /* published */
     uint64_t adopted_generation; /* by all workers */
+    uint64_t adopted_revision;   /* of that generation */
     enum conf_source source;
     const char *file;
     bool is_seed_different; /* api mode: the file says something else than what was saved */

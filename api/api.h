@@ -1,0 +1,36 @@
+/*
+ * api - HTTP for people and machines that operate lbd: libmicrohttpd on the control loop, no
+ * threads.
+ *
+ *     socket -> libmicrohttpd -> api.c: what is wrong with the form of a request is answered here
+ *                                   '-> api_table: row -> handler -> control
+ *
+ * One door per listening socket. An `observe` door has /metrics, /healthz and /readyz and nothing
+ * else. A request whose answer must wait (a change that workers adopt) is suspended until then.
+ *
+ * Limits: 256 connections per door, 30 s without a byte, 32 KiB of head, bodies as in api_table.
+ * Memory: api_new to api_free. Threads: control.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "conf/conf.h"
+#include "lbd/base/compiler.h"
+#include "lbd/base/err.h"
+#include "lbd/control/control.h"
+#include "lbd/net/loop.h"
+
+struct api;
+
+struct api_options {
+    struct loop *loop;                /* borrowed */
+    struct control *control;          /* borrowed */
+    const struct conf_daemon *daemon; /* borrowed */
+};
+
+/* Opens the sockets that the file names, or the usual one. */
+LB_MUST_CHECK struct api *api_new(const struct api_options *options, struct err *err);
+/* No request may wait for control any more (control_drain has ended them). NULL is fine. */
+void api_free(struct api *api);
+
+#endif

@@ -1,0 +1,69 @@
+#include "api/api_request.h"
+
+#include "lbd/base/now.h"
+
+void api_request_done(struct api_request *request)
+{
+    request->done(request);
+}
+
+struct slice api_request_query(const struct api_request *request, const char *name)
+{
+    for (uint32_t i = 0; i < request->query_count; i++) {
+        if (slice_eq(request->query[i].name, slice_from(name))) {
+            return request->query[i].value;
+        }
+    }
+    return SLICE_NONE;
+}
+
+bool api_request_flag(const struct api_request *request, const char *name)
+{
+    return slice_eq(api_request_query(request, name), SLICE("true"));
+}
+
+bool api_request_has_type(const struct api_request *request, const char *type)
+{
+    struct slice rest = request->content_type;
+    struct slice given;
+    return rest.len != 0 && slice_split(&rest, ';', &given) &&
+           slice_eq_nocase(slice_trim(given), slice_from(type));
+}
+
+bool api_request_names_tag(struct slice header, const char *tag)
+{
+    struct slice item;
+    while (header.len != 0 && slice_split(&header, ',', &item)) {
+        item = slice_trim(item);
+        if (slice_eq(item, SLICE("*"))) {
+            return true;
+        }
+        if (slice_starts(item, SLICE("W/"))) { /* RFC 9110 13.1.2: weak comparison */
+            item = slice_from_at(item, 2);
+        }
+        if (item.len >= 2 && item.ptr[0] == '"' && item.ptr[item.len - 1] == '"' &&
+            slice_eq(slice_of(item.ptr + 1, item.len - 2), slice_from(tag))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void api_request_json_begin(struct api_request *request, struct json_write *w)
+{
+    json_write_init(w, &request->reply.body, JSON_PRETTY);
+}
+
+void api_request_json_end(struct api_request *request, unsigned status)
+{
+    (void)buf_append_char(&request->reply.body, '\n');
+    request->reply.status = status;
+    request->reply.content_type = "application/json";
+}
+
+void api_request_write_time(struct json_write *w, const char *key, uint64_t wall_us)
+{
+    char date[NOW_LOG_DATE_LEN + 1];
+    now_log_date(date, wall_us);
+    json_write_member_text(w, key, date);
+}

@@ -1,0 +1,448 @@
+#include "api/api_status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "api/api_problem.h"
+#include "conf/conf_schema.h"
+#include "lbd/base/now.h"
+#include "lbd_version.h"
+
+/* -- conditions -- */
+
+struct condition {
+    const char *type;
+    bool status;
+    const char *reason; /* CamelCase */
+    const char *message;
+    uint64_t since_wall_us;
+};
+
+static void write_condition(struct json_write *w, const struct condition *condition,
+                            uint64_t revision)
+{
+    json_write_object_begin(w);
+    json_write_member_text(w, "type", condition->type);
+    json_write_member_bool(w, "status", condition->status);
+    json_write_member_text(w, "reason", condition->reason);
+    json_write_member_text(w, "message", condition->message);
+    api_request_write_time(w, "since", condition->since_wall_us);
+    json_write_member_u64(w, "observed_revision", revision);
+    json_write_object_end(w);
+}
+
+/* -- servers and pools -- */
+
+struct tally {
+    uint32_t servers;
+    uint32_t usable;
+    uint64_t since_wall_us; /* the newest change of a server */
+};
+
+static const struct registry_server *find_live(const struct api_request *request, struct slice pool,
+                                               struct slice server)
+{
+    return registry_find_server(control_registry(request->control), pool, server);
+}
+
+static void write_server(const struct api_request *request, struct slice pool,
+                         const struct conf_server *conf, struct json_write *w)
+{
+    const struct registry_server *live = find_live(request, pool, conf->name);
+    const struct override *override = control_override(request->control, pool, conf->name);
+    if (live == NULL) { /* cannot be: the registry knows what the document names */
+        json_write_object_begin(w);
+        json_write_object_end(w);
+        return;
+    }
+
+    const struct server *server = live->server;
+    bool is_usable = server_is_usable(server);
+    json_write_object_begin(w);
+    json_write_member_string(w, "address", conf->address);
+    if (!live->has_literal_address) {
+        char text[ADDR_TEXT_MAX];
+        json_write_key(w, "resolved");
+        if (live->address.len != 0) {
+            (void)addr_write(&live->address, text);
+            json_write_text(w, text);
+        } else {
+            json_write_null(w);
+        }
+    }
+    json_write_member_text(w, "health", server_health_word(server->health));
+    json_write_member_text(w, "admin", server_admin_word(server->admin));
+    json_write_member_bool(w, "overridden", override != NULL);
+    json_write_member_u64(w, "effective_weight", is_usable ? conf->weight : 0);
+    json_write_member_u64(w, "connections",
+                          atomic_load_explicit(&server->load.in_flight, memory_order_relaxed));
+    if (server->last_check[0] != '\0') {
+        json_write_member_text(w, "last_check", server->last_check);
+    }
+    api_request_write_time(w, "since", server->since_wall_us);
+    json_write_object_end(w);
+}
+
+static struct tally tally_of(const struct api_request *request, const struct conf_pool *pool)
+{
+    struct tally tally = {.servers = pool->server_count};
+    for (uint32_t i = 0; i < pool->server_count; i++) {
+        const struct registry_server *live = find_live(request, pool->name, pool->servers[i].name);
+        if (live == NULL) {
+            continue;
+        }
+        tally.usable += server_is_usable(live->server) ? 1 : 0;
+        if (live->server->since_wall_us > tally.since_wall_us) {
+            tally.since_wall_us = live->server->since_wall_us;
+        }
+    }
+    if (tally.since_wall_us == 0) {
+        tally.since_wall_us = control_facts(request->control)->started_wall_us;
+    }
+    return tally;
+}
+
+static void write_pool(const struct api_request *request, const struct conf_pool *pool,
+                       struct json_write *w)
+{
+    struct tally tally = tally_of(request, pool);
+    json_write_member_text(w, "health", tally.usable != 0 ? "up" : "down");
+    json_write_member_u64(w, "usable", tally.usable);
+    json_write_key(w, "servers");
+    json_write_object_begin(w);
+    for (uint32_t i = 0; i < pool->server_count; i++) {
+        json_write_key_slice(w, pool->servers[i].name);
+        write_server(request, pool->name, &pool->servers[i], w);
+    }
+    json_write_object_end(w);
+}
+
+static const struct conf *conf_of(const struct api_request *request)
+{
+    return conf_document_conf(control_document(request->control));
+}
+
+void api_status_pool(struct api_request *request)
+{
+    const struct conf_pool *pool = conf_pool_find(conf_of(request), request->names[0]);
+    uint64_t revision = control_facts(request->control)->adopted_revision;
+    char message[64];
+    struct json_write w;
+
+    if (pool == NULL) {
+        api_problem(request, "not-found", "there is no pool '%.*s'", SLICE_ARG(request->names[0]));
+        api_request_done(request);
+        return;
+    }
+    struct tally tally = tally_of(request, pool);
+    (void)snprintf(message, sizeof(message), "%u of %u servers usable", tally.usable,
+                   tally.servers);
+    const struct condition ready = {
+        .type = "Ready",
+        .status = tally.usable != 0,
+        .reason = tally.usable != 0 ? "ServersUsable" : "NoServerUsable",
+        .message = message,
+        .since_wall_us = tally.since_wall_us,
+    };
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_member_u64(&w, "observed_revision", revision);
+    json_write_key(&w, "conditions");
+    json_write_array_begin(&w);
+    write_condition(&w, &ready, revision);
+    json_write_array_end(&w);
+    write_pool(request, pool, &w);
+    json_write_object_end(&w);
+    api_request_json_end(request, 200);
+    api_request_done(request);
+}
+
+void api_status_server(struct api_request *request)
+{
+    const struct conf_pool *pool = conf_pool_find(conf_of(request), request->names[0]);
+    const struct conf_server *server =
+        pool != NULL ? conf_server_find(pool, request->names[1]) : NULL;
+    struct json_write w;
+    if (server == NULL) {
+        api_problem(request, "not-found", "there is no server '%.*s/%.*s'",
+                    SLICE_ARG(request->names[0]), SLICE_ARG(request->names[1]));
+    } else {
+        api_request_json_begin(request, &w);
+        write_server(request, pool->name, server, &w);
+        api_request_json_end(request, 200);
+    }
+    api_request_done(request);
+}
+
+/* -- listeners -- */
+
+static void write_listener(const struct api_request *request, const struct conf_listener *conf,
+                           struct json_write *w)
+{
+    const struct registry_listener *live =
+        registry_find_listener(control_registry(request->control), conf->name);
+    json_write_member_text(w, "state",
+                           control_facts(request->control)->is_draining ? "draining" : "up");
+    json_write_key(w, "addresses");
+    json_write_array_begin(w);
+    for (uint32_t i = 0; live != NULL && i < live->listener->bind_count; i++) {
+        char text[ADDR_TEXT_MAX];
+        (void)addr_write(&live->listener->binds[i]->bound, text);
+        json_write_text(w, text);
+    }
+    json_write_array_end(w);
+    json_write_member_u64(
+        w, "connections",
+        live != NULL ? atomic_load_explicit(&live->listener->connections, memory_order_relaxed)
+                     : 0);
+}
+
+void api_status_listener(struct api_request *request)
+{
+    const struct control_facts *facts = control_facts(request->control);
+    const struct conf_listener *listener = conf_listener_find(conf_of(request), request->names[0]);
+    struct json_write w;
+
+    if (listener == NULL) {
+        api_problem(request, "not-found", "there is no listener '%.*s'",
+                    SLICE_ARG(request->names[0]));
+        api_request_done(request);
+        return;
+    }
+    const struct condition programmed = {
+        .type = "Programmed",
+        .status = !facts->is_draining,
+        .reason = facts->is_draining ? "Draining" : "Listening",
+        .message = facts->is_draining ? "lets open connections end" : "accepts connections",
+        .since_wall_us = facts->last_apply_wall_us,
+    };
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_member_u64(&w, "observed_revision", facts->adopted_revision);
+    json_write_key(&w, "conditions");
+    json_write_array_begin(&w);
+    write_condition(&w, &programmed, facts->adopted_revision);
+    json_write_array_end(&w);
+    write_listener(request, listener, &w);
+    json_write_object_end(&w);
+    api_request_json_end(request, 200);
+    api_request_done(request);
+}
+
+/* -- the process -- */
+
+static void write_problem(struct json_write *w, const char *message, const char *fmt, ...)
+    LB_PRINTF(3, 4);
+
+static void write_problem(struct json_write *w, const char *message, const char *fmt, ...)
+{
+    char pointer[256];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(pointer, sizeof(pointer), fmt, args);
+    va_end(args);
+    json_write_object_begin(w);
+    json_write_member_text(w, "pointer", pointer);
+    json_write_member_text(w, "message", message);
+    json_write_object_end(w);
+}
+
+static void write_pool_problems(const struct api_request *request, const struct conf_pool *pool,
+                                struct json_write *w)
+{
+    char message[256];
+    struct tally tally = tally_of(request, pool);
+    if (tally.usable == 0) {
+        write_problem(w, tally.servers != 0 ? "no server is usable" : "has no servers",
+                      "#/pools/%.*s", SLICE_ARG(pool->name));
+    }
+    for (uint32_t i = 0; i < pool->server_count; i++) {
+        const struct registry_server *live = find_live(request, pool->name, pool->servers[i].name);
+        if (live == NULL ||
+            (live->server->health != SERVER_DOWN && live->server->health != SERVER_UNRESOLVED)) {
+            continue;
+        }
+        (void)snprintf(message, sizeof(message), "%s%s%s", server_health_word(live->server->health),
+                       live->server->last_check[0] != '\0' ? ": " : "", live->server->last_check);
+        write_problem(w, message, "#/pools/%.*s/servers/%.*s", SLICE_ARG(pool->name),
+                      SLICE_ARG(pool->servers[i].name));
+    }
+}
+
+static void write_problems(struct api_request *request, struct json_write *w)
+{
+    const struct control_facts *facts = control_facts(request->control);
+    const struct conf *conf = conf_of(request);
+    const char *why = NULL;
+
+    json_write_key(w, "problems");
+    json_write_array_begin(w);
+    if (!control_is_ready(request->control, &why)) {
+        write_problem(w, why, "%s", "");
+    }
+    if (facts->is_degraded) {
+        write_problem(w, "saved state was damaged; see the log", "%s", "");
+    }
+    if (!facts->last_apply_succeeded) {
+        write_problem(w, "the last change was refused; the configuration before it runs", "%s", "");
+    }
+    if (facts->is_seed_different) {
+        write_problem(w,
+                      "the file differs from the saved configuration, which is the one that runs",
+                      "%s", "");
+    }
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        write_pool_problems(request, &conf->pools[i], w);
+    }
+    json_write_array_end(w);
+}
+
+static const char *state_word(struct api_request *request)
+{
+    const char *why = NULL;
+    if (control_facts(request->control)->is_draining) {
+        return "draining";
+    }
+    return control_is_ready(request->control, &why) ? "ready" : "starting";
+}
+
+void api_status_overview(struct api_request *request)
+{
+    const struct control_facts *facts = control_facts(request->control);
+    const struct conf *conf = conf_of(request);
+    uint64_t now = now_wall_us();
+    struct json_write w;
+
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "version", LBD_VERSION);
+    json_write_member_text(&w, "state", state_word(request));
+    json_write_member_u64(&w, "revision", facts->revision);
+    json_write_member_u64(&w, "observed_revision", facts->adopted_revision);
+    json_write_member_text(&w, "source", control_source_word(facts->source));
+    api_request_write_time(&w, "started", facts->started_wall_us);
+    json_write_member_u64(&w, "uptime_seconds",
+                          now > facts->started_wall_us ? (now - facts->started_wall_us) / 1000000
+                                                       : 0);
+    json_write_member_u64(&w, "workers", facts->workers);
+    json_write_key(&w, "listeners");
+    json_write_object_begin(&w);
+    for (uint32_t i = 0; i < conf->listener_count; i++) {
+        json_write_key_slice(&w, conf->listeners[i].name);
+        json_write_object_begin(&w);
+        write_listener(request, &conf->listeners[i], &w);
+        json_write_object_end(&w);
+    }
+    json_write_object_end(&w);
+    json_write_key(&w, "pools");
+    json_write_object_begin(&w);
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        json_write_key_slice(&w, conf->pools[i].name);
+        json_write_object_begin(&w);
+        write_pool(request, &conf->pools[i], &w);
+        json_write_object_end(&w);
+    }
+    json_write_object_end(&w);
+    write_problems(request, &w);
+    json_write_object_end(&w);
+    api_request_json_end(request, 200);
+    api_request_done(request);
+}
+
+void api_status_config(struct api_request *request)
+{
+    const struct control_facts *facts = control_facts(request->control);
+    char hash[CONTROL_ETAG_MAX] = "";
+    struct json_write w;
+
+    (void)control_etag(control_document(request->control), SLICE_NONE, hash);
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "source", control_source_word(facts->source));
+    json_write_member_text(&w, "file", facts->file);
+    json_write_member_u64(&w, "revision", facts->revision);
+    json_write_member_text(&w, "hash", hash);
+    json_write_member_u64(&w, "observed_revision", facts->adopted_revision);
+    json_write_member_bool(&w, "seed_differs", facts->is_seed_different);
+    json_write_member_bool(&w, "degraded", facts->is_degraded);
+    json_write_member_bool(&w, "last_apply_succeeded", facts->last_apply_succeeded);
+    api_request_write_time(&w, "last_apply", facts->last_apply_wall_us);
+    json_write_member_u64(&w, "overrides", control_override_count(request->control));
+    json_write_key(&w, "workers");
+    json_write_array_begin(&w);
+    for (uint32_t i = 0; i < facts->workers; i++) {
+        struct control_worker worker = control_worker(request->control, i);
+        json_write_object_begin(&w);
+        json_write_member_u64(&w, "revision", worker.revision);
+        json_write_member_u64(&w, "generation", worker.generation);
+        json_write_member_u64(&w, "connections", worker.connections);
+        json_write_object_end(&w);
+    }
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    api_request_json_end(request, 200);
+    api_request_done(request);
+}
+
+void api_status_version(struct api_request *request)
+{
+    struct json_write w;
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "version", LBD_VERSION);
+    json_write_member_text(&w, "api", "v1");
+    json_write_object_end(&w);
+    api_request_json_end(request, 200);
+    api_request_done(request);
+}
+
+void api_status_schema(struct api_request *request)
+{
+    conf_schema_write_json(&request->reply.body);
+    request->reply.status = 200;
+    request->reply.content_type = "application/schema+json";
+    api_request_done(request);
+}
+
+/* -- probes of lbd itself -- */
+
+static void reply_probe(struct api_request *request, const char *key, const char *why)
+{
+    struct json_write w;
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_member_bool(&w, key, why == NULL);
+    if (why != NULL) {
+        json_write_key(&w, "reasons");
+        json_write_array_begin(&w);
+        json_write_text(&w, why);
+        json_write_array_end(&w);
+    }
+    json_write_object_end(&w);
+    api_request_json_end(request, why == NULL ? 200 : 503);
+    api_request_done(request);
+}
+
+void api_status_healthz(struct api_request *request)
+{
+    reply_probe(request, "healthy",
+                control_is_alive(request->control) ? NULL : "a worker does not turn");
+}
+
+void api_status_readyz(struct api_request *request)
+{
+    const char *why = NULL;
+    struct slice name = api_request_query(request, "pool");
+    if (control_is_ready(request->control, &why)) {
+        why = NULL;
+    }
+    if (why == NULL && name.ptr != NULL) {
+        const struct conf_pool *pool = conf_pool_find(conf_of(request), name);
+        if (pool == NULL) {
+            why = "there is no such pool";
+        } else if (tally_of(request, pool).usable == 0) {
+            why = "the pool has no usable server";
+        }
+    }
+    reply_probe(request, "ready", why);
+}

@@ -1,0 +1,146 @@
+#include "api/api_table.h"
+
+#include <string.h>
+
+#include "api/api_admin.h"
+#include "api/api_metrics.h"
+#include "api/api_problem.h"
+#include "api/api_resource.h"
+#include "api/api_status.h"
+#include "conf/conf_format.h"
+
+#define CONFIG(path, json_pointer, bytes)                                                          \
+    {                                                                                              \
+        .pattern = (path), .pointer = (json_pointer),                                              \
+        .handlers = {[API_GET] = api_resource_get,                                                 \
+                     [API_PUT] = api_resource_put,                                                 \
+                     [API_PATCH] = api_resource_patch},                                            \
+        .query = "defaults", .changing_query = "dry_run", .body_max = (bytes)                      \
+    }
+#define ITEM(path, json_pointer)                                                                   \
+    {                                                                                              \
+        .pattern = (path), .pointer = (json_pointer),                                              \
+        .handlers = {[API_GET] = api_resource_get,                                                 \
+                     [API_PUT] = api_resource_put,                                                 \
+                     [API_PATCH] = api_resource_patch,                                             \
+                     [API_DELETE] = api_resource_delete},                                          \
+        .query = "defaults", .changing_query = "dry_run missing", .body_max = API_BODY_MAX         \
+    }
+#define COLLECTION(path, json_pointer)                                                             \
+    {                                                                                              \
+        .pattern = (path), .pointer = (json_pointer), .handlers = {[API_GET] = api_resource_get},  \
+        .query = "defaults"                                                                        \
+    }
+#define READ(path, handler, parameters)                                                            \
+    {                                                                                              \
+        .pattern = (path), .handlers = {[API_GET] = (handler)}, .query = (parameters)              \
+    }
+#define OBSERVE(path, handler, parameters)                                                         \
+    {                                                                                              \
+        .pattern = (path), .handlers = {[API_GET] = (handler)}, .query = (parameters),             \
+        .is_observable = true                                                                      \
+    }
+
+static const struct api_row rows[] = {
+    CONFIG("/v1/config", "", API_DOCUMENT_MAX),
+    READ("/v1/config/status", api_status_config, ""),
+    COLLECTION("/v1/listeners", "/listeners"),
+    ITEM("/v1/listeners/{}", "/listeners/{}"),
+    READ("/v1/listeners/{}/status", api_status_listener, ""),
+    COLLECTION("/v1/routes", "/routes"),
+    ITEM("/v1/routes/{}", "/routes/{}"),
+    COLLECTION("/v1/pools", "/pools"),
+    ITEM("/v1/pools/{}", "/pools/{}"),
+    READ("/v1/pools/{}/status", api_status_pool, ""),
+    COLLECTION("/v1/pools/{}/servers", "/pools/{}/servers"),
+    ITEM("/v1/pools/{}/servers/{}", "/pools/{}/servers/{}"),
+    READ("/v1/pools/{}/servers/{}/status", api_status_server, ""),
+    {.pattern = "/v1/pools/{}/servers/{}/admin-state",
+     .handlers =
+         {[API_GET] = api_admin_get, [API_PUT] = api_admin_put, [API_DELETE] = api_admin_delete},
+     .query = "",
+     .changing_query = "dry_run",
+     .body_max = 64 * 1024},
+    COLLECTION("/v1/health-checks", "/health_checks"),
+    ITEM("/v1/health-checks/{}", "/health_checks/{}"),
+    READ("/v1/status", api_status_overview, ""),
+    READ("/v1/version", api_status_version, ""),
+    READ("/v1/schema.json", api_status_schema, ""),
+    READ("/v1/problems/{}", api_problem_explain, ""),
+    OBSERVE("/healthz", api_status_healthz, ""),
+    OBSERVE("/readyz", api_status_readyz, "pool"),
+    OBSERVE("/metrics", api_metrics_get, "scope"),
+};
+
+size_t api_table_count(void)
+{
+    return ARRAY_LEN(rows);
+}
+
+const struct api_row *api_table_row(size_t index)
+{
+    return &rows[index];
+}
+
+/* Walks pattern and path side by side. */
+static bool matches(const char *pattern, struct slice path, struct api_request *request)
+{
+    request->name_count = 0;
+    while (*pattern != '\0') {
+        if (strncmp(pattern, "{}", 2) == 0) {
+            size_t end = slice_find(path, '/');
+            struct slice name = slice_of(path.ptr, end == SIZE_MAX ? path.len : end);
+            if (!conf_format_is_name(name)) {
+                return false;
+            }
+            request->names[request->name_count++] = name;
+            path = slice_from_at(path, name.len);
+            pattern += 2;
+        } else {
+            if (path.len == 0 || *path.ptr != *pattern) {
+                return false;
+            }
+            path = slice_from_at(path, 1);
+            pattern++;
+        }
+    }
+    return path.len == 0;
+}
+
+const struct api_row *api_table_find(struct api_request *request)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (matches(rows[i].pattern, request->path, request)) {
+            return &rows[i];
+        }
+    }
+    request->name_count = 0;
+    return NULL;
+}
+
+void api_table_allow(const struct api_row *row, char *out, size_t size)
+{
+    static const char *const words[API_METHODS] = {
+        [API_GET] = "GET, HEAD", [API_PUT] = "PUT", [API_PATCH] = "PATCH", [API_DELETE] = "DELETE"};
+    size_t len = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < API_METHODS; i++) {
+        if (row->handlers[i] != NULL && len + strlen(words[i]) + 3 < size) {
+            len +=
+                (size_t)(stpcpy(stpcpy(out + len, len != 0 ? ", " : ""), words[i]) - (out + len));
+        }
+    }
+}
+
+bool api_table_knows_query(const struct api_row *row, enum api_method method, struct slice name)
+{
+    const char *known = method == API_GET ? row->query : row->changing_query;
+    struct slice rest = slice_from(known != NULL ? known : "");
+    struct slice word;
+    while (rest.len != 0 && slice_split(&rest, ' ', &word)) {
+        if (slice_eq(word, name)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,39 @@
+/*
+ * api_table - every resource of the API, one row each: path, methods, who answers.
+ *
+ *     /v1/pools/{}/servers/{}   ->  row, names = {"api", "a"}
+ *
+ * The transport looks a row up, checks method, query and media type by it, and calls its handler.
+ *
+ * Memory: constant. Threads: any.
+ */
+#ifndef API_API_TABLE_H
+#define API_API_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "api/api_request.h"
+
+typedef void api_handler_fn(struct api_request *request);
+
+struct api_row {
+    const char *pattern; /* "{}" stands for a name */
+    const char *pointer; /* config resources: the JSON pointer, "{}" likewise; else NULL */
+    api_handler_fn *handlers[API_METHODS]; /* NULL: method not allowed */
+    const char *query;                     /* parameters of GET, separated by spaces */
+    const char *changing_query;            /* of the other methods */
+    bool is_observable;                    /* also on the observe address */
+    size_t body_max;                       /* bytes */
+};
+
+size_t api_table_count(void);
+const struct api_row *api_table_row(size_t index);
+/* Finds the row of request->path and fills in its names; NULL: there is none. */
+const struct api_row *api_table_find(struct api_request *request);
+/* "GET, HEAD, PUT" */
+void api_table_allow(const struct api_row *row, char *out, size_t size);
+/* Is this parameter known to the row for this method? */
+bool api_table_knows_query(const struct api_row *row, enum api_method method, struct slice name);
+
+#endif

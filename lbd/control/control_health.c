@@ -1,0 +1,531 @@
+#include "lbd/control/control_health.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lbd/base/list.h"
+#include "lbd/base/log.h"
+#include "lbd/base/map.h"
+#include "lbd/base/mem.h"
+#include "lbd/base/now.h"
+#include "lbd/base/random.h"
+#include "lbd/upstream/health.h"
+#include "lbd/upstream/health_probe.h"
+
+enum {
+    CALM_MS = 1000,             /* a server is reported at most once in this time */
+    KEPT_LOG_US = 60 * 1000000, /* and said to be kept at most once in that */
+};
+
+/* A pool and its check. */
+struct health_pool {
+    struct control_health *health;
+    char *name;                     /* owned */
+    uint64_t version;               /* of the conf_pool it was made from; 0: look again */
+    uint64_t check_version;         /* of the conf_health_check, likewise */
+    struct health_probe_plan *plan; /* referenced; NULL: no check */
+    struct map servers;             /* name -> struct health_server */
+    struct control_health_stats stats;
+};
+
+/* A server and what we know of it.
+ *
+ *     idle --timer--> in health->waiting --a place is free--> probe --result--> idle
+ */
+struct health_server {
+    struct health_pool *pool;
+    struct server *server; /* referenced */
+    struct addr address;   /* len 0: none */
+    char *authority;       /* owned: the address as configured */
+    struct health health;  /* the verdict of the probes */
+    struct list_node waiting;
+    struct loop_timer timer;    /* the next probe; without a check: the end of a passive mark */
+    uint64_t due_us;            /* when that probe should begin */
+    struct health_probe *probe; /* under way */
+    bool is_first;              /* probe since the check or the address is new */
+    struct loop_timer calm;     /* until then no further report of connection failures is taken */
+    uint64_t kept_us;           /* when we last said that it is kept although it fails */
+    struct control_health_facts facts;
+};
+
+struct control_health {
+    struct control_health_options options;
+    struct map pools; /* name -> struct health_pool */
+    struct list_node waiting;
+    uint32_t probing;        /* under way */
+    struct loop_ready start; /* probes begin after the caller has finished */
+    struct random random;
+};
+
+/* The hook of server.h has no argument: the one instance and its mailbox. Set before the first
+ * worker starts, unset after the last one has ended. */
+static struct control_health *listening;
+
+/* --- a change of state --- */
+
+static void set_state(struct health_server *live, enum server_health state, const char *why)
+{
+    struct server *server = live->server;
+    enum server_health before = server->health;
+    bool is_usability_new = server_set_health(server, state, now_wall_us());
+    if (before != state) {
+        const char *event = "server.health";
+        const char *from = server_health_word(before);
+        const char *to = server_health_word(state);
+        if (before == SERVER_STARTING && live->pool->plan == NULL) {
+            log_debug(event, "pool=%s server=%s from=%s to=%s why=\"%s\"", server->pool_name,
+                      server->name, from, to, why); /* nobody looked: no news */
+        } else if (state == SERVER_DOWN) {
+            log_warn(event, "pool=%s server=%s from=%s to=%s why=\"%s\"", server->pool_name,
+                     server->name, from, to, why);
+        } else {
+            log_info(event, "pool=%s server=%s from=%s to=%s why=\"%s\"", server->pool_name,
+                     server->name, from, to, why);
+        }
+    }
+    if (is_usability_new) {
+        struct control_health *health = live->pool->health;
+        health->options.changed(server, health->options.arg);
+    }
+}
+
+static void remember(struct health_server *live, const char *text)
+{
+    (void)snprintf(live->server->last_check, sizeof(live->server->last_check), "%s", text);
+}
+
+/* --- probing --- */
+
+static void start_waiting(struct control_health *health);
+
+static void on_start(struct loop_ready *ready)
+{
+    start_waiting(container_of(ready, struct control_health, start));
+}
+
+static void start_later(struct control_health *health)
+{
+    if (!list_is_empty(&health->waiting)) {
+        loop_ready_put(health->options.loop, &health->start, on_start);
+    }
+}
+
+/* As soon as there is a place. */
+static void probe_now(struct health_server *live)
+{
+    struct control_health *health = live->pool->health;
+    if (live->probe != NULL || list_is_linked(&live->waiting)) {
+        return;
+    }
+    loop_timer_stop(&live->timer);
+    live->due_us = loop_now_us(health->options.loop);
+    list_push_back(&health->waiting, &live->waiting);
+    start_later(health);
+}
+
+/* What is under way or waits is about something that is not true any more. */
+static void stop_probing(struct health_server *live)
+{
+    if (live->probe != NULL) {
+        health_probe_cancel(live->probe);
+        live->probe = NULL;
+        live->pool->health->probing--;
+        start_later(live->pool->health); /* its place is free */
+    }
+    list_remove(&live->waiting);
+    loop_timer_stop(&live->timer);
+}
+
+static void on_due(struct loop_timer *timer)
+{
+    probe_now(container_of(timer, struct health_server, timer));
+}
+
+/* Intervals are counted from beginning to beginning. */
+static void schedule_next(struct health_server *live, uint64_t duration_us)
+{
+    struct control_health *health = live->pool->health;
+    uint64_t interval_us = live->pool->plan->check.interval_ms * UINT64_C(1000);
+    /* in a large pool all begin together: from the second probe on they are spread */
+    bool spreads = live->is_first && live->pool->servers.count >= CONTROL_HEALTH_SPREAD_FROM;
+    uint64_t permille = spreads ? 100 + random_below(&health->random, 901)
+                                : 900 + random_below(&health->random, 201);
+    uint64_t wait_us = interval_us * permille / 1000;
+    wait_us = wait_us > duration_us ? wait_us - duration_us : 0;
+    live->is_first = false;
+    loop_timer_set(health->options.loop, &live->timer, wait_us / 1000, on_due);
+}
+
+static void on_result(const struct health_probe_result *result, void *arg)
+{
+    struct health_server *live = arg;
+    struct health_pool *pool = live->pool;
+    bool passed = result->verdict == HEALTH_PROBE_PASSED;
+    live->probe = NULL;
+    pool->health->probing--;
+
+    live->facts.checks++;
+    live->facts.last_wall_us = now_wall_us();
+    live->facts.last_duration_us = result->duration_us;
+    live->facts.last_passed = passed;
+    remember(live, result->text);
+    schedule_next(live, result->duration_us);
+    if (result->verdict == HEALTH_PROBE_NOT_RUN) {
+        pool->stats.not_run++; /* says something about us, nothing about the server */
+        log_warn("health.not_run", "pool=%s server=%s why=\"%s\"", live->server->pool_name,
+                 live->server->name, result->text);
+    } else {
+        *(passed ? &pool->stats.passed : &pool->stats.failed) += 1;
+        histogram_note_us(&pool->stats.duration, result->duration_us);
+        (void)health_note(&live->health, passed);
+        if (live->health.state != SERVER_STARTING) {
+            set_state(live, live->health.state, result->text);
+        }
+    }
+    start_later(pool->health);
+}
+
+static void start_waiting(struct control_health *health)
+{
+    uint64_t now = loop_now_us(health->options.loop);
+    while (health->probing < health->options.probes_max) {
+        struct list_node *node = list_pop_front(&health->waiting);
+        if (node == NULL) {
+            return;
+        }
+        struct health_server *live = list_entry(node, struct health_server, waiting);
+        struct health_probe_plan *plan = live->pool->plan;
+        if (now > live->due_us + plan->check.interval_ms * UINT64_C(1000)) {
+            live->pool->stats.late++;
+        }
+        health->probing++;
+        live->probe = health_probe_start(health->options.loop, plan, &live->address,
+                                         slice_from(live->authority), on_result, live);
+    }
+}
+
+/* --- passive marks --- */
+
+/* Is there another usable one in the pool? */
+static bool has_company(const struct health_server *live)
+{
+    const struct map_entry *entry = NULL;
+    map_for_each (entry, &live->pool->servers) {
+        const struct health_server *other = entry->value;
+        if (other != live && server_is_usable(other->server)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_passive_over(struct loop_timer *timer)
+{
+    struct health_server *live = container_of(timer, struct health_server, timer);
+    if (live->address.len != 0) {
+        set_state(live, SERVER_UP, "10s after connection failures");
+    }
+}
+
+static void mark_down(struct health_server *live)
+{
+    struct control_health *health = live->pool->health;
+    char why[48];
+    (void)snprintf(why, sizeof(why), "%d connection failures in a row", SERVER_PASSIVE_FALL);
+    if (live->server->health != SERVER_UP) {
+        return;
+    }
+    if (server_is_usable(live->server) && !has_company(live)) {
+        uint64_t now = loop_now_us(health->options.loop);
+        if (live->kept_us == 0 || now - live->kept_us >= KEPT_LOG_US) {
+            live->kept_us = now;
+            log_warn("server.kept", "pool=%s server=%s why=\"%s, but no other is usable\"",
+                     live->server->pool_name, live->server->name, why);
+        }
+        if (live->pool->plan != NULL) {
+            probe_now(live);
+        }
+        return;
+    }
+
+    live->health.state = SERVER_DOWN;
+    live->health.streak = 0;
+    remember(live, why);
+    set_state(live, SERVER_DOWN, why);
+    if (live->pool->plan != NULL) {
+        probe_now(live);
+    } else {
+        loop_timer_set(health->options.loop, &live->timer, CONTROL_HEALTH_PASSIVE_MS,
+                       on_passive_over);
+    }
+}
+
+static struct health_server *find(const struct control_health *health, struct slice pool,
+                                  struct slice server)
+{
+    const struct health_pool *found = map_get(&health->pools, pool);
+    return found != NULL ? map_get(&found->servers, server) : NULL;
+}
+
+/* From here on three failures in a row make another report. */
+static void listen_again(struct server *server)
+{
+    atomic_store_explicit(&server->connect_failures, 0, memory_order_relaxed);
+    atomic_store_explicit(&server->reported, 0, memory_order_release);
+}
+
+static void on_calm(struct loop_timer *timer)
+{
+    listen_again(container_of(timer, struct health_server, calm)->server);
+}
+
+static void deliver_passive(struct mailbox_message *message, void *receiver)
+{
+    struct server *server = container_of(message, struct server, passive_message);
+    struct health_server *live = NULL;
+    (void)receiver; /* control's, which does not know us */
+    if (listening != NULL) {
+        live = find(listening, slice_from(server->pool_name), slice_from(server->name));
+    }
+    if (live != NULL && live->server == server) {
+        loop_timer_set(listening->options.loop, &live->calm, CALM_MS, on_calm);
+        mark_down(live);
+    } else {
+        listen_again(server);
+    }
+    server_unref(server);
+}
+
+/* On a worker's thread, with a reference. */
+static void on_hook(struct server *server)
+{
+    server->passive_message.deliver = deliver_passive;
+    mailbox_post(listening->options.mailbox, &server->passive_message);
+}
+
+/* --- what the document says --- */
+
+/* Probes (or the lack of a check) decide anew; until then the state is what it was, but for a
+ * server that had none. */
+static void begin(struct health_server *live)
+{
+    const struct health_probe_plan *plan = live->pool->plan;
+    enum server_health before = live->server->health;
+    stop_probing(live);
+    live->is_first = true;
+    live->server->has_check = plan != NULL;
+    if (live->address.len == 0) {
+        health_init(&live->health, 1, 1);
+        remember(live, "");
+        set_state(live, SERVER_UNRESOLVED, "its name has no address");
+        return;
+    }
+    if (plan == NULL) {
+        health_init(&live->health, 1, 1);
+        remember(live, "");
+        set_state(live, SERVER_UP, "no health check");
+        return;
+    }
+    health_init(&live->health, plan->check.rise, plan->check.fall);
+    if (before == SERVER_UNRESOLVED) {
+        set_state(live, SERVER_STARTING, "its name has an address");
+    }
+    probe_now(live);
+}
+
+static void free_server(struct health_server *live)
+{
+    stop_probing(live);
+    loop_timer_stop(&live->calm);
+    server_unref(live->server);
+    free(live->authority);
+    free(live);
+}
+
+static void free_pool(struct health_pool *pool)
+{
+    struct map_entry *entry = NULL;
+    map_for_each (entry, &pool->servers) {
+        free_server(entry->value);
+    }
+    map_fini(&pool->servers);
+    health_probe_plan_unref(pool->plan);
+    free(pool->name);
+    free(pool);
+}
+
+static void set_authority(struct health_server *live, struct slice text)
+{
+    if (live->authority == NULL || !slice_eq(slice_from(live->authority), text)) {
+        free(live->authority);
+        live->authority = mem_slicedup(text);
+    }
+}
+
+static void apply_server(struct health_pool *pool, const struct conf_server *conf,
+                         const struct registry_server *known, bool is_check_new)
+{
+    struct health_server *live = map_get(&pool->servers, conf->name);
+    if (live != NULL && live->server != known->server) {
+        (void)map_remove(&pool->servers, conf->name); /* the name lives on, the server does not */
+        free_server(live);
+        live = NULL;
+    }
+    bool is_new = live == NULL;
+    if (is_new) {
+        live = mem_zero(1, sizeof(*live));
+        live->pool = pool;
+        live->server = server_ref(known->server);
+        (void)map_put(&pool->servers, conf->name, live);
+    }
+    set_authority(live, conf->address);
+    bool is_moved = !addr_eq(&live->address, &known->address);
+    live->address = known->address;
+    if (is_new || is_moved || is_check_new) {
+        begin(live);
+    }
+}
+
+static void sweep_servers(struct health_pool *pool, const struct conf_pool *conf)
+{
+    struct map_entry *entry = NULL;
+    map_for_each (entry, &pool->servers) {
+        struct health_server *live = entry->value;
+        if (conf_server_find(conf, entry->key) == NULL) {
+            (void)map_remove(&pool->servers, entry->key);
+            free_server(live);
+        }
+    }
+}
+
+/* True when the pool's check is another one than before. */
+static bool apply_check(struct health_pool *pool, const struct conf_health_check *check)
+{
+    if (check == NULL || pool->plan == NULL) {
+        if (check == NULL && pool->plan == NULL) {
+            return false;
+        }
+    } else if (health_probe_plan_is(pool->plan, check)) {
+        return false;
+    }
+    /* probes under way hold the old plan until begin() stops them */
+    health_probe_plan_unref(pool->plan);
+    pool->plan = check != NULL ? health_probe_plan_new(check) : NULL;
+    return true;
+}
+
+static void apply_pool(struct control_health *health, const struct conf *conf,
+                       const struct conf_pool *named, const struct registry *registry)
+{
+    const struct conf_health_check *check =
+        named->health_check.len != 0 ? conf_health_check_find(conf, named->health_check) : NULL;
+    uint64_t check_version = check != NULL ? check->version : 0;
+    struct health_pool *pool = map_get(&health->pools, named->name);
+    if (pool == NULL) {
+        pool = mem_zero(1, sizeof(*pool));
+        pool->health = health;
+        pool->name = mem_slicedup(named->name);
+        map_init(&pool->servers);
+        (void)map_put(&health->pools, named->name, pool);
+    } else if (named->version != 0 && named->version == pool->version &&
+               (check == NULL || (check_version != 0 && check_version == pool->check_version))) {
+        return;
+    }
+    pool->version = named->version;
+    pool->check_version = check_version;
+
+    bool is_check_new = apply_check(pool, check);
+    sweep_servers(pool, named);
+    for (uint32_t i = 0; i < named->server_count; i++) {
+        const struct conf_server *server = &named->servers[i];
+        const struct registry_server *known =
+            registry_find_server(registry, named->name, server->name);
+        if (known != NULL) {
+            apply_server(pool, server, known, is_check_new);
+        }
+    }
+}
+
+void control_health_apply(struct control_health *health, const struct conf *conf,
+                          const struct registry *registry)
+{
+    struct map_entry *entry = NULL;
+    map_for_each (entry, &health->pools) {
+        struct health_pool *pool = entry->value;
+        if (conf_pool_find(conf, entry->key) == NULL) {
+            (void)map_remove(&health->pools, entry->key);
+            free_pool(pool);
+        }
+    }
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        apply_pool(health, conf, &conf->pools[i], registry);
+    }
+}
+
+void control_health_set_address(struct control_health *health, struct slice pool,
+                                struct slice server, const struct addr *address)
+{
+    struct health_server *live = find(health, pool, server);
+    if (live != NULL && !addr_eq(&live->address, address)) {
+        live->address = *address;
+        begin(live);
+    }
+}
+
+/* --- asking us --- */
+
+bool control_health_facts(const struct control_health *health, struct slice pool,
+                          struct slice server, struct control_health_facts *facts)
+{
+    const struct health_server *live = find(health, pool, server);
+    if (live == NULL) {
+        return false;
+    }
+    *facts = live->facts;
+    facts->has_check = live->pool->plan != NULL;
+    facts->is_probing = live->probe != NULL || list_is_linked(&live->waiting);
+    facts->streak = live->health.streak;
+    return true;
+}
+
+const struct control_health_stats *control_health_stats(const struct control_health *health,
+                                                        struct slice pool)
+{
+    const struct health_pool *found = map_get(&health->pools, pool);
+    return found != NULL ? &found->stats : NULL;
+}
+
+/* --- life --- */
+
+struct control_health *control_health_new(const struct control_health_options *options)
+{
+    assert(listening == NULL);
+    struct control_health *health = mem_zero(1, sizeof(*health));
+    health->options = *options;
+    if (health->options.probes_max == 0) {
+        health->options.probes_max = CONTROL_HEALTH_PROBES_MAX;
+    }
+    map_init(&health->pools);
+    list_init(&health->waiting);
+    random_seed(&health->random);
+    listening = health;
+    server_on_passive_down(on_hook);
+    return health;
+}
+
+void control_health_free(struct control_health *health)
+{
+    if (health == NULL) {
+        return;
+    }
+    server_on_passive_down(NULL);
+    listening = NULL;
+    struct map_entry *entry = NULL;
+    map_for_each (entry, &health->pools) {
+        free_pool(entry->value);
+    }
+    map_fini(&health->pools);
+    loop_ready_remove(&health->start);
+    free(health);
+}

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -110,6 +111,24 @@ bool privileges_make_directory(const char *path, mode_t mode, const struct privi
                        user->name, strerror(errno));
     }
     return true;
+}
+
+bool privileges_make_file(const char *path, const struct privileges_user *user, struct err *err)
+{
+    struct stat found;
+    if (user == NULL || geteuid() != 0) {
+        return true; /* whoever opens it makes it */
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0) {
+        return err_set(err, ERR_SYSTEM, "cannot open '%s': %s", path, strerror(errno));
+    }
+    bool ok =
+        fstat(fd, &found) != 0 || !S_ISREG(found.st_mode) || found.st_uid != 0 ||
+        fchown(fd, user->uid, user->gid) == 0 ||
+        err_set(err, ERR_SYSTEM, "cannot give '%s' to %s: %s", path, user->name, strerror(errno));
+    (void)close(fd);
+    return ok;
 }
 
 static bool has_capability(unsigned number)

@@ -34,6 +34,10 @@ LB_MUST_CHECK bool privileges_find_user(struct slice name, struct privileges_use
  * root's to `user` too. */
 LB_MUST_CHECK bool privileges_make_directory(const char *path, mode_t mode,
                                              const struct privileges_user *user, struct err *err);
+/* Makes a file that is missing (0640) and gives it to `user`, so that it can be opened after the
+ * drop in a directory that is root's. One of root's is given away too. */
+LB_MUST_CHECK bool privileges_make_file(const char *path, const struct privileges_user *user,
+                                        struct err *err);
 /* Becomes `user` for good: groups, ids, capabilities, bounding set. */
 LB_MUST_CHECK bool privileges_drop(const struct privileges_user *user, struct err *err);
 /* No program we might start gains rights (PR_SET_NO_NEW_PRIVS). */

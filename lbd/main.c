@@ -1,0 +1,355 @@
+/*
+ * main - flags, then one room after the other, then the control loop, then back in reverse order.
+ *
+ *     read the file -> open the log -> become our user -> state directory, sockets, workers -> API
+ * -> run
+ *
+ * Exit codes: 0 stopped as asked, 1 the system did not let us, 2 usage, 78 the configuration is
+ * wrong (EX_CONFIG; systemd does not restart on it).
+ */
+#include <getopt.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "api/api_socket.h"
+#include "lbd/base/log.h"
+#include "lbd/base/mem.h"
+#include "lbd/base/now.h"
+#include "lbd/base/sd_notify.h"
+#include "lbd/control/conf_file.h"
+#include "lbd/control/control.h"
+#include "lbd/control/privileges.h"
+#include "lbd/control/signals.h"
+#include "lbd/net/loop.h"
+#include "lbd_version.h"
+
+#define FILE_DEFAULT "/etc/lbd/lbd.json"
+
+enum { EXIT_STOPPED = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+
+struct flags {
+    const char *file;
+    bool check;
+};
+
+/* The running program. */
+struct lbd {
+    struct conf_daemon *daemon;
+    struct conf_document *seed;
+    struct loop *loop;
+    struct control *control;
+    struct api *api;
+    struct signals *signals;
+    struct loop_timer watchdog;
+    uint64_t watchdog_ms;
+    bool is_stopping;
+};
+
+/* -- flags -- */
+
+static const char usage_text[] =
+    "usage: lbd [-t] [-c FILE]\n"
+    "  -c, --config FILE  the configuration (default " FILE_DEFAULT ")\n"
+    "  -t, --check        say all that is wrong with it and exit: 0 nothing, 78 something\n"
+    "      --version      print the version and exit\n"
+    "      --help         print this and exit\n";
+
+static int read_flags(int argc, char **argv, struct flags *flags)
+{
+    enum { OPTION_VERSION = 1000, OPTION_HELP };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 't'},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {"help", no_argument, NULL, OPTION_HELP},
+        {NULL, 0, NULL, 0},
+    };
+    int option = 0;
+    while ((option = getopt_long(argc, argv, "c:t", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            flags->file = optarg;
+            break;
+        case 't':
+            flags->check = true;
+            break;
+        case OPTION_VERSION:
+            (void)printf("lbd %s\n", LBD_VERSION);
+            return EXIT_STOPPED;
+        case OPTION_HELP:
+            (void)fputs(usage_text, stdout);
+            return EXIT_STOPPED;
+        default:
+            (void)fputs(usage_text, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind != argc) {
+        (void)fprintf(stderr, "lbd: '%s' is one word too many\n%s", argv[optind], usage_text);
+        return EXIT_USAGE;
+    }
+    return -1;
+}
+
+/* -- the file -- */
+
+static void print_errors(const char *file, const struct conf_errors *errors)
+{
+    struct buf line;
+    buf_init(&line, 8192);
+    for (uint32_t i = 0; i < errors->error_count; i++) {
+        buf_clear(&line);
+        conf_file_describe(&errors->errors[i], file, &line);
+        (void)fprintf(stderr, "%.*s\n", (int)line.len, line.data);
+    }
+    for (uint32_t i = 0; i < errors->warning_count; i++) {
+        buf_clear(&line);
+        conf_file_describe(&errors->warnings[i], file, &line);
+        (void)fprintf(stderr, "warning: %.*s\n", (int)line.len, line.data);
+    }
+    buf_fini(&line);
+}
+
+static bool read_file(struct lbd *lbd, const char *file)
+{
+    struct conf_errors *errors = mem_zero(1, sizeof(*errors));
+    struct err err = {0};
+    conf_errors_init(errors);
+    bool ok = conf_file_load(file, &lbd->seed, &lbd->daemon, errors, &err);
+    print_errors(file, errors);
+    if (!ok) {
+        (void)fprintf(stderr, "lbd: %s\n", err.text);
+    }
+    conf_errors_fini(errors);
+    free(errors);
+    return ok;
+}
+
+/* -- rights -- */
+
+/* What must exist before root is given up: directories and log files, the user's own. */
+static bool make_places(const struct conf_daemon *daemon, const struct privileges_user *user,
+                        struct err *err)
+{
+    char usual[API_SOCKET_PATH_MAX + 8];
+    char *path = mem_slicedup(daemon->state_dir);
+    bool ok = privileges_make_directory(path, 0700, user, err);
+    free(path);
+
+    api_socket_default(usual);
+    for (uint32_t i = 0; ok && (i == 0 || i < daemon->api_listen_count); i++) {
+        struct slice address =
+            daemon->api_listen_count != 0 ? daemon->api_listen[i] : slice_from(usual);
+        path = mem_slicedup(slice_from_at(address, strlen("unix:")));
+        ok = privileges_make_directory(dirname(path), 0750, user, err);
+        free(path);
+    }
+    const struct slice logs[] = {daemon->log_path, daemon->access_log_path};
+    for (size_t i = 0; ok && i < ARRAY_LEN(logs); i++) {
+        path = mem_slicedup(logs[i]);
+        ok = path[0] != '/' || privileges_make_file(path, user, err);
+        free(path);
+    }
+    return ok;
+}
+
+static bool settle_rights(const struct conf_daemon *daemon, struct err *err)
+{
+    struct privileges_user user;
+    (void)privileges_raise_files();
+    if (geteuid() == 0) {
+        bool has_user = daemon->user.len != 0 && !slice_eq(daemon->user, SLICE("root"));
+        if (has_user && !privileges_find_user(daemon->user, &user, err)) {
+            return false;
+        }
+        if (!make_places(daemon, has_user ? &user : NULL, err) ||
+            (has_user && !privileges_drop(&user, err))) {
+            return false;
+        }
+    }
+    privileges_forbid_new();
+    return true;
+}
+
+static bool open_log(const struct conf_daemon *daemon, struct err *err)
+{
+    char *path = mem_slicedup(daemon->log_path);
+    bool ok = log_init(daemon->log_level, daemon->log_format, path, err);
+    free(path);
+    return ok;
+}
+
+/* -- while it runs -- */
+
+static void notify_ready(const struct lbd *lbd)
+{
+    const struct conf *conf = conf_document_conf(control_document(lbd->control));
+    (void)sd_notify_send("READY=1\nSTATUS=revision %llu, %u listeners, %u pools",
+                         (unsigned long long)control_facts(lbd->control)->revision,
+                         conf->listener_count, conf->pool_count);
+}
+
+static void on_ready(void *arg)
+{
+    const struct lbd *lbd = arg;
+    log_info("lbd.ready", "version=%s revision=%llu workers=%u", LBD_VERSION,
+             (unsigned long long)control_facts(lbd->control)->revision,
+             control_facts(lbd->control)->workers);
+    notify_ready(lbd);
+}
+
+static void on_drained(void *arg)
+{
+    struct lbd *lbd = arg;
+    log_info("lbd.drained", "stop=now");
+    loop_stop(lbd->loop);
+}
+
+static void on_reloaded(const struct control_result *result, void *arg)
+{
+    (void)result;
+    notify_ready(arg);
+}
+
+static void on_watchdog(struct loop_timer *timer)
+{
+    struct lbd *lbd = container_of(timer, struct lbd, watchdog);
+    if (control_is_alive(lbd->control)) {
+        (void)sd_notify_send("WATCHDOG=1");
+    }
+    loop_timer_set(lbd->loop, &lbd->watchdog, lbd->watchdog_ms, on_watchdog);
+}
+
+static void on_term(struct lbd *lbd)
+{
+    uint32_t limit_ms = lbd->daemon->drain_timeout_ms;
+    if (lbd->is_stopping) {
+        log_info("lbd.stop", "by=second_SIGTERM");
+        loop_stop(lbd->loop);
+        return;
+    }
+    lbd->is_stopping = true;
+    log_info("lbd.drain", "by=SIGTERM limit_ms=%u", limit_ms);
+    (void)sd_notify_send("STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%llu",
+                         ((unsigned long long)limit_ms + 5000U) * 1000U);
+    control_drain(lbd->control, limit_ms);
+}
+
+static void on_signal(int number, void *arg)
+{
+    struct lbd *lbd = arg;
+    switch (number) {
+    case SIGTERM:
+        on_term(lbd);
+        break;
+    case SIGINT:
+        log_info("lbd.stop", "by=SIGINT");
+        (void)sd_notify_send("STOPPING=1");
+        loop_stop(lbd->loop);
+        break;
+    case SIGHUP:
+        log_info("lbd.reload", "by=SIGHUP");
+        (void)sd_notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
+        control_reload(lbd->control, on_reloaded, lbd);
+        break;
+    case SIGUSR1:
+        control_reopen_logs(lbd->control);
+        break;
+    default:
+        break;
+    }
+}
+
+/* -- start and stop -- */
+
+static bool start(struct lbd *lbd, const char *file, struct err *err)
+{
+    lbd->loop = loop_new(err);
+    if (lbd->loop == NULL) {
+        return false;
+    }
+    const struct control_options options = {
+        .loop = lbd->loop,
+        .daemon = lbd->daemon,
+        .file = file,
+        .ready = on_ready,
+        .drained = on_drained,
+        .arg = lbd,
+    };
+    lbd->control = control_new(&options, err);
+    if (lbd->control == NULL || !control_start(lbd->control, lbd->seed, err)) {
+        return false;
+    }
+    const struct api_options api = {
+        .loop = lbd->loop,
+        .control = lbd->control,
+        .daemon = lbd->daemon,
+    };
+    lbd->api = api_new(&api, err);
+    lbd->signals = lbd->api != NULL ? signals_new(lbd->loop, on_signal, lbd, err) : NULL;
+    if (lbd->signals == NULL) {
+        return false;
+    }
+    lbd->watchdog_ms = sd_notify_watchdog_ms();
+    if (lbd->watchdog_ms != 0) {
+        loop_timer_set(lbd->loop, &lbd->watchdog, lbd->watchdog_ms, on_watchdog);
+    }
+    return true;
+}
+
+static void stop(struct lbd *lbd)
+{
+    loop_timer_stop(&lbd->watchdog);
+    signals_free(lbd->signals);
+    control_free(lbd->control); /* ends what API requests wait for */
+    api_free(lbd->api);
+    if (lbd->loop != NULL) {
+        loop_free(lbd->loop);
+    }
+    conf_document_unref(lbd->seed);
+    if (lbd->daemon != NULL) {
+        conf_daemon_free(lbd->daemon);
+    }
+}
+
+static int say_failed(const struct conf_daemon *daemon, const struct err *err)
+{
+    log_error("lbd.start_failed", "at=%s why=\"%s\"", err->place, err->text);
+    if (!slice_eq(daemon->log_path, SLICE("stderr"))) {
+        (void)fprintf(stderr, "lbd: %s\n", err->text);
+    }
+    return err->kind == ERR_INVALID ? EXIT_CONFIG : EXIT_RUNTIME;
+}
+
+int main(int argc, char **argv)
+{
+    struct flags flags = {.file = FILE_DEFAULT};
+    struct lbd lbd = {0};
+    struct err err = {0};
+
+    int code = read_flags(argc, argv, &flags);
+    if (code >= 0) {
+        return code;
+    }
+    if (!read_file(&lbd, flags.file)) {
+        return EXIT_CONFIG;
+    }
+    code = EXIT_STOPPED;
+    if (!flags.check) {
+        signals_block(); /* before any thread */
+        if (!settle_rights(lbd.daemon, &err) || !open_log(lbd.daemon, &err) ||
+            !start(&lbd, flags.file, &err)) {
+            code = say_failed(lbd.daemon, &err);
+        } else {
+            loop_run(lbd.loop);
+            log_info("lbd.stopped", "code=%d", code);
+        }
+    }
+    stop(&lbd);
+    return code;
+}

@@ -12,13 +12,13 @@
 struct admin {
     const char *state;
     const char *command;
-    const char *done; /* "drained web/anna" */
+    const char *done[2]; /* what is said before and after its name */
 };
 
 static const struct admin admins[] = {
-    {"ready", "enable", "enabled"},
-    {"drain", "drain", "drained"},
-    {"maint", "maint", "in maintenance:"},
+    {"ready", "enable", {"enabled ", ""}},
+    {"drain", "drain", {"drained ", ""}},
+    {"maint", "maint", {"", " in maintenance"}},
 };
 
 static const struct admin *admin_of(struct slice state)
@@ -51,7 +51,7 @@ static void say(struct ctl *ctl, const struct server_name *name, const struct ad
     if (was == wish) {
         (void)fprintf(out, "unchanged: %s/%s is %s already", name->pool, name->server, wish->state);
     } else {
-        (void)fprintf(out, "%s %s/%s", wish->done, name->pool, name->server);
+        (void)fprintf(out, "%s%s/%s%s", wish->done[0], name->pool, name->server, wish->done[1]);
     }
     if (strcmp(wish->state, "ready") == 0) {
         (void)fputs(", health ", out);

@@ -22,7 +22,7 @@ static const struct {
      {{"GET " PATH "/status", STATUS("drain", "0")},
       {"PUT " PATH "/admin-state", FAKE_JSON("{}")},
       {"GET " PATH "/status", STATUS("maint", "0")}},
-     "in maintenance: web/anna: 0 connections left (undo: lbctl drain web/anna)\n"},
+     "web/anna in maintenance: 0 connections left (undo: lbctl drain web/anna)\n"},
     {"enable",
      {{"GET " PATH "/status", STATUS("maint", "0")},
       {"PUT " PATH "/admin-state", FAKE_REPLY("204 No Content", "", "")},

@@ -1,0 +1,135 @@
+#!/bin/sh
+# test_docs.sh - do the documents say what is?
+#
+# Man pages are clean and name every command and option; what README.md, CONTRIBUTING.md and
+# ARCHITECTURE.md name exists; the examples are valid configurations; systemd takes the unit.
+# Run from the top of the tree; LBD_BIN and LBCTL_BIN name the programs, where they are built.
+set -u
+failures=0
+fail() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# -- man pages --
+if command -v mandoc >/dev/null 2>&1; then
+    for page in docs/man/*.[1-9]; do
+        mandoc -Tlint "$page" 2>&1 |
+            grep -v -e 'outdated mandoc.db' -e 'referenced manual not found' >"$work/lint" &&
+            fail "$page: $(cat "$work/lint")"
+    done
+else
+    echo "no mandoc: man pages are not linted"
+fi
+
+lbctl=${LBCTL_BIN:-}
+if [ -n "$lbctl" ] && [ -x "$lbctl" ]; then
+    "$lbctl" help >"$work/help" || fail "lbctl help ends with $?"
+    commands=$(sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$work/help")
+    [ "$(echo "$commands" | wc -l)" -ge 8 ] || fail "lbctl help lists no commands"
+    for command in $commands; do
+        grep -q "^\.It Cm $command" docs/man/lbctl.1 || fail "lbctl.1 lacks the command $command"
+        "$lbctl" help "$command" >"$work/one" || fail "lbctl help $command ends with $?"
+        for option in $(sed -n 's/^  .*--\([a-z-]*\).*/\1/p' "$work/one"); do
+            grep -q -e "^\..*[F,][l ]* -$option\b" docs/man/lbctl.1 || fail "lbctl.1 lacks --$option ($command)"
+        done
+    done
+    for command in $(sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' docs/man/lbctl.1); do
+        echo "$commands" | grep -qx "$command" || fail "lbctl.1 has $command, which lbctl lacks"
+    done
+    # what the documents tell people to type
+    grep -ho 'lbctl [a-z][a-z]*' README.md CONTRIBUTING.md conf/lbd.json docs/man/*.[1-9] |
+        sort -u | while read -r _ word; do
+            case $word in is | and | asks | over | refuses | holds | sees) continue ;; esac
+            echo "$commands" | grep -qx "$word" || echo "a document says 'lbctl $word'"
+        done >"$work/typed"
+    [ ! -s "$work/typed" ] || fail "$(cat "$work/typed")"
+else
+    echo "no lbctl: its man page is not compared with it"
+fi
+
+# -- lbd.json(5) names keys that exist, and its example is valid --
+for key in $(sed -n 's/^\.I[ct] Ic \([a-z_.]*\).*/\1/p; s/^\.Ic \([a-z_.]*\).*/\1/p' docs/man/lbd.json.5); do
+    grep -q "\.key = \"${key##*.}\"" conf/conf_schema.def ||
+        [ "$key" = daemon ] || fail "lbd.json.5 names $key, which the schema lacks"
+done
+for key in $(sed -n 's/.*\.key = "\([a-z_]*\)".*/\1/p' conf/conf_schema.def | sort -u); do
+    case $key in
+    listen | level | format | path | header | body_idle | keep_alive | write_idle | tunnel_idle | \
+        connections | header_size | header_fields | host | path_prefix | status | body | \
+        content_type | location | connect | response | idle) continue ;; # of nested objects: reference.md
+    esac
+    grep -q "^\.I[ct] .*\b$key\b" docs/man/lbd.json.5 || fail "lbd.json.5 lacks $key"
+done
+
+lbd=${LBD_BIN:-}
+if [ -n "$lbd" ] && [ -x "$lbd" ]; then
+    sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' docs/man/lbd.json.5 | sed '/^\./d' >"$work/man.json"
+    awk '/^```jsonc/ { n++; inside = 1; next } /^```/ { inside = 0 }
+         inside { print > (dir "/readme" n ".json") }' dir="$work" README.md
+    for file in "$work"/*.json conf/lbd.json conf/examples/*.json; do
+        [ -s "$file" ] || continue
+        "$lbd" -t -c "$file" >"$work/out" 2>&1 || fail "lbd -t -c $file: $(cat "$work/out")"
+    done
+else
+    echo "no lbd: examples are not checked with it"
+fi
+
+# -- paths, links and targets --
+for document in README.md CONTRIBUTING.md ARCHITECTURE.md; do
+    [ -s "$document" ] || { fail "$document is missing"; continue; }
+    for target in $(grep -o '](\([^)#]*\)[)#]' "$document" | sed 's/^](//; s/[)#]$//' | grep -v '^https*:'); do
+        [ -e "$target" ] || fail "$document links to $target"
+    done
+    # shellcheck disable=SC2016
+    for path in $(grep -o '`[a-z][A-Za-z0-9_./-]*`' "$document" | tr -d '`' | sort -u); do
+        case $path in
+        build/* | lbd/ | */ | *STEM*) continue ;;
+        lbd/*/* | conf/* | api/* | ctl/* | tests/* | scripts/* | cmake/* | docs/* | systemd/*)
+            [ -e "$path" ] || [ -e "$path.h" ] || [ -e "$path.c" ] || fail "$document names $path" ;;
+        esac
+    done
+    # shellcheck disable=SC2016
+    for target in $(grep -o '\(^\|`\)make [a-z]*' "$document" | sed 's/.*make //' | sort -u); do
+        grep -q "^$target:" Makefile || fail "$document says 'make $target'"
+    done
+done
+# the files that ARCHITECTURE.md names as room/stem
+rooms='base conf stats net tls http balance upstream proxy snapshot worker control api ctl'
+for room in $rooms; do
+    grep -o "\(^\|[^a-z/]\)$room/[a-z0-9_]\+" ARCHITECTURE.md | sed 's/^[^a-z]//' | sort -u
+done >"$work/stems"
+while read -r stem; do
+    found=
+    for file in "lbd/$stem" "$stem"; do
+        [ -e "$file.c" ] || [ -e "$file.h" ] || [ -e "$file.def" ] || [ -d "$file" ] && found=yes
+    done
+    [ -n "$found" ] || fail "ARCHITECTURE.md names $stem"
+done <"$work/stems"
+[ "$(wc -l <"$work/stems")" -gt 20 ] || fail "ARCHITECTURE.md names few files"
+lines=$(wc -l <ARCHITECTURE.md)
+[ "$lines" -le 150 ] || fail "ARCHITECTURE.md has $lines lines, more than 150"
+
+# -- systemd --
+if command -v systemd-analyze >/dev/null 2>&1; then
+    mkdir -p "$work/unit"
+    sed 's|@SBINDIR@/lbd|/bin/true|; s|@CONFDIR@|/etc/lbd|' systemd/lbd.service >"$work/unit/lbd.service"
+    if systemd-analyze verify --man=no "$work/unit/lbd.service" >"$work/out" 2>&1; then
+        [ ! -s "$work/out" ] || fail "lbd.service: $(cat "$work/out")"
+    else
+        fail "lbd.service: $(cat "$work/out")"
+    fi
+    systemd-analyze security --offline=true --threshold=20 --no-pager "$work/unit/lbd.service" \
+        >"$work/out" 2>&1 || fail "lbd.service is less protected than it was: $(tail -1 "$work/out")"
+else
+    echo "no systemd-analyze: the unit is not verified"
+fi
+if command -v systemd-sysusers >/dev/null 2>&1; then
+    systemd-sysusers --dry-run "$PWD/systemd/lbd.sysusers" >"$work/out" 2>&1 ||
+        fail "lbd.sysusers: $(cat "$work/out")"
+fi
+
+[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
+echo "the documents are true"

@@ -8,7 +8,7 @@ BUILD = scripts/build.sh
 
 all: ## build the release: build/release/bin/lbd and lbctl
 	@scripts/deps.sh build
-	@$(BUILD) release
+	@$(BUILD) release lbd lbctl
 
 run: ## a demonstration: three small servers and lbd in front of them, until Ctrl-C
 	@scripts/demo.sh
@@ -19,7 +19,7 @@ test: ## install what is missing, build, run every test
 
 bench: ## lbd beside nginx and haproxy; BENCH="--quick keepalive-128" for less
 	@scripts/deps.sh build bench
-	@$(BUILD) release
+	@$(BUILD) release lbd lbctl bench_programs
 	@/usr/bin/python3 -B tests/bench/bench.py $(BENCH)
 
 asan: ## build and test under the address and undefined-behaviour sanitizers

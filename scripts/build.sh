@@ -1,5 +1,6 @@
 #!/bin/sh
-# build.sh PRESET [cmake options ...] - configures (once) and builds one preset into build/PRESET.
+# build.sh PRESET [target ...] - configures (once) and builds a preset into build/PRESET; everything when
+# no target is named.
 set -eu
 cd "$(dirname "$0")/.."
 preset=$1
@@ -7,10 +8,13 @@ shift
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if [ ! -f "build/$preset/build.ninja" ] || [ $# -gt 0 ]; then
-    if ! cmake --preset "$preset" "$@" >"$log" 2>&1; then
+if [ ! -f "build/$preset/build.ninja" ]; then
+    if ! cmake --preset "$preset" >"$log" 2>&1; then
         cat "$log" >&2
         exit 1
     fi
 fi
-cmake --build "build/$preset" -j "${JOBS:-$(nproc)}"
+if [ $# -gt 0 ]; then
+    set -- --target "$@"
+fi
+cmake --build "build/$preset" -j "${JOBS:-$(nproc)}" "$@"

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 scripts/deps.sh build demo
-scripts/build.sh release
+scripts/build.sh release lbd lbctl
 
 demo=build/demo
 bin=build/release/bin

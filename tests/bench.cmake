@@ -1,5 +1,6 @@
 # The benchmark's programs (tests/bench/bench.py drives them; `make bench`). Compiled with every
 # ordinary build so that they do not rot; never with a sanitizer.
+add_custom_target(bench_programs)
 file(GLOB benches CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/bench/bench_*.c")
 foreach(bench IN LISTS benches)
   get_filename_component(name "${bench}" NAME_WE)
@@ -10,6 +11,7 @@ foreach(bench IN LISTS benches)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${rooms} lb_warnings)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
+  add_dependencies(bench_programs ${name})
 endforeach()
 
 file(GLOB counter CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/bench/malloc_count.c")
@@ -19,4 +21,5 @@ if(counter)
   target_link_libraries(malloc_count PRIVATE lb_warnings Threads::Threads)
   set_target_properties(malloc_count PROPERTIES
     LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench" INTERPROCEDURAL_OPTIMIZATION OFF)
+  add_dependencies(bench_programs malloc_count)
 endif()

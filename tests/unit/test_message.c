@@ -7,8 +7,7 @@
 
 START_TEST(a_copy_outlives_the_bytes_it_was_made_from)
 {
-    static const struct slice text = {"GET http://Ab/x?y HTTP/1.1\r\nHost: aB\r\nX: y\r\n\r\nrest",
-                                      48};
+    const struct slice text = SLICE("GET http://Ab/x?y HTTP/1.1\r\nHost: aB\r\nX: y\r\n\r\nrest");
     struct head_of head;
     struct message copy;
     struct arena arena;

@@ -100,30 +100,36 @@ static bool read_wish(const struct json *body, enum server_admin *state, struct 
     return errors->error_count == 0;
 }
 
-static void put_state(struct api_request *request, const struct conf_server *server,
+static void on_adopted(const struct control_result *result, void *arg)
+{
+    (void)result;
+    api_request_done(arg);
+}
+
+/* Returns true when workers are to be waited for before the answer is sent. */
+static bool put_state(struct api_request *request, const struct conf_server *server,
                       enum server_admin state, struct slice reason)
 {
     struct err err;
-    const char *old =
-        control_override(request->control, request->names[0], request->names[1]) != NULL
-            ? server_admin_word(
-                  control_override(request->control, request->names[0], request->names[1])->state)
-            : conf_admin_state_word(server->admin_state);
-    bool is_changed = slice_from(old).ptr != server_admin_word(state) &&
-                      !slice_eq(slice_from(old), slice_from(server_admin_word(state)));
+    const struct override *old =
+        control_override(request->control, request->names[0], request->names[1]);
+    const char *was =
+        old != NULL ? server_admin_word(old->state) : conf_admin_state_word(server->admin_state);
+    bool is_changed = !slice_eq(slice_from(was), slice_from(server_admin_word(state)));
 
     request->reply.has_changed = true;
     if (api_request_flag(request, "dry_run")) {
         write_state(request, server, server_admin_word(state));
-        return;
+        return false;
     }
     if (!control_set_admin(request->control, request->names[0], request->names[1], state, reason,
                            slice_from(request->who), &err)) {
         api_problem(request, api_problem_of(err.kind), "%s", err.text);
-        return;
+        return false;
     }
     request->reply.is_changed = is_changed;
     write_state(request, server, NULL);
+    return true;
 }
 
 void api_admin_put(struct api_request *request)
@@ -133,6 +139,7 @@ void api_admin_put(struct api_request *request)
     struct conf_errors errors;
     enum server_admin state = SERVER_READY;
     struct slice reason;
+    bool must_wait = false;
 
     if (server == NULL) {
         api_request_done(request);
@@ -147,11 +154,15 @@ void api_admin_put(struct api_request *request)
     } else if (!read_wish(body, &state, &reason, &errors)) {
         api_problem_with(request, "invalid-body", "the body is not an admin state", &errors);
     } else {
-        put_state(request, server, state, reason);
+        must_wait = put_state(request, server, state, reason);
     }
     conf_errors_fini(&errors);
     json_free(body);
-    api_request_done(request);
+    if (must_wait) {
+        control_when_adopted(request->control, on_adopted, request);
+    } else {
+        api_request_done(request);
+    }
 }
 
 void api_admin_delete(struct api_request *request)
@@ -168,8 +179,10 @@ void api_admin_delete(struct api_request *request)
             return;
         }
     }
-    if (server != NULL) {
-        request->reply.status = 204;
+    if (server == NULL) {
+        api_request_done(request);
+        return;
     }
-    api_request_done(request);
+    request->reply.status = 204;
+    control_when_adopted(request->control, on_adopted, request);
 }

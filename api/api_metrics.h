@@ -12,8 +12,9 @@
 
 #include "api/api_request.h"
 
-#define API_METRICS_SERIES_MAX 50000 /* of servers; above it they are left out, and that is said   \
-                                      */
+#define API_METRICS_SERIES_MAX                                                                     \
+    50000 /* of servers; above it they are left out, and that is said                              \
+           */
 
 void api_metrics_get(struct api_request *request);
 /* Counts an answered request of a row of the table (SIZE_MAX: of no row). */

@@ -32,7 +32,9 @@ static bool make_directory(const char *path, struct err *err)
     struct stat found;
     (void)snprintf(copy, sizeof(copy), "%s", path);
     const char *directory = dirname(copy);
-    bool in_tmp = strncmp(directory, "/tmp/lbd-", strlen("/tmp/lbd-")) == 0;
+    char own[32];
+    (void)snprintf(own, sizeof(own), "/tmp/lbd-%u", (unsigned)geteuid());
+    bool in_tmp = strcmp(directory, own) == 0;
     mode_t mode = in_tmp ? 0700 : 0750;
 
     if (mkdir(directory, mode) == 0) {

@@ -56,7 +56,7 @@ static void on_adopted(struct snapshot *snapshot, void *arg)
     }
     registry_close_binds(&control->registry);
     control_finish_adopted(control);
-    if (!control->is_started) {
+    if (!control->is_started && !control->is_ending) {
         control->is_started = true;
         control->options.ready(control->options.arg);
     }
@@ -122,6 +122,12 @@ static void republish(struct control *control, bool even_if_same)
 static void on_republish_timer(struct loop_timer *timer)
 {
     republish(container_of(timer, struct control, republish_timer), false);
+}
+
+void control_republish_now(struct control *control)
+{
+    loop_timer_stop(&control->republish_timer);
+    republish(control, false);
 }
 
 void control_republish(struct control *control)
@@ -392,6 +398,7 @@ void control_free(struct control *control)
     if (control == NULL) {
         return;
     }
+    control->is_ending = true;
     loop_timer_stop(&control->republish_timer);
     control_finish_all(control);
     if (control->workers != NULL) {

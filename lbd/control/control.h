@@ -101,13 +101,18 @@ void control_reopen_logs(struct control *control);
 
 /* -- admin state of servers -- */
 
-/* Persists the override, then lets it take effect. ERR_NOT_FOUND, ERR_STORAGE. */
+/* Persists the override, then lets it take effect: new requests heed it from now on, the schedules
+ * of workers when they adopt what is published for it. ERR_NOT_FOUND, ERR_STORAGE. */
 LB_MUST_CHECK bool control_set_admin(struct control *control, struct slice pool,
                                      struct slice server, enum server_admin state,
                                      struct slice reason, struct slice who, struct err *err);
 /* Takes the override away: what is configured counts again. */
 LB_MUST_CHECK bool control_clear_admin(struct control *control, struct slice pool,
                                        struct slice server, struct err *err);
+/* Calls done() when all workers run what was published last: during the call when they do, at the
+ * latest after CONTROL_ADOPT_LIMIT_MS (then result->is_pending). */
+void control_when_adopted(struct control *control,
+                          void (*done)(const struct control_result *result, void *arg), void *arg);
 struct override;
 /* NULL: none. */
 const struct override *control_override(const struct control *control, struct slice pool,

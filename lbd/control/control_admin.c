@@ -81,7 +81,7 @@ static bool take_effect(struct control *control, struct overrides *next, struct 
     struct registry_server *live = registry_find_server(&control->registry, pool, server);
     if (live != NULL) {
         (void)server_set_admin(live->server, state, now_wall_us());
-        control_republish(control);
+        control_republish_now(control);
     }
     return true;
 }

@@ -38,7 +38,7 @@ static void finish(struct control_job *job)
         control->facts.waiting--;
     }
     loop_timer_stop(&job->limit);
-    if (!job->result.is_dry_run) {
+    if (!job->result.is_dry_run && !job->is_wait) {
         count(control, &job->result);
         histogram_note_us(&control->facts.apply_duration, now_us() - job->started_us);
         if (job->result.err.kind != ERR_NONE) {
@@ -295,6 +295,15 @@ void control_commit(struct control *control, struct snapshot *snapshot)
     control_publish(control, snapshot);
 }
 
+static void wait_for_workers(struct control_job *job)
+{
+    struct control *control = job->control;
+    job->generation = control->facts.generation;
+    list_push_back(&control->waiting, &job->link);
+    control->facts.waiting++;
+    loop_timer_set(control->options.loop, &job->limit, CONTROL_ADOPT_LIMIT_MS, on_limit);
+}
+
 static void publish(struct control_job *job)
 {
     struct control *control = job->control;
@@ -305,11 +314,7 @@ static void publish(struct control_job *job)
              (unsigned long long)job->result.revision);
     control_commit(control, job->snapshot);
     job->snapshot = NULL;
-
-    job->generation = control->facts.generation;
-    list_push_back(&control->waiting, &job->link);
-    control->facts.waiting++;
-    loop_timer_set(control->options.loop, &job->limit, CONTROL_ADOPT_LIMIT_MS, on_limit);
+    wait_for_workers(job);
 }
 
 /* From a document that is valid to workers that run it; done() comes when they do. */
@@ -362,6 +367,19 @@ void control_apply(struct control *control, const struct control_change *change,
         run(job);
     } else {
         finish(job);
+    }
+}
+
+void control_when_adopted(struct control *control,
+                          void (*done)(const struct control_result *result, void *arg), void *arg)
+{
+    struct control_job *job = new_job(control, false, done, arg);
+    job->is_wait = true;
+    if (control->facts.adopted_generation == control->facts.generation ||
+        control->facts.is_draining || control->facts.waiting >= CONTROL_WAITERS_MAX) {
+        finish(job);
+    } else {
+        wait_for_workers(job);
     }
 }
 

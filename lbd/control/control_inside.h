@@ -41,6 +41,7 @@ struct control {
     struct loop_timer drain_timer;
     uint64_t poked_us; /* a worker that was silent was asked to turn; 0: none was */
     bool is_started;   /* options.ready was called */
+    bool is_ending;    /* in control_free */
 };
 
 /* One change on its way. */
@@ -51,6 +52,7 @@ struct control_job {
     struct conf_errors errors;
     struct snapshot *snapshot; /* being prepared */
     char what[256];            /* for the log */
+    bool is_wait;              /* no change, only waits for what was published */
     uint64_t started_us;
     uint64_t generation; /* that must be adopted */
     struct loop_timer limit;
@@ -68,6 +70,8 @@ void control_discard(struct control *control, struct snapshot *snapshot);
  */
 void control_commit(struct control *control, struct snapshot *snapshot);
 void control_publish(struct control *control, struct snapshot *snapshot);
+/* Publishes at once what control_republish would publish soon. */
+void control_republish_now(struct control *control);
 /* Ends those jobs whose generation all workers run. */
 void control_finish_adopted(struct control *control);
 /* Ends every job as pending: we leave. */

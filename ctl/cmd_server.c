@@ -49,7 +49,8 @@ static void say(struct ctl *ctl, const struct server_name *name, const struct ad
 {
     FILE *out = ctl->out;
     if (was == wish) {
-        (void)fprintf(out, "unchanged: %s/%s is %s already", name->pool, name->server, wish->state);
+        (void)fprintf(out, "unchanged: %s/%s has the state %s already", name->pool, name->server,
+                      wish->state);
     } else {
         (void)fprintf(out, "%s%s/%s%s", wish->done[0], name->pool, name->server, wish->done[1]);
     }

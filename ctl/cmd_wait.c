@@ -58,6 +58,9 @@ static void describe(const struct tally *tally, const struct cmd_wait_goal *goal
     }
     buf_printf(text, "%llu of %llu %s usable", (unsigned long long)tally->usable,
                (unsigned long long)tally->all, ctl_plural(tally->all, "server", "servers"));
+    if (goal->what == CMD_WAIT_SERVERS) {
+        buf_printf(text, ", %llu wanted", (unsigned long long)goal->count);
+    }
 }
 
 bool cmd_wait_is_true(const struct json *status, const char *server,
@@ -145,7 +148,7 @@ enum ctl_exit cmd_wait_until(struct ctl *ctl, const struct server_name *name,
     static const char *const words[][2] = {
         [CMD_WAIT_READY] = {"ready", "not ready"},
         [CMD_WAIT_DRAINED] = {"drained", "not drained"},
-        [CMD_WAIT_SERVERS] = {"as wished", "not as wished"},
+        [CMD_WAIT_SERVERS] = {"as wanted", "not as wanted"},
     };
     uint64_t limit_ms = ctl->timeout_given ? ctl->timeout_ms : CTL_WAIT_TIMEOUT_MS;
     uint64_t start_ms = now_ms();

@@ -32,7 +32,7 @@ static const struct {
      {{"GET " PATH "/status", STATUS("ready", "0")},
       {"PUT " PATH "/admin-state", FAKE_JSON("{}")},
       {"GET " PATH "/status", STATUS("ready", "0")}},
-     "unchanged: web/anna is ready already, health up\n"},
+     "unchanged: web/anna has the state ready already, health up\n"},
 };
 
 START_TEST(says_what_happened_and_how_to_undo_it)

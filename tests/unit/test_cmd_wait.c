@@ -122,7 +122,8 @@ START_TEST(gives_up_in_time)
                                      "--timeout", "20ms", NULL);
     ck_assert_int_eq(run.code, CTL_TIMED_OUT);
     ck_assert_str_eq(run.out, "");
-    ck_assert_str_eq(run.err, "lbctl: timed out: web is not as wished: 0 of 0 servers usable\n");
+    ck_assert_str_eq(run.err,
+                     "lbctl: timed out: web is not as wanted: 0 of 0 servers usable, 1 wanted\n");
     fake_run_fini(&run);
 }
 END_TEST

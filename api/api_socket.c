@@ -78,10 +78,28 @@ static bool make_room(const struct addr *address, const char *path, struct err *
     return true;
 }
 
+/* addr_parse(), and unix paths that are seen from the working directory: addr knows absolute ones
+ * only. */
+static bool socket_address(struct slice text, struct addr *out)
+{
+    struct slice path = slice_from_at(text, 5);
+    if (!addr_is_unix(text) || path.len == 0 || path.ptr[0] == '/' || path.ptr[0] == '@') {
+        return addr_parse(text, out);
+    }
+    if (path.len >= sizeof(out->u.local.sun_path)) {
+        return false;
+    }
+    memset(out, 0, sizeof(*out));
+    out->u.local.sun_family = AF_UNIX;
+    memcpy(out->u.local.sun_path, path.ptr, path.len);
+    out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.len + 1);
+    return true;
+}
+
 int api_socket_open(struct slice text, struct err *err)
 {
     struct addr address;
-    if (!addr_parse(text, &address)) {
+    if (!socket_address(text, &address)) {
         (void)err_set(err, ERR_INVALID, "'%.*s' is not an address to listen on", SLICE_ARG(text));
         return -1;
     }
@@ -119,7 +137,7 @@ int api_socket_open(struct slice text, struct err *err)
 void api_socket_remove(struct slice text)
 {
     struct addr address;
-    if (addr_is_unix(text) && addr_parse(text, &address)) {
+    if (addr_is_unix(text) && socket_address(text, &address)) {
         (void)unlink(address.u.local.sun_path);
     }
 }

@@ -43,25 +43,32 @@ for name in anna bert cleo; do
     port=$((port + 1))
 done
 
-$as_user "$bin/lbd" -c conf/examples/demo.json &
-lbd=$!
-
-# Ready when /readyz says so; gone early means that it said why.
-tries=0
-until curl -fs -o "$demo/ready" http://127.0.0.1:9901/readyz 2>/dev/null; do
-    tries=$((tries + 1))
-    for pid in $lbd $pids; do
-        if ! kill -0 "$pid" 2>/dev/null; then
-            echo "demo: a process ended early (is 8080, 9901 or 9081-9083 in use?)" >&2
+# Waits until a URL answers with 200; a process that ends early has said why.
+await() {
+    tries=0
+    until curl -fs -o "$demo/ready" "$1" 2>/dev/null; do
+        tries=$((tries + 1))
+        for pid in $lbd $pids; do
+            if ! kill -0 "$pid" 2>/dev/null; then
+                echo "demo: a process ended early (is 8080, 9901 or 9081-9083 in use?)" >&2
+                exit 1
+            fi
+        done
+        if [ "$tries" -gt 100 ]; then
+            echo "demo: $1 does not answer after 10 s" >&2
             exit 1
         fi
+        sleep 0.1
     done
-    if [ "$tries" -gt 100 ]; then
-        echo "demo: lbd is not ready after 10 s" >&2
-        exit 1
-    fi
-    sleep 0.1
+}
+for port in 9081 9082 9083; do
+    await "http://127.0.0.1:$port/health"
 done
+
+$as_user "$bin/lbd" -c conf/examples/demo.json &
+lbd=$!
+await http://127.0.0.1:9901/readyz
+await http://127.0.0.1:8080/ # the first checks have passed
 
 cat <<END
 

@@ -14,8 +14,8 @@
 #include "lbd/upstream/health_probe.h"
 
 enum {
-    CALM_MS = 1000,             /* a server is reported at most once in this time */
-    KEPT_LOG_US = 60 * 1000000, /* and said to be kept at most once in that */
+    CALM_MS = 1000,              /* a server is reported at most once in this time */
+    SAY_AGAIN_US = 60 * 1000000, /* what goes on and on is logged at most once in that */
 };
 
 /* A pool and its check. */
@@ -56,6 +56,7 @@ struct control_health {
     uint32_t probing;        /* under way */
     struct loop_ready start; /* probes begin after the caller has finished */
     struct random random;
+    uint64_t not_run_us; /* when we last said that a probe could not run */
 };
 
 /* The hook of server.h has no argument: the one instance and its mailbox. Set before the first
@@ -88,6 +89,16 @@ static void set_state(struct health_server *live, enum server_health state, cons
         struct control_health *health = live->pool->health;
         health->options.changed(server, health->options.arg);
     }
+}
+
+/* Not within SAY_AGAIN_US after the last time (0: never). */
+static bool is_time_to_say(uint64_t *last_us, uint64_t now)
+{
+    if (*last_us != 0 && now - *last_us < SAY_AGAIN_US) {
+        return false;
+    }
+    *last_us = now;
+    return true;
 }
 
 static void remember(struct health_server *live, const char *text)
@@ -173,8 +184,11 @@ static void on_result(const struct health_probe_result *result, void *arg)
     schedule_next(live, result->duration_us);
     if (result->verdict == HEALTH_PROBE_NOT_RUN) {
         pool->stats.not_run++; /* says something about us, nothing about the server */
-        log_warn("health.not_run", "pool=%s server=%s why=\"%s\"", live->server->pool_name,
-                 live->server->name, result->text);
+        uint64_t now = loop_now_us(pool->health->options.loop);
+        if (is_time_to_say(&pool->health->not_run_us, now)) {
+            log_warn("health.not_run", "pool=%s server=%s why=\"%s\"", live->server->pool_name,
+                     live->server->name, result->text);
+        }
     } else {
         *(passed ? &pool->stats.passed : &pool->stats.failed) += 1;
         histogram_note_us(&pool->stats.duration, result->duration_us);
@@ -238,8 +252,7 @@ static void mark_down(struct health_server *live)
     }
     if (server_is_usable(live->server) && !has_company(live)) {
         uint64_t now = loop_now_us(health->options.loop);
-        if (live->kept_us == 0 || now - live->kept_us >= KEPT_LOG_US) {
-            live->kept_us = now;
+        if (is_time_to_say(&live->kept_us, now)) {
             log_warn("server.kept", "pool=%s server=%s why=\"%s, but no other is usable\"",
                      live->server->pool_name, live->server->name, why);
         }

@@ -365,12 +365,18 @@ static bool accept_map(struct conf_builder *builder, const struct conf_field *fi
     return false;
 }
 
+/* In place of one that cannot be read: keeping the old members spares follow-up mistakes. */
+static struct conf_list *old_or_empty(const struct conf_field *field, struct conf_list *old)
+{
+    return old != NULL ? list_ref(old) : list_new(field->object, 0);
+}
+
 struct conf_list *conf_part_list_build(struct conf_builder *builder, const struct conf_field *field,
                                        struct json *json, struct conf_list *old,
                                        const struct conf_path *path)
 {
     if (!accept_map(builder, field, json, json_count(json), path)) {
-        return list_new(field->object, 0);
+        return old_or_empty(field, old);
     }
     uint32_t count = 0;
     struct json **members = sorted_members(json, &count);
@@ -411,7 +417,7 @@ struct conf_list *conf_part_list_merge(struct conf_builder *builder, const struc
     uint32_t count = 0;
     if (!json_is(patch, JSON_OBJECT)) {
         (void)accept_map(builder, field, patch, 0, path);
-        return list_new(field->object, 0);
+        return old_or_empty(field, old);
     }
     struct json **members = sorted_members(patch, &count);
     struct conf_list *list = list_new(field->object, (size_t)old_count + count);

@@ -88,6 +88,21 @@ static const struct {
      1,
      "{\"name\":\"demo/anna\",\"address\":\"127.0.0.1:9081\",\"weight\":100,\"max_connections\":0}\n"
      "{\"name\":\"demo/bert\",\"address\":\"b.example:80\",\"weight\":7,\"max_connections\":5}\n"},
+    {{"get", "servers", "-ojson"},
+     {{"GET /v1/pools", FAKE_JSON("{\"a\":{\"servers\":{\"x\":{\"weight\":1}}},\"b\":{}}")}},
+     1,
+     "{\n  \"a/x\": {\n    \"weight\": 1\n  }\n}\n"},
+    /* the status may come in another order, or lack one that is new */
+    {{"get", "servers"},
+     {{"GET /v1/pools?defaults=true",
+       FAKE_JSON("{\"p\":{\"servers\":{\"a\":{},\"b\":{},\"c\":{}}}}")},
+      {"GET /v1/status", FAKE_JSON("{\"pools\":{\"o\":{},\"p\":{\"servers\":{"
+                                   "\"c\":{\"health\":\"up\"},\"a\":{\"health\":\"down\"}}}}}")}},
+     2,
+     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
+     "p/a   -        down    -           -            -\n"
+     "p/b   -        -       -           -            -\n"
+     "p/c   -        up      -           -            -\n"},
     {{"get", "pool", "a b", "-ojson"},
      {{"GET /v1/pools/a%20b", FAKE_JSON("{\"retries\":1}")}},
      1,

@@ -33,10 +33,11 @@
 #include "lbd/stats/histogram.h"
 #include "lbd/upstream/server.h"
 
-#define CONTROL_HEALTH_PROBES_MAX  256
-#define CONTROL_HEALTH_PASSIVE_MS  10000 /* without a check: up again after this */
-#define CONTROL_HEALTH_SPREAD_FROM 16 /* pools of this size spread their probes over the interval  \
-                                       */
+#define CONTROL_HEALTH_PROBES_MAX 256
+/* Without a check: up again after this. */
+#define CONTROL_HEALTH_PASSIVE_MS 10000
+/* Pools of this size spread their probes over the interval. */
+#define CONTROL_HEALTH_SPREAD_FROM 16
 
 struct control_health;
 

@@ -169,7 +169,7 @@ static struct slice lower_host(struct slice host, char out[HOST_MAX])
     size_t len = host.len < HOST_MAX ? host.len : HOST_MAX;
     for (size_t i = 0; i < len; i++) {
         char c = host.ptr[i];
-        out[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        out[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
     }
     return slice_of(out, len);
 }

@@ -281,7 +281,7 @@ static bool set_servers(struct resolve *resolve, const struct slice *servers, ui
                         struct err *err)
 {
     struct buf list;
-    buf_init(&list, 16 * 1024);
+    buf_init(&list, 16384);
     for (uint32_t i = 0; i < count; i++) {
         struct addr address;
         char text[ADDR_TEXT_MAX];

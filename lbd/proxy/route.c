@@ -113,7 +113,7 @@ static void lower(char *out, struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        out[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        out[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
     }
 }
 

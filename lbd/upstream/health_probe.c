@@ -292,7 +292,7 @@ static void receive(struct health_probe *probe)
         size_t room = HEALTH_PROBE_ANSWER_MAX - probe->in.len;
         size_t want = room < READ_SIZE ? room : READ_SIZE;
         if (want == 0 || !buf_reserve(&probe->in, want)) {
-            health_probe_say(probe, "the answer's head is larger than %d KiB",
+            health_probe_say(probe, "the answer's head is larger than %u KiB",
                              HEALTH_PROBE_ANSWER_MAX / 1024);
             end(probe, HEALTH_PROBE_FAILED);
             return;

@@ -27,7 +27,7 @@
 #include "lbd/http/h1_head.h"
 #include "lbd/net/loop.h"
 
-#define HEALTH_PROBE_ANSWER_MAX (64 * 1024)
+#define HEALTH_PROBE_ANSWER_MAX 65536U
 #define HEALTH_PROBE_TEXT_MAX   160
 
 struct health_probe;

@@ -117,7 +117,7 @@ class Reasons(LabCase):
         self.assertIn(reason, table, "a word that is not in the table")
         if status is not None:
             self.assertEqual(line["status"], status)
-        if table[reason]:
+        if table[reason] and status is None:
             self.assertEqual(line["status"], table[reason])
         proxy.wait_metric(1, "lbd_http_endings_total", listener="web", reason=reason)
         return line
@@ -136,8 +136,9 @@ class Reasons(LabCase):
             response = client.read_response()
         except (Closed, WireError):
             pass
-        line = self.check(reason, proxy)
-        status = reason_table()[reason]
+        begun = response is None and reason == "server_truncated"
+        line = self.check(reason, proxy, 200 if begun else None)
+        status = 0 if begun else reason_table()[reason]
         if status:
             self.assertIsNotNone(response, "no answer")
             self.assert_reason(response, status, reason)

@@ -233,7 +233,7 @@ class DiskFull(LabCase):
     def test_full_file_system(self):
         if os.geteuid() != 0:
             self.skipTest("needs root to mount a small file system")
-        holder = tempfile.mkdtemp(prefix="lbd-test-")
+        holder = tempfile.mkdtemp(prefix="lab-")
         self.addCleanup(os.rmdir, holder)
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", holder], capture_output=True

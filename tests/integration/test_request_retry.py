@@ -234,7 +234,8 @@ class Retry(LabCase):
         client.get("/1")
         client.get("/2")
         lines = self.proxy.wait_access_log(2)
-        self.assertEqual(sorted(line["tries"] for line in lines), [1, 2])
+        self.assertIn(max(line["tries"] for line in lines), (2,))
+        self.assertEqual(sum(line["tries"] for line in lines), bad.request_count + good.request_count)
         self.assertEqual({line["status"] for line in lines}, {200})
 
     def test_wire_reader_sees_a_cut(self):

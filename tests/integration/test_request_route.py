@@ -130,7 +130,7 @@ class Routing(LabCase):
         self.assertEqual(self.who(self.connect(path.removeprefix("unix:"))), "one")
 
     def lbd_directory(self):
-        holder = tempfile.TemporaryDirectory(prefix="lbd-test-")
+        holder = tempfile.TemporaryDirectory(prefix="lab-")
         self.addCleanup(holder.cleanup)
         return holder.name
 

@@ -19,7 +19,7 @@ USER = "nobody"
 @unittest.skipUnless(os.geteuid() == 0, "needs root")
 class Root(LabCase):
     def start_dropped(self, document, **daemon):
-        holder = tempfile.mkdtemp(prefix="lbd-test-", dir="/tmp")
+        holder = tempfile.mkdtemp(prefix="lab-", dir="/tmp")
         self.addCleanup(shutil.rmtree, holder, True)
         os.chmod(holder, 0o755)
         entry = pwd.getpwnam(USER)
@@ -98,7 +98,7 @@ class Root(LabCase):
 
     def test_ordinary_user_needs_nothing(self):
         """Started without root there is nothing to drop; `user` is not in the way."""
-        holder = tempfile.mkdtemp(prefix="lbd-test-", dir="/tmp")
+        holder = tempfile.mkdtemp(prefix="lab-", dir="/tmp")
         self.addCleanup(shutil.rmtree, holder, True)
         os.chmod(holder, 0o777)
         reachable = subprocess.run(

@@ -98,7 +98,7 @@ class Lbd:
     def __init__(self, config, daemon=None, env=None, wrapper=(), text=None, directory=None,
                  start=True):
         self.own_directory = directory is None
-        self.directory = Path(directory or tempfile.mkdtemp(prefix="lbd-test-"))
+        self.directory = Path(directory or tempfile.mkdtemp(prefix="lab-"))
         self.run_directory = self.directory / "run"
         self.run_directory.mkdir(mode=0o750, exist_ok=True)
         self.state_directory = self.directory / "state"

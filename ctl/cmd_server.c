@@ -73,7 +73,7 @@ static enum ctl_exit put_state(struct ctl *ctl, const char *path, const struct a
 {
     enum ctl_exit code = CTL_OK;
     struct buf body;
-    buf_init(&body, CTL_PATH_MAX * 2);
+    buf_init(&body, (size_t)2 * CTL_PATH_MAX);
     write_body(&body, wish, ctl->reason);
     if (body.overflow) {
         code = ctl_fail(ctl, CTL_USAGE, "--reason is too long");

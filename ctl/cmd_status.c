@@ -167,8 +167,11 @@ static void print_servers(struct ctl *ctl, const struct json *pools)
         (void)fputc('\n', ctl->out);
         print_table_write(&table, ctl->out, ctl->color, ctl->width);
     }
-    if (listed < all) {
-        (void)fprintf(ctl->out, "%s%llu more: lbctl get servers\n", listed == 0 ? "\n" : "",
+    if (all != 0 && listed == 0) {
+        (void)fprintf(ctl->out, "\n%llu servers, all up and ready: lbctl get servers\n",
+                      (unsigned long long)all);
+    } else if (listed < all) {
+        (void)fprintf(ctl->out, "%llu more: lbctl get servers\n",
                       (unsigned long long)(all - listed));
     }
     print_table_fini(&table);

@@ -28,7 +28,7 @@ void ctl_init(struct ctl *ctl)
 static void complain(struct ctl *ctl, const char *prefix, const char *fmt, va_list args)
 {
     struct buf text;
-    buf_init(&text, CTL_PATH_MAX * 2);
+    buf_init(&text, (size_t)2 * CTL_PATH_MAX);
     buf_vprintf(&text, fmt, args);
     (void)fputs(prefix, ctl->err);
     print_text(ctl->err, buf_slice(&text));

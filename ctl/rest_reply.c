@@ -178,7 +178,7 @@ static enum rest_verdict take_line(struct rest_reply *reply, struct slice line, 
     case REST_COMPLETE:
         break;
     }
-    assert(!"a state without lines");
+    assert(false); /* those states take no lines */
     return REST_BAD;
 }
 

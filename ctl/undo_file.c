@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PATH_BYTES = 8192 };
+
 static const char file_name[] = "/before-apply.json";
 
 /* Makes the directory and those above it, as the XDG base directory specification wants them. */
@@ -55,7 +57,7 @@ static bool replace(const char *path, struct slice text, struct err *err)
     bool ok = false;
     int fd = -1;
     struct buf beside;
-    buf_init(&beside, 2 * 4096);
+    buf_init(&beside, PATH_BYTES);
     buf_printf(&beside, "%s.XXXXXX", path);
     if (!beside.overflow) {
         fd = mkostemp(beside.data, O_CLOEXEC); /* 0600 */

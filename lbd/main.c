@@ -104,13 +104,13 @@ static void print_errors(const char *file, const struct conf_errors *errors)
     buf_init(&line, 8192);
     for (uint32_t i = 0; i < errors->error_count; i++) {
         buf_clear(&line);
-        conf_file_describe(&errors->errors[i], file, &line);
+        conf_file_describe(&errors->errors[i], false, file, &line);
         (void)fprintf(stderr, "%.*s\n", (int)line.len, line.data);
     }
     for (uint32_t i = 0; i < errors->warning_count; i++) {
         buf_clear(&line);
-        conf_file_describe(&errors->warnings[i], file, &line);
-        (void)fprintf(stderr, "warning: %.*s\n", (int)line.len, line.data);
+        conf_file_describe(&errors->warnings[i], true, file, &line);
+        (void)fprintf(stderr, "%.*s\n", (int)line.len, line.data);
     }
     buf_fini(&line);
 }

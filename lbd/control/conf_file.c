@@ -62,11 +62,13 @@ bool conf_file_load(const char *path, struct conf_document **document, struct co
     return ok;
 }
 
-void conf_file_describe(const struct conf_error *error, const char *path, struct buf *out)
+void conf_file_describe(const struct conf_error *error, bool is_warning, const char *path,
+                        struct buf *out)
 {
     uint32_t line = error->line != 0 ? error->line : 1;
     uint32_t column = error->line != 0 ? error->column : 1;
-    (void)buf_printf(out, "%s:%u:%u: #%.*s: %.*s", path, line, column, SLICE_ARG(error->pointer),
+    (void)buf_printf(out, "%s:%u:%u: %s#%.*s: %.*s", path, line, column,
+                     is_warning ? "warning: " : "", SLICE_ARG(error->pointer),
                      SLICE_ARG(error->detail));
     if (error->suggestion.len != 0) {
         (void)buf_printf(out, "; did you mean '%.*s'?", SLICE_ARG(error->suggestion));

@@ -19,8 +19,10 @@
 LB_MUST_CHECK bool conf_file_load(const char *path, struct conf_document **document,
                                   struct conf_daemon **daemon, struct conf_errors *errors,
                                   struct err *err);
-/* Appends "FILE:14:21: #/pools/a/adress: 'adress' is not a known key; did you mean 'address'?". */
-void conf_file_describe(const struct conf_error *error, const char *path, struct buf *out);
+/* Appends "FILE:14:21: #/pools/a/adress: 'adress' is not a known key; did you mean 'address'?"; a
+ * warning has that word before the pointer. */
+void conf_file_describe(const struct conf_error *error, bool is_warning, const char *path,
+                        struct buf *out);
 /* Appends the keys that are different: "workers, log.level"; nothing when none is. */
 void conf_file_daemon_changes(const struct conf_daemon *before, const struct conf_daemon *after,
                               struct buf *keys);

@@ -116,7 +116,13 @@ static void republish(struct control *control, bool even_if_same)
         return;
     }
     control->facts.republished++;
+    control->republished_us = now_us();
     control_publish(control, snapshot);
+}
+
+static void on_republish_ready(struct loop_ready *ready)
+{
+    republish(container_of(ready, struct control, republish_ready), false);
 }
 
 static void on_republish_timer(struct loop_timer *timer)
@@ -127,15 +133,23 @@ static void on_republish_timer(struct loop_timer *timer)
 void control_republish_now(struct control *control)
 {
     loop_timer_stop(&control->republish_timer);
+    loop_ready_remove(&control->republish_ready);
     republish(control, false);
 }
 
+/* All that happens in this pass of the loop makes one generation; in a storm there is one every 5
+ * ms. */
 void control_republish(struct control *control)
 {
-    if (control->newest != NULL && !control->facts.is_draining &&
-        !loop_timer_is_set(&control->republish_timer)) {
-        loop_timer_set(control->options.loop, &control->republish_timer, REPUBLISH_DELAY_MS,
-                       on_republish_timer);
+    struct loop *loop = control->options.loop;
+    if (control->newest == NULL || control->facts.is_draining ||
+        loop_timer_is_set(&control->republish_timer)) {
+        return;
+    }
+    if (now_us() - control->republished_us < REPUBLISH_DELAY_MS * 1000U) {
+        loop_timer_set(loop, &control->republish_timer, REPUBLISH_DELAY_MS, on_republish_timer);
+    } else {
+        loop_ready_put(loop, &control->republish_ready, on_republish_ready);
     }
 }
 
@@ -388,6 +402,7 @@ void control_drain(struct control *control, uint32_t limit_ms)
 {
     control->facts.is_draining = true;
     loop_timer_stop(&control->republish_timer);
+    loop_ready_remove(&control->republish_ready);
     control_finish_all(control);
     let_sockets_go(control);
     workers_drain(control->workers, limit_ms, on_drained, control);
@@ -400,6 +415,7 @@ void control_free(struct control *control)
     }
     control->is_ending = true;
     loop_timer_stop(&control->republish_timer);
+    loop_ready_remove(&control->republish_ready);
     control_finish_all(control);
     if (control->workers != NULL) {
         workers_stop(control->workers);

@@ -391,7 +391,7 @@ static void log_errors(const char *file, const struct conf_errors *errors)
     buf_init(&line, 4096);
     for (uint32_t i = 0; i < errors->error_count; i++) {
         buf_clear(&line);
-        conf_file_describe(&errors->errors[i], file, &line);
+        conf_file_describe(&errors->errors[i], false, file, &line);
         log_error("config.error", "%.*s", (int)line.len, line.data);
     }
     buf_fini(&line);

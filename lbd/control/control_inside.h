@@ -38,6 +38,8 @@ struct control {
     struct snapshot_retired retired;
     struct list_node waiting; /* struct control_job.link: changes that workers adopt */
     struct loop_timer republish_timer;
+    struct loop_ready republish_ready;
+    uint64_t republished_us; /* when it was done last */
     struct loop_timer drain_timer;
     uint64_t poked_us; /* a worker that was silent was asked to turn; 0: none was */
     bool is_started;   /* options.ready was called */

@@ -31,6 +31,7 @@ void signals_block(void)
     fill(&set);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of write(2) */
     (void)signal(SIGUSR2, SIG_IGN); /* unused, and its default is to end the process */
 }
 

@@ -15,8 +15,11 @@ void registry_init(struct registry *registry)
 
 /* -- the end of each kind -- */
 
+/* Workers that adopt the next snapshot close its idle connections; those that do not run it yet may
+ * still choose it, which is why `usable` stays as it is. */
 static void free_server(struct registry_server *server)
 {
+    atomic_store_explicit(&server->server->load.ready, 0, memory_order_relaxed);
     server_unref(server->server);
     free(server->address_text);
     free(server);

@@ -151,6 +151,13 @@ static bool is_below(struct slice pointer, struct slice prefix)
            (pointer.len == prefix.len || pointer.ptr[prefix.len] == '/');
 }
 
+/* Is the key itself wrong, rather than its value? */
+static bool is_about_key(struct slice code)
+{
+    return slice_eq(code, SLICE("unknown-key")) || slice_eq(code, SLICE("file-only")) ||
+           slice_eq(code, SLICE("not-applicable")) || slice_eq(code, SLICE("invalid-name"));
+}
+
 static void locate(struct conf_error *entries, uint32_t count, struct slice text,
                    struct slice prefix)
 {
@@ -163,7 +170,7 @@ static void locate(struct conf_error *entries, uint32_t count, struct slice text
         if (entry->line == 0 && is_below(entry->pointer, prefix)) {
             places[found] = (struct json_place){
                 .pointer = slice_from_at(entry->pointer, prefix.len),
-                .want_key = slice_eq(entry->code, SLICE("unknown-key")),
+                .want_key = is_about_key(entry->code),
             };
             which[found++] = i;
         }

@@ -17,6 +17,7 @@ enum {
     NAME_LEN_MAX = 64, /* of a file in here, with its NUL */
     LISTED_MAX = 4096, /* revisions that a folder may hold before we stop counting */
     PATH_LEN_MAX = 4096,
+    CHUNK_BYTES = 16384, /* read at once */
 };
 
 struct conf_store {
@@ -122,18 +123,15 @@ static bool read_file(const struct conf_store *store, int dir_fd, const char *na
         *missing = errno == ENOENT;
         return fail_storage(store, err, "open", name, errno);
     }
+    char chunk[CHUNK_BYTES];
     bool ok = true;
     ssize_t n = 1;
     while (ok && n != 0) {
-        if (!buf_reserve(out, 65536)) {
-            ok = fail_storage(store, err, "read", name, EFBIG);
-            break;
-        }
-        n = read(fd, out->data + out->len, 65536);
-        if (n > 0) {
-            out->len += (size_t)n;
-        } else if (n < 0 && errno != EINTR) {
+        n = read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno != EINTR) {
             ok = fail_storage(store, err, "read", name, errno);
+        } else if (n > 0 && !buf_append(out, chunk, (size_t)n)) {
+            ok = fail_storage(store, err, "read", name, EFBIG);
         }
     }
     (void)close(fd);

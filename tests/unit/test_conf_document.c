@@ -222,7 +222,7 @@ static const struct {
      1},
     {CONF_EDIT_PUT, "/listeners/web", "{\"bind\":[\"127.0.0.1:80\"],\"default_pool\":\"wbe\"}",
      ERR_INVALID, "/listeners/web/default_pool", 41},
-    {CONF_EDIT_PUT, "", "{\"daemon\":{}}", ERR_INVALID, "/daemon", 1},
+    {CONF_EDIT_PUT, "", "{\"daemon\":{}}", ERR_INVALID, "/daemon", 2},
 };
 
 START_TEST(failures_say_why_and_change_nothing)

@@ -80,6 +80,9 @@ bool json_patch_pointer_valid(struct slice pointer)
         return false;
     }
     for (size_t i = 0; i < pointer.len; i++) {
+        if (pointer.ptr[i] == '\0') {
+            return false;
+        }
         if (pointer.ptr[i] == '~' &&
             (i + 1 == pointer.len || (pointer.ptr[i + 1] != '0' && pointer.ptr[i + 1] != '1'))) {
             return false;
@@ -106,8 +109,8 @@ bool json_patch_token(struct slice *rest, struct buf *token)
             c = escaped == '0' ? '~' : '/';
             i++;
         }
-        if (!buf_append_char(token, c)) {
-            return false;
+        if (c == '\0' || !buf_append_char(token, c)) {
+            return false; /* no key holds a zero byte */
         }
     }
     *rest = slice_from_at(*rest, i);

@@ -21,7 +21,8 @@
  * yet. */
 LB_MUST_CHECK struct json *json_patch_merge(struct json *target, const struct json *patch);
 
-/* Valid pointers are "" and those that begin with '/' and hold '~' only as "~0" or "~1". */
+/* Valid pointers are "" and those that begin with '/', hold '~' only as "~0" or "~1" and no zero
+ * byte. */
 bool json_patch_pointer_valid(struct slice pointer);
 /* Takes the next token off the front of *rest, unescaped into `token` (cleared first). False: at
  * the end, or the pointer is not valid. */

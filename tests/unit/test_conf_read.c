@@ -185,6 +185,11 @@ static const struct {
      "invalid-value", "must be a host and a port", ""},
     {"{'pools':{'a':{'servers':{'x':{'address':''}}}}}", "/pools/a/servers/x/address",
      "out-of-range", "must not be empty", ""},
+    {"{'listeners':{'w':{'bind':['127.0.0.1:80']}},'routes':{'r':{'listener':'w','action':{"
+     "'pool':''}}}}",
+     "/routes/r/action/pool", "out-of-range", "must not be empty", ""},
+    {"{'listeners':{'w':{'bind':['127.0.0.1:80'],'default_pool':''}}}", "/listeners/w/default_pool",
+     "out-of-range", "must not be empty", ""},
     {"{'pools':{'a':{'servers':{'x':{'address':'a:1','admin_state':'darin'}}}}}",
      "/pools/a/servers/x/admin_state", "invalid-value",
      "must be one of \"ready\", \"drain\", \"maint\"", "drain"},

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lbd/net/sock_opt.h"
+
 _Static_assert(sizeof(struct conn) - sizeof(struct event) <= 168,
                "an idle connection is small (hot-path rule 20)");
 
@@ -196,6 +198,14 @@ void conn_close(struct conn *conn)
     flow_clear(net, &conn->out);
     conn->transport->close(conn);
     conn->fd = -1;
+}
+
+bool conn_was_reset(struct conn *conn)
+{
+    if ((conn->flags & CONN_PEER_CLOSED) != 0 && sock_opt_connect_error(conn->fd) != 0) {
+        conn->flags |= CONN_BROKEN | CONN_WRITE_BROKEN; /* asking takes the error away */
+    }
+    return (conn->flags & (CONN_BROKEN | CONN_WRITE_BROKEN)) != 0;
 }
 
 static void on_again(struct loop_ready *ready)

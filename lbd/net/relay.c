@@ -261,9 +261,9 @@ static void on_ready(struct conn *conn)
         end(relay, conn == relay->ways[0].from ? RELAY_FROM_LOST : RELAY_TO_LOST);
         return;
     }
-    if (relay->way_count == 1 && conn == relay->ways[0].to &&
-        (conn->flags & CONN_PEER_CLOSED) != 0) {
-        end(relay, RELAY_TO_LOST); /* the receiver of a body went away */
+    if (relay->way_count == 1 && conn == relay->ways[0].to && conn_was_reset(conn)) {
+        end(relay, RELAY_TO_LOST); /* the receiver of a body went away; one that only shut its
+                                      sending side still reads */
         return;
     }
     if (!run_ways(relay) && total_moved(relay) != before) {
@@ -301,6 +301,8 @@ static void start(struct relay *relay)
         conn->ops = &relay_ops;
         conn->user = relay;
     }
+    /* One deadline, at `from`; what `to` had pending speaks of an earlier state. */
+    conn_no_deadline(relay->ways[0].to);
     set_deadline(relay);
     conn_again(relay->ways[0].from); /* never in the caller's call */
 }

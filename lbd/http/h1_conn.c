@@ -72,6 +72,7 @@ static void detach(struct h1_conn *h1)
         *h1->gone = true;
     }
     conn->user = NULL;
+    loop_ready_remove(&conn->queue.ready); /* a turn that was asked for is not the next owner's */
     slab_give(&worker_of(conn)->h1_conns, h1);
 }
 
@@ -228,6 +229,9 @@ static void take_response(struct h1_conn *h1)
         }
         h1_body_init(&h1->body, message.framing, message.content_length, H1_BODY_DECODED, true);
         h1->in = message.framing == FRAMING_NONE ? IN_DONE : IN_BODY;
+        if (h1->timer == TIMER_HEAD) {
+            h1->timer = TIMER_NONE; /* the body may wait for a slow client */
+        }
         h1->peer_wants_close = message.wants_close || message.framing == FRAMING_UNTIL_CLOSE;
     }
     h1->stream.events->on_head(&h1->stream, &message);
@@ -333,9 +337,9 @@ static void after_turn(struct h1_conn *h1)
         h1_conn_abort(h1, CLOSE_OUT_OF_MEMORY);
         return;
     }
+    /* A client that shut its sending side still reads its answer; one that reset does not. */
     bool waiting = h1->has_stream && !wants_bytes(h1);
-    if (h1->role == H1_CLIENT_FACING && waiting && (conn->flags & CONN_PEER_CLOSED) != 0 &&
-        h1->in != IN_REFUSED) {
+    if (h1->role == H1_CLIENT_FACING && waiting && conn_was_reset(conn)) {
         h1_conn_abort(h1, CLOSE_CLIENT_ABORT);
         return;
     }
@@ -422,6 +426,26 @@ static void on_room(struct conn *conn)
     }
 }
 
+/* A request's body stalls. When no answer began the exchange makes one: its pull says BAD. */
+static void body_stalled(struct h1_conn *h1)
+{
+    if (h1->out == OUT_HEAD) {
+        bool gone = false;
+        h1->in = IN_REFUSED;
+        h1->body.reason = CLOSE_BODY_TIMEOUT;
+        h1->gone = &gone;
+        h1->stream.events->on_body(&h1->stream);
+        if (gone) {
+            return;
+        }
+        h1->gone = NULL;
+        if (h1->out != OUT_HEAD) {
+            return; /* the answer is on its way */
+        }
+    }
+    h1_conn_abort(h1, CLOSE_BODY_TIMEOUT);
+}
+
 static void on_timeout(struct conn *conn)
 {
     struct h1_conn *h1 = conn->user;
@@ -453,7 +477,11 @@ static void on_timeout(struct conn *conn)
         if (h1->in != IN_BODY || h1->stream.paused) {
             return;
         }
-        h1_conn_abort(h1, client ? CLOSE_BODY_TIMEOUT : CLOSE_SERVER_IDLE_TIMEOUT);
+        if (client) {
+            body_stalled(h1);
+        } else {
+            fail_response(h1, CLOSE_SERVER_IDLE_TIMEOUT);
+        }
         return;
     }
 }
@@ -632,6 +660,10 @@ static enum stream_pull h1_pull(struct stream *stream, struct stream_piece *piec
 {
     struct h1_conn *h1 = h1_conn_of(stream);
     *piece = (struct stream_piece){0};
+    if (h1->in == IN_REFUSED) {
+        piece->reason = (enum close_reason)h1->body.reason;
+        return STREAM_BAD;
+    }
     if (h1->in != IN_BODY || h1->gone == NULL) {
         return h1->in == IN_DONE ? STREAM_LAST : STREAM_MORE; /* bytes are lent in a turn only */
     }
@@ -757,14 +789,28 @@ static const struct stream_ops h1_stream_ops = {
     .is_blocked = h1_is_blocked,
 };
 
+/* After a read that was exact nobody knows whether more has come: one more read tells. */
+static void settle_readiness(struct conn *conn)
+{
+    char byte;
+    size_t got;
+    if ((conn->flags & CONN_READ_READY) != 0 &&
+        conn_read(conn, &byte, sizeof(byte), &got) == CONN_READ_BYTES) {
+        conn->flags |= CONN_READ_READY; /* a byte that nobody asked for: not to be used again */
+    }
+}
+
 bool h1_conn_release(struct h1_conn *h1)
 {
     struct conn *conn = h1->conn;
-    bool reusable =
-        h1->in == IN_DONE && h1->out == OUT_DONE && !h1->peer_wants_close && !h1->close_after &&
-        h1->pending.len == 0 && flow_is_empty(&conn->in) && flow_is_empty(&conn->out) &&
-        (conn->flags &
-         (CONN_READ_READY | CONN_PEER_CLOSED | CONN_BROKEN | CONN_WRITE_BROKEN | CONN_SHUT)) == 0;
+    bool reusable = h1->in == IN_DONE && h1->out == OUT_DONE && !h1->peer_wants_close &&
+                    !h1->close_after && h1->pending.len == 0 && flow_is_empty(&conn->in) &&
+                    flow_is_empty(&conn->out);
+    if (reusable) {
+        settle_readiness(conn);
+        reusable = (conn->flags & (CONN_READ_READY | CONN_PEER_CLOSED | CONN_BROKEN |
+                                   CONN_WRITE_BROKEN | CONN_SHUT)) == 0;
+    }
     h1->has_stream = false;
     detach(h1);
     return reusable;

@@ -266,7 +266,14 @@ void exchange_start(struct session *session, struct stream *down, struct message
         return;
     }
     message_copy(&x->request, message, &x->arena);
-    x->path = slice_of(x->request.path.ptr, x->request.path.len + x->request.query.len);
+    x->path = x->request.path;
+    if (x->request.query.len > 0) {
+        /* "http://host?query" has no path in the head: the two do not always lie together. */
+        x->path = x->request.query.ptr == x->path.ptr + x->path.len
+                      ? slice_of(x->path.ptr, x->path.len + x->request.query.len)
+                      : arena_printf(&x->arena, "%.*s%.*s", SLICE_ARG(x->path),
+                                     SLICE_ARG(x->request.query));
+    }
     down->paused = true; /* the body waits until there is somebody to take it */
     exchange_run(x, EXCHANGE_ROUTE);
 }

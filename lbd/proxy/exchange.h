@@ -104,6 +104,8 @@ void exchange_fail(struct exchange *x, enum close_reason reason);
 /* The answer of lbd itself for a failure; of a route. Nothing of the server is held any more. */
 void exchange_reply_reason(struct exchange *x, enum close_reason reason);
 void exchange_reply_route(struct exchange *x);
+/* Ends the exchange whose body this relay moves, and its client's connection. */
+void exchange_abort_relay(struct relay *relay, enum close_reason reason);
 /* The server's stream is not needed any more: clean ones go back to idle. */
 void exchange_release_server(struct exchange *x);
 /* The client's bytes of the body are to go on to the server. */

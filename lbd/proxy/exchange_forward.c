@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lbd/http/h1_body.h"
+#include "lbd/http/h1_conn.h"
 #include "lbd/http/hop.h"
 #include "lbd/proxy/exchange.h"
 #include "lbd/proxy/tunnel.h"
@@ -61,9 +62,8 @@ void exchange_fail(struct exchange *x, enum close_reason reason)
     /* Half an answer is out: only the end of the connection tells that it is not whole. */
     struct stream *down = x->down;
     x->down = NULL;
-    x->reason = (uint8_t)reason;
+    exchange_end(x, reason); /* first: with its last client the front goes */
     down->ops->reset(down, reason);
-    exchange_end(x, reason);
 }
 
 /* -- pick, connect, again -- */
@@ -264,8 +264,14 @@ static void client_lost(struct exchange *x)
     struct stream *down = x->down;
     x->down = NULL;
     reset_server(x, CLOSE_CLIENT_ABORT);
+    exchange_end(x, CLOSE_CLIENT_ABORT); /* first: with its last client the front goes */
     down->ops->reset(down, CLOSE_CLIENT_ABORT);
-    exchange_end(x, CLOSE_CLIENT_ABORT);
+}
+
+void exchange_abort_relay(struct relay *relay, enum close_reason reason)
+{
+    struct exchange *x = container_of(relay, struct exchange, relay);
+    h1_conn_abort(h1_conn_of(x->down), reason); /* on_end stops the relay and ends the exchange */
 }
 
 static void on_relayed(struct relay *relay, enum relay_end end)
@@ -274,6 +280,7 @@ static void on_relayed(struct relay *relay, enum relay_end end)
     uint64_t moved = relay_moved(relay, 0);
     struct stream *down = x->down;
     x->is_relaying = false;
+    x->session->conn.flags &= ~(uint32_t)SESSION_RELAYS;
     x->response_bytes += moved;
     counter_add(&pool_counters(x)->received_bytes, moved);
     x->up->ops->take_back(x->up, moved, 0);
@@ -317,6 +324,7 @@ static bool relay_body(struct exchange *x)
         return false;
     }
     x->is_relaying = true;
+    x->session->conn.flags |= SESSION_RELAYS;
     relay_count(&x->relay, from, to, left, x->pool->idle_ms, x->plan->timeouts.write_idle_ms,
                 on_relayed);
     return true;

@@ -40,8 +40,8 @@ static void send_answer(struct exchange *x, struct message *answer, struct slice
     if (!down->ops->send_head(down, &head, body, true)) {
         x->down = NULL;
         x->reason = CLOSE_CLIENT_ABORT;
+        exchange_end(x, CLOSE_CLIENT_ABORT); /* first: with its last client the front goes */
         down->ops->reset(down, CLOSE_CLIENT_ABORT);
-        exchange_end(x, CLOSE_CLIENT_ABORT);
     }
 }
 

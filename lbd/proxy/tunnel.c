@@ -106,10 +106,13 @@ void tunnel_start(struct exchange *x, const struct stream_head *head, struct sli
 {
     struct proxy_worker *proxy = x->proxy;
     struct tunnel *tunnel = slab_take(&proxy->tunnels);
-    if (tunnel == NULL || !x->down->ops->send_head(x->down, head, bytes, false)) {
+    struct conn *waiting = &x->session->conn;
+    if (tunnel == NULL || (!conn_is_watched(waiting) && !conn_watch(waiting)) ||
+        !x->down->ops->send_head(x->down, head, bytes, false)) {
         if (tunnel != NULL) {
             slab_give(&proxy->tunnels, tunnel);
         }
+        x->status = 0; /* no 101 went out */
         exchange_fail(x, tunnel == NULL ? CLOSE_OUT_OF_MEMORY : CLOSE_CLIENT_ABORT);
         return;
     }

@@ -377,6 +377,16 @@ START_TEST(refuses_what_is_larger_than_the_limits)
         {BYTES("HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\nE: f\r\n\r\n"), 30, 9, false,
          CLOSE_RESPONSE_HEADER_TOO_LARGE},
         {BYTES("HTTP/1.1 200 A very long phrase"), 20, 9, false, CLOSE_RESPONSE_HEADER_TOO_LARGE},
+        /* as many bytes as the limit and no end: no more can help */
+        {BYTES("GET /012345"), 11, 9, true, CLOSE_TARGET_TOO_LONG},
+        {BYTES("GET / HTTP/1.1\r\nHost: a\r\n\r"), 26, 9, true, CLOSE_HEADER_TOO_LARGE},
+        /* fields that are long enough for the fast path */
+        {BYTES("GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaa\r\nSome-Name: some value\r\n"
+               "Other-Name: other value\r\n\r\n0123456789abcdef"),
+         200, 3, true, CLOSE_OK},
+        {BYTES("GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaa\r\nSome-Name: some value\r\n"
+               "Other-Name: other value\r\n\r\n0123456789abcdef"),
+         200, 2, true, CLOSE_TOO_MANY_HEADERS},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct h1_limits limits = {cases[i].head_bytes, cases[i].fields};

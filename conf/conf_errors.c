@@ -68,6 +68,12 @@ static struct conf_error *next_entry(struct conf_errors *errors, bool is_error)
 }
 
 static void add(struct conf_errors *errors, bool is_error, struct slice pointer, const char *code,
+                struct slice suggestion, const char *fmt, va_list args) LB_PRINTF(6, 0);
+static void add_by_path(struct conf_errors *errors, bool is_error, const struct conf_path *path,
+                        const char *code, struct slice suggestion, const char *fmt, va_list args)
+    LB_PRINTF(6, 0);
+
+static void add(struct conf_errors *errors, bool is_error, struct slice pointer, const char *code,
                 struct slice suggestion, const char *fmt, va_list args)
 {
     struct conf_error *entry = next_entry(errors, is_error);

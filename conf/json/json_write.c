@@ -215,6 +215,9 @@ void json_write_double(struct json_write *w, double value)
         }
     }
     put(w, slice_from(text));
+    if (strpbrk(text, ".e") == NULL) {
+        put(w, SLICE(".0")); /* beyond 2^53 a bare integer would be refused by json_scan */
+    }
 }
 
 void json_write_bool(struct json_write *w, bool value)

@@ -49,6 +49,12 @@ void slab_give(struct slab *slab, void *object)
     free(object);
 }
 
+bool slab_tidy(struct slab *slab)
+{
+    (void)slab;
+    return false;
+}
+
 #else
 
 /* Maps twice the size and cuts off what is not aligned. */
@@ -96,8 +102,8 @@ void *slab_take(struct slab *slab)
         slab->chunks++;
         slab->empty_chunks++;
     }
-    if (chunk->taken == 0) {
-        slab->empty_chunks--;
+    if (chunk->taken == 0 && --slab->empty_chunks < slab->empty_low) {
+        slab->empty_low = slab->empty_chunks;
     }
     void *object = chunk->free;
     if (object != NULL) {
@@ -123,17 +129,23 @@ void slab_give(struct slab *slab, void *object)
         list_push_front(&slab->partial, &chunk->link);
     }
     if (chunk->taken == 0) {
-        if (slab->empty_chunks > 0) {
-            list_remove(&chunk->link);
-            slab->chunks--;
-            (void)munmap(chunk, slab->chunk_bytes);
-        } else {
-            /* The one that is kept waits at the end: fuller chunks are used first. */
-            slab->empty_chunks++;
-            list_remove(&chunk->link);
-            list_push_back(&slab->partial, &chunk->link);
-        }
+        slab->empty_chunks++;
+        list_remove(&chunk->link);
+        list_push_back(&slab->partial, &chunk->link);
     }
+}
+
+bool slab_tidy(struct slab *slab)
+{
+    for (; slab->empty_low > 0; slab->empty_low--) {
+        struct chunk *chunk = list_entry(slab->partial.prev, struct chunk, link);
+        list_remove(&chunk->link);
+        (void)munmap(chunk, slab->chunk_bytes);
+        slab->chunks--;
+        slab->empty_chunks--;
+    }
+    slab->empty_low = slab->empty_chunks;
+    return slab->empty_chunks > 0;
 }
 
 #endif

@@ -1,18 +1,19 @@
 /*
  * slab - objects of one size for one thread, without malloc.
  *
- * Chunks come from mmap, aligned to their own size, so an object finds its chunk by masking. A
- * chunk that is empty goes back to the kernel; one is kept, so that a steady load never maps. Under
+ * Chunks come from mmap, aligned to their own size, so an object finds its chunk by masking. Chunks
+ * that run empty are kept for the next wave; slab_tidy gives back what stood empty all the time
+ * since the call before, so a steady load never maps and a burst is returned. Under
  * AddressSanitizer each object is a malloc of its own, so that use after free is seen.
  *
- *     chunk: | header | object | object | ... |      chunks with room are in a list, the newest in
- * front
+ *     chunk: | header | object | object | ... |      those with room are in a list, empty ones last
  *
  * Memory: objects must be given back before slab_fini. Threads: one owner.
  */
 #ifndef LBD_NET_SLAB_H
 #define LBD_NET_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct slab {
     size_t chunk_bytes; /* power of two, at least 64 KiB */
     uint32_t per_chunk;
     uint32_t empty_chunks;
+    uint32_t empty_low; /* the least since slab_tidy */
     uint32_t chunks;
     uint32_t objects; /* taken */
 };
@@ -35,5 +37,12 @@ void slab_fini(struct slab *slab);
 /* Not zeroed. NULL when the kernel has no memory: the caller refuses politely. */
 LB_MUST_CHECK void *slab_take(struct slab *slab);
 void slab_give(struct slab *slab, void *object);
+/* Gives back to the kernel what nobody needed since the last call. True: there is still something
+ * to look at later. */
+bool slab_tidy(struct slab *slab);
+static inline bool slab_is_tidy(const struct slab *slab)
+{
+    return slab->empty_chunks == 0;
+}
 
 #endif

@@ -13,6 +13,8 @@
 #include "lbd/stats/log_writer.h"
 #include "lbd/worker/worker_inside.h"
 
+#define TIDY_MS 1000
+
 /* -- how many -- */
 
 /* CPUs' worth of time the cgroup grants ("max" or no file: no limit), at least 1. */
@@ -54,6 +56,36 @@ static void on_mail(struct loop_watch *watch, unsigned ready)
     (void)mailbox_drain(&worker->mailbox);
 }
 
+/* All slabs of a worker; what a burst left empty goes back a second later. */
+static bool tidy(struct worker *worker)
+{
+    struct slab *slabs[] = {&worker->net.small_buffers, &worker->net.large_buffers,
+                            &worker->http.h1_conns,     &worker->upstream.conns,
+                            &worker->proxy.sessions,    &worker->proxy.exchanges,
+                            &worker->proxy.tunnels};
+    bool again = false;
+    for (size_t i = 0; i < ARRAY_LEN(slabs); i++) {
+        again = slab_tidy(slabs[i]) || again;
+    }
+    return again;
+}
+
+static bool is_tidy(const struct worker *worker)
+{
+    return slab_is_tidy(&worker->net.small_buffers) && slab_is_tidy(&worker->net.large_buffers) &&
+           slab_is_tidy(&worker->http.h1_conns) && slab_is_tidy(&worker->upstream.conns) &&
+           slab_is_tidy(&worker->proxy.sessions) && slab_is_tidy(&worker->proxy.exchanges) &&
+           slab_is_tidy(&worker->proxy.tunnels);
+}
+
+static void on_tidy(struct loop_timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, tidy_timer);
+    if (tidy(worker)) {
+        loop_timer_set(worker->loop, timer, TIDY_MS, on_tidy);
+    }
+}
+
 static void on_pass(struct loop *loop, void *arg)
 {
     struct worker *worker = arg;
@@ -63,6 +95,9 @@ static void on_pass(struct loop *loop, void *arg)
     counter_set(&counters->us[COUNTERS_LOOP_BUSY], stats.busy_us);
     counter_set(&counters->us[COUNTERS_LOOP_IDLE], stats.idle_us);
     counter_set(&counters->last_pass_wall_us, loop_wall_us(loop));
+    if (!loop_timer_is_set(&worker->tidy_timer) && !is_tidy(worker)) {
+        loop_timer_set(loop, &worker->tidy_timer, TIDY_MS, on_tidy);
+    }
 }
 
 static void *run(void *arg)
@@ -109,6 +144,7 @@ static bool worker_init(struct worker *worker, struct workers *workers, uint32_t
 static void worker_fini(struct worker *worker)
 {
     loop_watch_stop(&worker->mailbox_watch);
+    loop_timer_stop(&worker->tidy_timer);
     loop_run_once(worker->loop, 0); /* buries what the end left */
     proxy_worker_fini(&worker->proxy);
     upstream_worker_fini(&worker->upstream);

@@ -24,6 +24,7 @@ struct worker {
     _Atomic uint64_t generation; /* of the snapshot it runs */
     struct loop *loop;
     struct loop_watch mailbox_watch;
+    struct loop_timer tidy_timer;
     struct net_worker net;
     struct http_worker http;
     struct upstream_worker upstream;

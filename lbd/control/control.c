@@ -279,7 +279,10 @@ struct control *control_new(const struct control_options *options, struct err *e
                 err_set(err, ERR_SYSTEM, "cannot watch the mailbox"));
     ok = ok && (control->store = conf_store_open(state_dir, err)) != NULL;
     ok = ok && read_overrides(control, err);
-    counters_init(control->facts.workers);
+    if (ok) {
+        counters_init(control->facts.workers);
+        control->has_counters = true;
+    }
     ok = ok && start_helpers(control, err);
     ok = ok && open_access_log(control, err);
     free(state_dir);
@@ -438,7 +441,9 @@ void control_free(struct control *control)
     if (control->mailbox.fd >= 0) {
         mailbox_fini(&control->mailbox);
     }
-    counters_fini();
+    if (control->has_counters) {
+        counters_fini();
+    }
     free(control);
 }
 

@@ -224,9 +224,7 @@ static bool prepare(struct control_job *job)
     }
     conf_errors_add_at(&job->errors, slice_from(err->place), "cannot-listen", SLICE_NONE, "%s",
                        err->text);
-    if (err->kind == ERR_DENIED) {
-        err->kind = ERR_CONFLICT; /* the kernel refuses us, not lbd the caller */
-    }
+    err->kind = ERR_CONFLICT; /* with this machine, whatever the kernel calls it */
     return refuse(job, "cannot-listen");
 }
 

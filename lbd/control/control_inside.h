@@ -43,7 +43,8 @@ struct control {
     struct loop_timer drain_timer;
     uint64_t poked_us; /* a worker that was silent was asked to turn; 0: none was */
     bool is_started;   /* options.ready was called */
-    bool is_ending;    /* in control_free */
+    bool has_counters;
+    bool is_ending; /* in control_free */
 };
 
 /* One change on its way. */

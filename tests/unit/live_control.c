@@ -113,7 +113,7 @@ static int remove_one(const char *path, const struct stat *found, int type, stru
 
 void live_control_stop(struct live_control *live)
 {
-    if (live->control != NULL) {
+    if (live->loop != NULL) {
         live_control_end(live);
     }
     (void)nftw(live->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);

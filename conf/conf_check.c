@@ -9,7 +9,7 @@
 #include "lbd/base/mem.h"
 
 enum {
-    POINTER_BYTES_MAX = 4096,
+    MATCH_BYTES_MAX = 16384,  /* listener, host and path of a route */
     SUGGEST_FROM_MAX = 20000, /* names that are compared for one suggestion */
 };
 
@@ -296,7 +296,7 @@ static void check_shadows(struct check *check)
     struct buf key;
     map_init(&taken);
     map_init(&catch_all);
-    buf_init(&key, POINTER_BYTES_MAX * 4);
+    buf_init(&key, MATCH_BYTES_MAX);
     for (uint32_t i = 0; i < conf->route_count; i++) {
         struct conf_route *route = order[i];
         const struct slice *by = claim_matches(&taken, route, &key);

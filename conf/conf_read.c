@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "conf/conf_defaults.h"
 #include "conf/conf_format.h"
 #include "conf/conf_suggest.h"
 #include "conf/json/json_write.h"
@@ -569,54 +570,12 @@ static void read_object(struct reader *reader, const struct conf_object *object,
     }
 }
 
-static void default_status_list(const struct conf_field *field, char *base)
-{
-    uint8_t classes = (uint8_t)(1U << (field->preset_text[0] - '0')); /* "2xx" */
-    memcpy(base + field->offset, &classes, sizeof classes);
-}
-
-static void set_defaults(const struct conf_object *object, char *base)
-{
-    for (size_t i = 0; i < object->field_count; i++) {
-        const struct conf_field *field = &object->fields[i];
-        switch (field->type) {
-        case CONF_TYPE_STRING:
-            store_slice(base, field->offset, slice_from(field->preset_text));
-            break;
-        case CONF_TYPE_INTEGER:
-        case CONF_TYPE_AUTO:
-        case CONF_TYPE_DURATION:
-        case CONF_TYPE_SIZE:
-        case CONF_TYPE_ENUM:
-            store_u32(base, field->offset, (uint32_t)field->preset);
-            break;
-        case CONF_TYPE_STATUS_LIST:
-            default_status_list(field, base);
-            break;
-        case CONF_TYPE_OBJECT:
-            set_defaults(field->object, base + field->offset);
-            break;
-        case CONF_TYPE_STRING_LIST:
-        case CONF_TYPE_HEADERS:
-        case CONF_TYPE_LABELS:
-        case CONF_TYPE_MAP:
-            break; /* empty */
-        }
-    }
-}
-
-void conf_read_defaults(const struct conf_object *object, void *out)
-{
-    memset(out, 0, object->size);
-    set_defaults(object, out);
-}
-
 bool conf_read_object(const struct conf_object *object, const struct json *json,
                       const struct conf_path *path, struct arena *arena, void *out,
                       struct conf_errors *errors)
 {
     struct reader reader = {.arena = arena, .errors = errors, .ok = true};
-    conf_read_defaults(object, out);
+    conf_defaults_fill(object, out);
     read_object(&reader, object, json, path, out);
     return reader.ok;
 }
@@ -632,7 +591,7 @@ struct conf_daemon *conf_read_daemon(const struct json *json, struct conf_errors
     if (json != NULL) {
         ok = conf_read_object(conf_schema_daemon, json, &path, &arena, daemon, errors);
     } else {
-        conf_read_defaults(conf_schema_daemon, daemon);
+        conf_defaults_fill(conf_schema_daemon, daemon);
     }
     daemon->arena = arena;
     if (!ok) {

@@ -17,9 +17,8 @@
 #include "conf/json/json.h"
 #include "lbd/base/arena.h"
 
-/* Fills `out` (of object->size bytes) with defaults. */
-void conf_read_defaults(const struct conf_object *object, void *out);
-/* Reads `json` into `out`. Returns true when nothing was wrong. */
+/* Reads `json` into `out` (of object->size bytes), over the defaults. Returns true when nothing was
+ * wrong. */
 bool conf_read_object(const struct conf_object *object, const struct json *json,
                       const struct conf_path *path, struct arena *arena, void *out,
                       struct conf_errors *errors);

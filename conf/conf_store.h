@@ -32,7 +32,7 @@
 #include "lbd/base/slice.h"
 
 #define CONF_STORE_HISTORY_MAX       50
-#define CONF_STORE_HISTORY_BYTES_MAX (64U * 1024U * 1024U)
+#define CONF_STORE_HISTORY_BYTES_MAX 67108864ULL /* 64 MiB */
 
 struct conf_store;
 

@@ -222,14 +222,12 @@ static void walk_value(struct walk *walk, struct query_set queries, uint32_t dep
             walk->at++;
             return;
         }
-        if (set_is_empty(&queries) && open == '[') {
-            skip_value(walk);
-        } else if (open == '[') {
+        if (open == '[' && !set_is_empty(&queries)) {
             walk_element(walk, &queries, index, depth + 1);
-        } else if (c == '"') {
+        } else if (open == '{' && c == '"') {
             walk_member(walk, &queries, depth + 1);
         } else {
-            skip_value(walk); /* not an object that was scanned */
+            skip_value(walk); /* nobody looks for it, or it is no JSON */
         }
         if (walk->at == before) {
             return;

@@ -2,10 +2,13 @@
  * h1_body - where an HTTP/1.1 body ends, and what is in it (RFC 9112 6-7). Sans-I/O, strict (R5).
  *
  * Two ways to read a chunked body:
- *   H1_BODY_DECODED   the data without framing; later chunks are moved up in place, so one piece
- * comes out H1_BODY_FRAMED    checked chunk framing, canonical (extensions taken out in place),
- * ready to be sent to another HTTP/1.1 peer as it lies; without the last chunk and the trailers The
- * end of the body (last chunk and trailers) is never part of the output.
+ *
+ *     H1_BODY_DECODED   the data without framing; later chunks are moved up in place, so one piece
+ *                       comes out
+ *     H1_BODY_FRAMED    checked framing in canonical form (leading zeros and extensions are taken
+ *                       out in place), ready for another HTTP/1.1 peer as it lies
+ *
+ * The end of the body (last chunk and trailers) is never part of the output.
  *
  * Limits: chunk size at most 16 hex digits and 2^63-1, extensions at most 64 bytes a chunk,
  * trailers at most 8 KiB and 64 fields. Memory: none of its own; edits the caller's bytes in place.
@@ -35,10 +38,9 @@ struct h1_body {
 
 /* What one call yields; all inside the caller's bytes. */
 struct h1_body_piece {
-    struct slice out; /* body bytes to pass on, may be empty */
-    size_t consumed;  /* bytes of the input that are done with (data, framing, trailers) */
-    struct slice
-        trailers; /* with H1_DONE: the raw, validated trailer lines with their CRLFs; empty: none */
+    struct slice out;      /* body bytes to pass on, may be empty */
+    size_t consumed;       /* bytes of the input that are done with (data, framing, trailers) */
+    struct slice trailers; /* with H1_DONE: valid lines with their CRLFs; empty: none */
 };
 
 void h1_body_init(struct h1_body *body, enum framing framing, uint64_t content_length,

@@ -5,8 +5,7 @@
  * The last step of h1_head.c, once per head. Decides framing for good (R5), and the authority (R8);
  * nobody looks at these fields again.
  *
- *     field lines --h1_seen_note--> struct h1_seen --h1_facts_request / _response--> the facts of
- * struct message
+ *     field lines --h1_seen_note--> struct h1_seen --h1_facts_*--> what struct message knows
  *
  * Memory: none of its own. Threads: any.
  */

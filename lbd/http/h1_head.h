@@ -4,11 +4,10 @@
  *
  * The caller keeps the bytes of one head contiguous from its first byte and calls again with more;
  * the parser remembers how far it got, so the total work is linear, and the answer (also the
- * reason) is the same however the bytes are split. It never reads past the head.
+ * reason) is the same however the bytes are split. It never looks outside the bytes it is given.
  *
  *     bytes: GET / HTTP/1.1 CRLF Host: a CRLF CRLF | body or next request
- *                                                  ^ message.head_len (leading empty lines
- * included)
+ *                                                  ^ message.head_len, with leading empty lines
  *
  * One pass: SSE2 finds the next control character 16 bytes at a time, with a scalar twin that is
  * tested against it. Header names, values and framing are validated while scanning.

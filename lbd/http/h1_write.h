@@ -5,7 +5,7 @@
  * extras, then framing and connection fields made from the decision and not from what was received
  * (R9). Whatever the list says, Content-Length, Transfer-Encoding, Connection, Keep-Alive, Upgrade
  * and TE come from struct h1_write only, and Host from message->authority (first line; none when it
- * is empty).
+ * is empty: who makes an HTTP/1.1 request of one without a Host names the server there).
  *
  * Threads: any.
  */

@@ -5,7 +5,7 @@
  * found by length and three characters; the table is perfect for the names of header_names.def (two
  * names in one slot do not compile: -Woverride-init), so one comparison decides.
  *
- *     "Host" --4, 'h', 's', 't'--> slot 31 --> HEADER_HOST --compare--> yes, or HEADER_OTHER
+ *     "Host" --4, 'h', 's', 't'--> slot 34 --> HEADER_HOST --compare--> yes, or HEADER_OTHER
  *
  * A new name needs a line in headers.c; when its slot is taken, choose other odd factors below.
  *

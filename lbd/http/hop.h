@@ -7,7 +7,7 @@
  * drops what the client claims in fields that are ours and adds
  *
  *     X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host (when there is an authority),
- * X-Request-Id (when ours), Via
+ *     X-Request-Id (when it is ours), Via
  *
  * Forwarded, X-Real-IP and X-Forwarded-Port are dropped and not made. Names reach us as
  * [A-Za-z0-9-] only (R9), so no other spelling folds to ours. Every field is looked at once.

@@ -130,9 +130,26 @@ static void put_escaped(struct buf *out, struct slice text)
     }
 }
 
+/* Printable ASCII without '"' and '\\': nearly every string. */
+static bool is_plain(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void put_quoted(struct json_write *w, struct slice text)
 {
     (void)buf_append_char(w->out, '"');
+    if (is_plain(text)) {
+        put(w, text);
+        (void)buf_append_char(w->out, '"');
+        return;
+    }
     size_t invalid = text.len > 0 ? utf8_first_invalid(text) : SIZE_MAX;
     while (invalid != SIZE_MAX) {
         put_escaped(w->out, slice_of(text.ptr, invalid));

@@ -75,7 +75,12 @@ class Peer:
 
     def rx_head(self):
         """The head of the next request; its body is still to be read (rx_body)."""
-        message = wire.read_request_head(self.reader)
+        try:
+            message = wire.read_request_head(self.reader)
+        except TimeoutError:
+            if self.reader.buffer:
+                raise  # half a head
+            message = None  # an idle connection nobody used again
         if message is None:
             raise wire.Closed("no further request")
         message.connection = self.number

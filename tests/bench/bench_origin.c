@@ -336,13 +336,13 @@ int main(int argc, char **argv)
 {
     uint16_t port = 0;
     uint32_t addresses = 0;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--port") == 0) {
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 < argc && strcmp(argv[i], "--port") == 0) {
             port = (uint16_t)number(argv[i + 1]);
-        } else if (strcmp(argv[i], "--addresses") == 0) {
+        } else if (i + 1 < argc && strcmp(argv[i], "--addresses") == 0) {
             addresses = number(argv[i + 1]);
         } else {
-            (void)fprintf(stderr, "bench_origin: what is %s?\n", argv[i]);
+            (void)fprintf(stderr, "usage: bench_origin [--port P] [--addresses N]\n");
             return 2;
         }
     }

@@ -14,7 +14,7 @@
 #include "api/api_request.h"
 #include "api/api_socket.h"
 #include "api/api_table.h"
-#include "lbd/base/list.h"
+#include "lbd/base/addr.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
@@ -474,6 +474,19 @@ static void on_mhd_log(void *arg, const char *fmt, va_list args)
 
 /* -- doors -- */
 
+/* With the port that was taken when the file says 0. */
+static void log_listening(const struct door *door, int fd)
+{
+    struct addr bound;
+    char text[ADDR_TEXT_MAX];
+    socklen_t len = sizeof(bound.u);
+    if (getsockname(fd, &bound.u.any, &len) == 0) {
+        bound.len = len;
+        (void)addr_write(&bound, text);
+        log_info(door->is_observe ? "observe.listening" : "api.listening", "address=%s", text);
+    }
+}
+
 static bool open_door(struct api *api, struct slice address, bool is_observe, struct err *err)
 {
     if (api->door_count == DOORS_MAX) {
@@ -507,7 +520,7 @@ static bool open_door(struct api *api, struct slice address, bool is_observe, st
         !loop_watch_start(api->loop, &door->watch, info->epoll_fd, LOOP_READ, on_event)) {
         return err_set(err, ERR_SYSTEM, "cannot watch '%s'", door->text);
     }
-    log_info(is_observe ? "observe.listening" : "api.listening", "address=%s", door->text);
+    log_listening(door, fd);
     turn(door);
     return true;
 }

@@ -12,7 +12,7 @@
 
 #define REPUBLISH_DELAY_MS 5
 #define ALIVE_LIMIT_US     5000000U
-#define POKE_AFTER_US      1000000U
+#define POKE_AFTER_US      4000000U
 /* Descriptors that are not client connections: sockets, logs, checks, the API. */
 #define RESERVED_FILES 160U
 
@@ -204,8 +204,9 @@ static bool read_overrides(struct control *control, struct err *err)
 
 static void on_health_changed(struct server *server, void *arg)
 {
-    (void)server;
-    control_republish(arg);
+    struct control *control = arg;
+    registry_touch(&control->registry, slice_from(server->pool_name));
+    control_republish(control);
 }
 
 static void on_resolved(struct slice pool, struct slice server, const struct addr *address,

@@ -80,7 +80,9 @@ static bool take_effect(struct control *control, struct overrides *next, struct 
     overrides_swap(&control->overrides, next);
     struct registry_server *live = registry_find_server(&control->registry, pool, server);
     if (live != NULL) {
-        (void)server_set_admin(live->server, state, now_wall_us());
+        if (server_set_admin(live->server, state, now_wall_us())) {
+            registry_touch(&control->registry, pool);
+        }
         control_republish_now(control);
     }
     return true;

@@ -257,7 +257,9 @@ static void on_server_committed(struct registry_server *live, const struct conf_
         control_resolve_known(control->resolve, conf->address, &address)) {
         (void)registry_server_set_address(live, &address);
     }
-    (void)server_set_admin(live->server, control_admin_of(control, pool, conf), now_wall_us());
+    if (server_set_admin(live->server, control_admin_of(control, pool, conf), now_wall_us())) {
+        registry_touch(&control->registry, pool->name);
+    }
 }
 
 void control_commit(struct control *control, struct snapshot *snapshot)

@@ -205,7 +205,16 @@ bool registry_server_set_address(struct registry_server *server, const struct ad
     }
     server->address = *address;
     server->address_version++;
+    server->pool->epoch++;
     return true;
+}
+
+void registry_touch(struct registry *registry, struct slice pool)
+{
+    struct registry_pool *live = registry_find_pool(registry, pool);
+    if (live != NULL) {
+        live->epoch++;
+    }
 }
 
 /* Takes over what the document says; true when the address is a new one. */

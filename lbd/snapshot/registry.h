@@ -45,6 +45,7 @@ struct registry_pool {
     uint32_t id;
     struct map servers; /* name -> struct registry_server */
     uint64_t committed; /* conf_pool.version; 0: none */
+    uint64_t epoch;     /* goes up when a member's usability or address is different */
 };
 
 struct registry_listener {
@@ -98,6 +99,10 @@ void registry_address_of(const struct registry_server *server, struct slice text
                          struct addr *address, uint32_t *version, bool *is_literal);
 /* A name was resolved (len 0: it cannot be). Returns true when that was a change. */
 bool registry_server_set_address(struct registry_server *server, const struct addr *address);
+
+/* A member of this pool became usable or stopped being so: the next snapshot has the pool made
+ * anew. */
+void registry_touch(struct registry *registry, struct slice pool);
 
 /* `conf` is what runs from now on. committed() is called for every server whose part of the
  * document may have changed, with `is_moved` when its address is a new one. */

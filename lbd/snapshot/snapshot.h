@@ -23,8 +23,8 @@
 
 /* What a pool was made from: when it is still so, the next snapshot shares the pool. */
 struct snapshot_pool_made {
-    uint64_t version;      /* conf_pool.version */
-    const uint8_t *usable; /* one per member; in the pool's arena */
+    uint64_t version; /* conf_pool.version */
+    uint64_t epoch;   /* registry_pool.epoch: of addresses and usability */
 };
 
 struct snapshot {

@@ -31,15 +31,13 @@ static struct pool *build_pool(const struct conf_pool *conf, struct registry_poo
     pool->response_ms = conf->timeouts.response_ms;
     pool->idle_ms = conf->timeouts.idle_ms;
 
-    uint8_t *usable = arena_zero(&pool->arena, pool->count);
     for (uint32_t i = 0; i < pool->count; i++) {
         struct registry_server *server = registry_make_server(live, conf->servers[i].name);
         fill_member(pool, i, server, &conf->servers[i]);
-        usable[i] = server_is_usable(server->server) ? 1 : 0;
     }
     pool_build(pool, conf->algorithm == CONF_ALGORITHM_ROUND_ROBIN ? BALANCER_ROUND_ROBIN
                                                                    : BALANCER_LEAST_REQUEST);
-    *made = (struct snapshot_pool_made){.version = conf->version, .usable = usable};
+    *made = (struct snapshot_pool_made){.version = conf->version, .epoch = live->epoch};
     return pool;
 }
 
@@ -47,20 +45,7 @@ static struct pool *build_pool(const struct conf_pool *conf, struct registry_poo
 static bool pool_is_current(const struct pool *pool, const struct snapshot_pool_made *made,
                             const struct registry_pool *live)
 {
-    if (live == NULL || live->id != pool->id) {
-        return false;
-    }
-    for (uint32_t i = 0; i < pool->count; i++) {
-        const struct pool_member *member = &pool->members[i];
-        const struct registry_server *server =
-            map_get(&live->servers, slice_from(member->server->name));
-        if (server == NULL || server->server != member->server ||
-            server->address_version != member->address_version ||
-            server_is_usable(server->server) != (made->usable[i] != 0)) {
-            return false;
-        }
-    }
-    return true;
+    return live != NULL && live->id == pool->id && live->epoch == made->epoch;
 }
 
 static struct pool *find_pool(const struct snapshot *snapshot, struct slice name, uint32_t *index)

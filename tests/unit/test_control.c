@@ -183,12 +183,14 @@ START_TEST(an_edit_of_the_field_beats_the_override)
 }
 END_TEST
 
-START_TEST(a_change_of_health_is_published_without_a_revision)
+START_TEST(a_change_of_state_is_published_without_a_revision)
 {
     struct live_control live;
     live_control_start(&live, web, "");
     uint64_t generation = control_facts(live.control)->generation;
-    (void)server_set_health(server(&live, "a"), SERVER_DOWN, 1);
+    struct err err = {0};
+    ck_assert(control_set_admin(live.control, SLICE("p"), SLICE("a"), SERVER_DRAIN, SLICE_NONE,
+                                SLICE_NONE, &err));
     control_republish(live.control);
     control_republish(live.control); /* the same pass: one generation */
     for (int i = 0; i < 200 && control_facts(live.control)->adopted_generation == generation; i++) {
@@ -246,5 +248,5 @@ UNIT_TESTS("control", it_starts_with_the_seed_and_saves_it,
            damaged_overrides_are_told_and_do_not_stop_the_start, one_state_directory_has_one_daemon,
            an_override_is_saved_and_found_again, the_configured_state_needs_no_override,
            an_edit_of_the_field_beats_the_override,
-           a_change_of_health_is_published_without_a_revision,
+           a_change_of_state_is_published_without_a_revision,
            a_drain_without_clients_is_over_at_once, an_etag_is_of_the_content)

@@ -156,6 +156,7 @@ START_TEST(health_and_address_make_a_pool_anew)
 
     struct registry_server *x = registry_find_server(&registry, SLICE("a"), SLICE("x"));
     (void)server_set_health(x->server, SERVER_DOWN, 2);
+    registry_touch(&registry, SLICE("a"));
     ck_assert(!snapshot_is_current(old, &registry));
     struct snapshot *second = build(made, old);
     ck_assert_ptr_ne(second->pools[0], old->pools[0]);

@@ -9,8 +9,8 @@
 #include "lbd/http/uri.h"
 #include "lbd/stats/access_record.h"
 
-_Static_assert(sizeof(struct exchange) <= EXCHANGE_BYTES - 1536,
-               "the arena's first block holds a browser's head");
+static_assert(sizeof(struct exchange_head) <= EXCHANGE_HEAD_BYTES - 2048,
+              "the arena's first block holds a browser's head");
 
 static const struct stream_events down_events;
 
@@ -19,7 +19,7 @@ static const struct stream_events down_events;
 void exchange_fill_record(const struct exchange *x, struct access_record *record)
 {
     uint64_t now = loop_now_us(x->proxy->loop);
-    const struct message *request = &x->request;
+    const struct message *request = &x->head->request;
     *record = (struct access_record){
         .time_us = loop_wall_us(x->proxy->loop) - (now - x->start_us),
         .client = x->session->conn.peer,
@@ -53,7 +53,7 @@ static void count(struct exchange *x)
     if (x->status != 101) {
         counter_add(&listener->endings[x->reason], 1); /* a tunnel counts its own end */
     }
-    counter_add(&listener->received_bytes, x->request.head_len + x->request_bytes);
+    counter_add(&listener->received_bytes, x->head_len + x->request_bytes);
     counter_add(&listener->sent_bytes, x->response_bytes);
     if (x->status != 0) {
         counter_add(&listener->requests[counters_code_of(x->status)], 1);
@@ -71,6 +71,22 @@ static void count(struct exchange *x)
     }
 }
 
+static void free_head(struct exchange *x)
+{
+    if (x->head != NULL) {
+        arena_fini(&x->head->arena);
+        slab_give(&x->proxy->exchange_heads, x->head);
+        x->head = NULL;
+    }
+}
+
+void exchange_forget_head(struct exchange *x)
+{
+    if (x->proxy->access_log == NULL && x->request_done && !x->route->forward_trailers) {
+        free_head(x);
+    }
+}
+
 void exchange_end(struct exchange *x, enum close_reason reason)
 {
     struct proxy_worker *proxy = x->proxy;
@@ -84,7 +100,7 @@ void exchange_end(struct exchange *x, enum close_reason reason)
         (void)access_log_write(proxy->access_log, &record);
     }
     struct lease *lease = x->lease;
-    arena_fini(&x->arena);
+    free_head(x);
     slab_give(&proxy->exchanges, x);
     lease_drop(lease);
 }
@@ -128,11 +144,11 @@ static void make_request_id(struct exchange *x)
 /* Fields that stop here and fields that we add; false: refused. */
 static bool edit_request(struct exchange *x)
 {
-    struct message *request = &x->request;
+    struct message *request = &x->head->request;
     char ip[ADDR_TEXT_MAX];
     size_t ip_len = addr_small_write_ip(&x->session->conn.peer, ip);
     struct hop_facts facts = {
-        .client_ip = arena_copy(&x->arena, slice_of(ip, ip_len)),
+        .client_ip = arena_copy(&x->head->arena, slice_of(ip, ip_len)),
         .proto = SLICE("http"),
         .forward_trailers = x->route->forward_trailers,
     };
@@ -152,10 +168,10 @@ static bool edit_request(struct exchange *x)
 
 static enum exchange_verdict step_route(struct exchange *x)
 {
-    struct message *request = &x->request;
+    struct message *request = &x->head->request;
     if (LB_UNLIKELY(!request->path_is_plain) && request->target_form != TARGET_ASTERISK) {
         struct slice fixed;
-        switch (uri_path_normalise(request->path, &x->arena, &fixed)) {
+        switch (uri_path_normalise(request->path, &x->head->arena, &fixed)) {
         case URI_PATH_PLAIN:
             break;
         case URI_PATH_FIXED:
@@ -238,7 +254,14 @@ static struct exchange *exchange_new(struct session *session, struct stream *dow
     if (x == NULL) {
         return NULL;
     }
-    memset(x, 0, offsetof(struct exchange, relay));
+    memset(x, 0, sizeof(*x));
+    x->head = slab_take(&proxy->exchange_heads);
+    if (x->head == NULL) {
+        slab_give(&proxy->exchanges, x);
+        return NULL;
+    }
+    arena_init(&x->head->arena, x->head->block,
+               EXCHANGE_HEAD_BYTES - offsetof(struct exchange_head, block));
     x->down = down;
     x->session = session;
     x->proxy = proxy;
@@ -246,11 +269,7 @@ static struct exchange *exchange_new(struct session *session, struct stream *dow
     x->lease = session->front->pinned != NULL ? session->front->pinned : proxy->lease;
     x->revision = proxy->revision;
     x->start_us = loop_now_us(proxy->loop);
-    x->waiter.conn = NULL;
-    x->request_id_used = SLICE_NONE;
-    x->path = SLICE_NONE;
     lease_hold(x->lease);
-    arena_init(&x->arena, x->block, EXCHANGE_BYTES - offsetof(struct exchange, block));
     proxy->requests++;
     counter_add(&session->front->counters->requests_started, 1);
     down->owner = x;
@@ -265,14 +284,14 @@ void exchange_start(struct session *session, struct stream *down, struct message
         down->ops->reset(down, CLOSE_OUT_OF_MEMORY);
         return;
     }
-    message_copy(&x->request, message, &x->arena);
-    x->path = x->request.path;
-    if (x->request.query.len > 0) {
+    message_copy(&x->head->request, message, &x->head->arena);
+    x->path = x->head->request.path;
+    if (x->head->request.query.len > 0) {
         /* "http://host?query" has no path in the head: the two do not always lie together. */
-        x->path = x->request.query.ptr == x->path.ptr + x->path.len
-                      ? slice_of(x->path.ptr, x->path.len + x->request.query.len)
-                      : arena_printf(&x->arena, "%.*s%.*s", SLICE_ARG(x->path),
-                                     SLICE_ARG(x->request.query));
+        x->path = x->head->request.query.ptr == x->path.ptr + x->path.len
+                      ? slice_of(x->path.ptr, x->path.len + x->head->request.query.len)
+                      : arena_printf(&x->head->arena, "%.*s%.*s", SLICE_ARG(x->path),
+                                     SLICE_ARG(x->head->request.query));
     }
     down->paused = true; /* the body waits until there is somebody to take it */
     exchange_run(x, EXCHANGE_ROUTE);
@@ -285,7 +304,7 @@ void exchange_refuse(struct session *session, struct stream *down, enum close_re
         down->ops->reset(down, CLOSE_OUT_OF_MEMORY);
         return;
     }
-    memset(&x->request, 0, sizeof(x->request));
-    x->request.version_minor = 1;
+    memset(&x->head->request, 0, sizeof(x->head->request));
+    x->head->request.version_minor = 1;
     exchange_fail(x, reason);
 }

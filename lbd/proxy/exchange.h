@@ -9,8 +9,8 @@
  * exchange_reply.c the answers lbd makes itself. Bodies flow between the two streams without being
  * kept here; a large plain one is handed to net/relay, an upgrade to proxy/tunnel.
  *
- * The head of the request lives in the exchange's arena (retry and log need it); everything dies
- * together.
+ * The head of the request lives in an arena (retry and log need it) that dies with the exchange, or
+ * before it when only the rest of a body is left to be sent.
  *
  * Limits: one retry budget per pool and worker; tried servers are remembered up to EXCHANGE_TRIES.
  * Memory: one slab object with the arena's first block inside; holds its worker's lease on the
@@ -28,8 +28,8 @@
 #include "lbd/proxy/session.h"
 #include "lbd/upstream/upstream_stream.h"
 
-#define EXCHANGE_BYTES 3584U
-#define EXCHANGE_TRIES 8U
+#define EXCHANGE_HEAD_BYTES 3072U
+#define EXCHANGE_TRIES      8U
 
 enum exchange_verdict {
     EXCHANGE_GO_ON,
@@ -42,6 +42,14 @@ enum exchange_step {
     EXCHANGE_CONNECT,
     EXCHANGE_SEND,
     EXCHANGE_RECEIVE
+};
+
+/* The head of the request and what is made from it; given back early when only a slow client is
+ * left. */
+struct exchange_head {
+    struct message request;
+    struct arena arena;
+    char block[]; /* the arena's first */
 };
 
 struct exchange {
@@ -76,14 +84,13 @@ struct exchange {
     uint64_t first_byte_us; /* of the answer */
     uint64_t request_bytes; /* of bodies */
     uint64_t response_bytes;
+    uint32_t head_len; /* bytes of the request's head */
     struct upstream_waiter waiter;
     struct relay relay;
-    struct message request;
     char request_id[16];
     struct slice request_id_used; /* ours, or a valid one of the client's */
     struct slice path;            /* as it came, for the log */
-    struct arena arena;
-    char block[];
+    struct exchange_head *head;   /* NULL: not needed any more */
 };
 
 /* Begins with a request whose head was parsed; events of `down` become the exchange's. */
@@ -110,6 +117,8 @@ void exchange_abort_relay(struct relay *relay, enum close_reason reason);
 void exchange_release_server(struct exchange *x);
 /* The client's bytes of the body are to go on to the server. */
 void exchange_on_request_body(struct exchange *x);
+/* The whole answer is under way and nobody will look at the request again. */
+void exchange_forget_head(struct exchange *x);
 /* Ends the record: counters, log, lease, memory. The streams are gone before. */
 void exchange_end(struct exchange *x, enum close_reason reason);
 /* What exchange_end writes to the log; a tunnel that takes over keeps it. */

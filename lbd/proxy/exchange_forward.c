@@ -107,8 +107,9 @@ static void try_failed(struct exchange *x, enum close_reason reason, enum retry_
     x->failure = (uint8_t)reason;
     bool ended = reason == CLOSE_SERVER_RESET || failure == RETRY_CONNECT;
     struct retry_facts facts = {
-        .safe_method = method_is_retry_safe((enum method)x->request.method),
-        .has_body = x->request.framing == FRAMING_CHUNKED || x->request.content_length > 0,
+        .safe_method = method_is_retry_safe((enum method)x->head->request.method),
+        .has_body =
+            x->head->request.framing == FRAMING_CHUNKED || x->head->request.content_length > 0,
         .answer_began = x->head_sent || x->first_byte_us != 0 || !ended,
         .tries = x->tries,
         .retries_allowed = x->pool->retries,
@@ -165,7 +166,7 @@ enum exchange_verdict exchange_connect(struct exchange *x)
 /* Trailers that may go on; they end the message either way. */
 static bool send_trailers(struct exchange *x, struct stream *to, struct slice raw)
 {
-    char *out = arena_alloc(&x->arena, TRAILERS_MAX);
+    char *out = arena_alloc(&x->head->arena, TRAILERS_MAX);
     size_t len = h1_trailers_filter(raw, out, TRAILERS_MAX);
     return to->ops->send_trailers(to, slice_of(out, len));
 }
@@ -174,7 +175,7 @@ enum exchange_verdict exchange_send(struct exchange *x)
 {
     struct stream *up = x->up;
     struct stream *down = x->down;
-    struct message *request = &x->request;
+    struct message *request = &x->head->request;
     bool has_body = request->framing == FRAMING_CHUNKED ||
                     (request->framing == FRAMING_LENGTH && request->content_length > 0);
     struct stream_head head = {
@@ -190,6 +191,10 @@ enum exchange_verdict exchange_send(struct exchange *x)
     enum stream_pull pulled = STREAM_LAST;
     up->owner = x;
     up->events = &up_events;
+    if (request->authority.len == 0) {
+        /* An HTTP/1.0 client may leave it out; HTTP/1.1 to the server needs one. */
+        request->authority = x->pool->members[x->member].host;
+    }
     x->sent_us = loop_now_us(x->proxy->loop);
     if (has_body) {
         down->want_framed = head.framed;
@@ -324,6 +329,7 @@ static bool relay_body(struct exchange *x)
         return false;
     }
     x->is_relaying = true;
+    exchange_forget_head(x);
     x->session->conn.flags |= SESSION_RELAYS;
     relay_count(&x->relay, from, to, left, x->pool->idle_ms, x->plan->timeouts.write_idle_ms,
                 on_relayed);
@@ -342,7 +348,7 @@ static void send_piece(struct exchange *x, const struct stream_head *head,
     counter_add(&pool_counters(x)->received_bytes, piece->bytes.len);
     struct slice trailers = SLICE_NONE;
     if (with_trailers) {
-        trailers = arena_copy(&x->arena, piece->trailers);
+        trailers = arena_copy(&x->head->arena, piece->trailers);
     }
     if (is_last) {
         finish_server(x); /* the bytes stay lent until the turn ends */
@@ -361,6 +367,7 @@ static void send_piece(struct exchange *x, const struct stream_head *head,
     }
     if (down->ops->is_blocked(down)) {
         up->paused = true;
+        exchange_forget_head(x);
     } else if (head != NULL) {
         (void)relay_body(x);
     }
@@ -396,7 +403,7 @@ static void on_up_head(struct stream *stream, struct message *message)
         exchange_fail(x, CLOSE_BAD_SWITCH);
         return;
     }
-    bool client_http10 = x->request.version_minor == 0;
+    bool client_http10 = x->head->request.version_minor == 0;
     bool chunked = message->framing == FRAMING_CHUNKED;
     hop_response(message, slice_of(loop_http_date(x->proxy->loop), 29), x->route->forward_trailers);
     struct stream_head head = {

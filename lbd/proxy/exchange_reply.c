@@ -22,7 +22,7 @@ static void send_answer(struct exchange *x, struct message *answer, struct slice
 {
     struct stream *down = x->down;
     bool has_body = answer->status != 204 && answer->status != 304;
-    bool is_head = x->request.method == METHOD_HEAD;
+    bool is_head = x->head->request.method == METHOD_HEAD;
     struct stream_head head = {
         .message = answer,
         .framing = has_body && !is_head && body.len > 0 ? FRAMING_LENGTH : FRAMING_NONE,
@@ -65,8 +65,8 @@ void exchange_reply_reason(struct exchange *x, enum close_reason reason)
         message_add(&answer, SLICE("Retry-After"), SLICE("1"));
     }
     drop_request_body(x);
-    struct slice body =
-        arena_printf(&x->arena, "lbd: %.*s: %s\n", SLICE_ARG(word), close_reason_sentence(reason));
+    struct slice body = arena_printf(&x->head->arena, "lbd: %.*s: %s\n", SLICE_ARG(word),
+                                     close_reason_sentence(reason));
     send_answer(x, &answer, body, false);
 }
 
@@ -80,10 +80,10 @@ static struct slice fill_location(struct exchange *x, struct slice pattern)
     }
     struct slice before = slice_of(pattern.ptr, (size_t)(at - pattern.ptr));
     struct slice after = slice_from_at(pattern, before.len + sizeof(mark) - 1);
-    struct slice path = x->request.path;
-    struct slice query = x->request.query;
+    struct slice path = x->head->request.path;
+    struct slice query = x->head->request.query;
     size_t len = before.len + path.len + query.len + after.len;
-    char *out = arena_alloc(&x->arena, len);
+    char *out = arena_alloc(&x->head->arena, len);
     char *to = out;
     const struct slice parts[] = {before, path, query, after};
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {

@@ -21,7 +21,8 @@ void proxy_worker_init(struct proxy_worker *proxy, struct loop *loop,
     proxy->max_connections = max_connections;
     list_init(&proxy->fronts);
     slab_init(&proxy->sessions, sizeof(struct session), 64U * 1024);
-    slab_init(&proxy->exchanges, EXCHANGE_BYTES, 64U * 1024);
+    slab_init(&proxy->exchanges, sizeof(struct exchange), 64U * 1024);
+    slab_init(&proxy->exchange_heads, EXCHANGE_HEAD_BYTES, 64U * 1024);
     slab_init(&proxy->tunnels, sizeof(struct tunnel), 64U * 1024);
     random_bytes(&proxy->request_id_base, sizeof(proxy->request_id_base));
     loop_slot_set(loop, LOOP_SLOT_PROXY, proxy);
@@ -33,5 +34,6 @@ void proxy_worker_fini(struct proxy_worker *proxy)
     loop_timer_stop(&proxy->accept_again);
     slab_fini(&proxy->sessions);
     slab_fini(&proxy->exchanges);
+    slab_fini(&proxy->exchange_heads);
     slab_fini(&proxy->tunnels);
 }

@@ -30,6 +30,7 @@ struct proxy_worker {
     struct list_node fronts;
     struct slab sessions;
     struct slab exchanges;
+    struct slab exchange_heads;
     struct slab tunnels;
     struct loop_timer accept_again; /* after descriptors ran out, or the limit was reached */
     uint64_t request_id_base;

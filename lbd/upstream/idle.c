@@ -1,8 +1,12 @@
 /* idle - see idle.h. */
 #include "lbd/upstream/idle.h"
 
-#define TRIM_MS   1000
-#define KEEP_IDLE 64U
+#define TRIM_MS         500
+#define TRIM_AGAIN_MS   8
+#define CLOSES_PER_TURN 128U /* about a millisecond */
+#define KEEP_IDLE       64U
+
+static void on_trim(struct loop_timer *timer);
 
 static void take_out(struct upstream_worker *upstream, struct upstream_conn *self)
 {
@@ -46,28 +50,37 @@ static struct upstream_conn *oldest(const struct server_worker *server)
     return list_entry(server->idle.prev, struct upstream_conn, idle_link);
 }
 
-static void trim_server(struct upstream_worker *upstream, struct server_worker *server)
+/* Closes some of what is too much. True: more is left. */
+static bool trim_server(struct upstream_worker *upstream, struct server_worker *server)
 {
     const struct server *live = oldest(server)->server;
-    uint32_t excess = server->idle_low > KEEP_IDLE ? (server->idle_low - KEEP_IDLE + 1) / 2 : 0;
     if (atomic_load_explicit(&live->load.ready, memory_order_relaxed) == 0) {
-        excess = server->idle_count;
+        server->surplus = server->idle_count;
     }
-    server->idle_low = server->idle_count;
-    for (; excess > 0; excess--) {
+    for (uint32_t i = 0; i < CLOSES_PER_TURN && server->surplus > 0 && server->idle_count > 0;
+         i++) {
+        server->surplus--;
         close_idle(upstream, oldest(server));
     }
+    return server->surplus > 0 && server->idle_count > 0;
+}
+
+/* A look at what the time since the last look did not need. */
+static void measure(struct server_worker *server)
+{
+    server->surplus = server->idle_low > KEEP_IDLE ? server->idle_low - KEEP_IDLE : 0;
+    server->idle_low = server->idle_count;
 }
 
 void idle_sweep(struct upstream_worker *upstream)
 {
     struct list_node *node;
-    struct list_node *next;
-    list_for_each_safe (node, next, &upstream->with_idle) {
+    list_for_each (node, &upstream->with_idle) {
         struct server_worker *server = list_entry(node, struct server_worker, with_idle);
         const struct server *live = oldest(server)->server;
         if (atomic_load_explicit(&live->load.ready, memory_order_relaxed) == 0) {
-            trim_server(upstream, server);
+            loop_timer_set(upstream->loop, &upstream->trim, TRIM_AGAIN_MS, on_trim);
+            return;
         }
     }
 }
@@ -75,13 +88,23 @@ void idle_sweep(struct upstream_worker *upstream)
 static void on_trim(struct loop_timer *timer)
 {
     struct upstream_worker *upstream = container_of(timer, struct upstream_worker, trim);
+    uint64_t now = loop_now_us(upstream->loop);
+    bool look = now - upstream->measured_us >= TRIM_MS * 1000ULL;
+    bool more = false;
     struct list_node *node;
     struct list_node *next;
+    if (look) {
+        upstream->measured_us = now;
+    }
     list_for_each_safe (node, next, &upstream->with_idle) {
-        trim_server(upstream, list_entry(node, struct server_worker, with_idle));
+        struct server_worker *server = list_entry(node, struct server_worker, with_idle);
+        if (look) {
+            measure(server);
+        }
+        more = trim_server(upstream, server) || more;
     }
     if (!list_is_empty(&upstream->with_idle)) {
-        loop_timer_set(upstream->loop, &upstream->trim, TRIM_MS, on_trim);
+        loop_timer_set(upstream->loop, &upstream->trim, more ? TRIM_AGAIN_MS : TRIM_MS, on_trim);
     }
 }
 
@@ -114,6 +137,7 @@ void idle_give(struct upstream_worker *upstream, struct upstream_conn *self)
     if (server->idle_count++ == 0) {
         list_push_back(&upstream->with_idle, &server->with_idle);
         server->idle_low = 0;
+        server->surplus = 0;
         if (!loop_timer_is_set(&upstream->trim)) {
             loop_timer_set(upstream->loop, &upstream->trim, TRIM_MS, on_trim);
         }

@@ -2,9 +2,10 @@
  * idle - server connections that wait to be used again, per worker and server, newest first.
  *
  * They stay watched: a byte or an end that comes while idle closes them (unsolicited bytes are
- * poison, R6). A server keeps what the last seconds needed: of what stood unused for a whole second
- * and exceeds 64, half is closed each second, the oldest first; the rest stays for the pool's idle
- * timeout. Of a server that is drained, in maintenance or removed all are closed.
+ * poison, R6). A server keeps what the last half second needed: what stood unused all that time and
+ * exceeds 64 is closed, the oldest first, a few at a time so that no request waits for it; the rest
+ * stays for the pool's idle timeout. Of a server that is drained, in maintenance or removed all are
+ * closed.
  *
  * Threads: worker.
  */

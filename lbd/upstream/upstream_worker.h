@@ -33,7 +33,8 @@ struct server_worker {
     struct list_node idle;      /* struct upstream_conn.idle_link */
     struct list_node with_idle; /* in upstream_worker.with_idle while idle_count > 0 */
     uint32_t idle_count;
-    uint32_t idle_low; /* least since the last look: what is above nothing's need */
+    uint32_t idle_low; /* the least since the last look: nobody needed those */
+    uint32_t surplus;  /* to be closed */
 };
 
 struct upstream_worker {
@@ -45,6 +46,7 @@ struct upstream_worker {
     struct slab conns; /* struct upstream_conn */
     struct list_node with_idle;
     struct loop_timer trim;
+    uint64_t measured_us; /* the last look at what is idle */
     struct pool_worker *pools[UPSTREAM_CHUNKS_MAX];
     struct server_worker *servers[UPSTREAM_CHUNKS_MAX];
 };

@@ -13,7 +13,7 @@
 #include "lbd/stats/log_writer.h"
 #include "lbd/worker/worker_inside.h"
 
-#define TIDY_MS 1000
+#define TIDY_MS 250
 
 /* -- how many -- */
 
@@ -56,13 +56,13 @@ static void on_mail(struct loop_watch *watch, unsigned ready)
     (void)mailbox_drain(&worker->mailbox);
 }
 
-/* All slabs of a worker; what a burst left empty goes back a second later. */
+/* All slabs of a worker; what a burst left empty goes back soon after. */
 static bool tidy(struct worker *worker)
 {
-    struct slab *slabs[] = {&worker->net.small_buffers, &worker->net.large_buffers,
-                            &worker->http.h1_conns,     &worker->upstream.conns,
-                            &worker->proxy.sessions,    &worker->proxy.exchanges,
-                            &worker->proxy.tunnels};
+    struct slab *slabs[] = {&worker->net.small_buffers,    &worker->net.large_buffers,
+                            &worker->http.h1_conns,        &worker->upstream.conns,
+                            &worker->proxy.sessions,       &worker->proxy.exchanges,
+                            &worker->proxy.exchange_heads, &worker->proxy.tunnels};
     bool again = false;
     for (size_t i = 0; i < ARRAY_LEN(slabs); i++) {
         again = slab_tidy(slabs[i]) || again;
@@ -75,7 +75,7 @@ static bool is_tidy(const struct worker *worker)
     return slab_is_tidy(&worker->net.small_buffers) && slab_is_tidy(&worker->net.large_buffers) &&
            slab_is_tidy(&worker->http.h1_conns) && slab_is_tidy(&worker->upstream.conns) &&
            slab_is_tidy(&worker->proxy.sessions) && slab_is_tidy(&worker->proxy.exchanges) &&
-           slab_is_tidy(&worker->proxy.tunnels);
+           slab_is_tidy(&worker->proxy.exchange_heads) && slab_is_tidy(&worker->proxy.tunnels);
 }
 
 static void on_tidy(struct loop_timer *timer)

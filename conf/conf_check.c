@@ -257,6 +257,9 @@ static struct slice *claim_matches(struct map *taken, struct conf_route *route, 
     bool all_taken = true;
     uint32_t hosts = route->match.host_count;
     for (uint32_t i = 0; i < (hosts > 0 ? hosts : 1); i++) {
+        if (hosts > 0 && route->match.host[i].len == 0) {
+            return NULL; /* it was refused: nobody knows what it would match */
+        }
         match_key(route, hosts > 0 ? route->match.host[i] : SLICE("*"), key);
         struct slice *before = map_get(taken, buf_slice(key));
         if (before == NULL) {

@@ -154,19 +154,16 @@ static void read_string_list(struct reader *reader, const struct reading *in)
         return;
     }
     struct slice *list = arena_alloc(reader->arena, count * sizeof(*list));
-    uint32_t filled = 0;
     uint32_t index = 0;
     const struct json *item = NULL;
     json_for_each(item, in->json)
     {
-        struct conf_path path = {.parent = in->path, .index = index++};
-        struct slice text = accept_string(reader, in->field, item, &path, false);
-        if (text.len > 0) {
-            list[filled++] = text;
-        }
+        /* A refused one leaves an empty slice: the pointers of later checks count by position. */
+        struct conf_path path = {.parent = in->path, .index = index};
+        list[index++] = accept_string(reader, in->field, item, &path, false);
     }
     store_pointer(in->base, in->field->offset, list);
-    store_u32(in->base, in->field->count_offset, filled);
+    store_u32(in->base, in->field->count_offset, index);
 }
 
 static bool is_allowed_number(const struct conf_field *field, int64_t value)

@@ -128,6 +128,20 @@ START_TEST(judges_documents)
 }
 END_TEST
 
+START_TEST(counts_refused_addresses_too)
+{
+    struct conf_errors errors;
+    struct conf_document *document =
+        read_text("{" LISTEN("'b':{'bind':['x','127.0.0.1:80','127.0.0.1:80']}") "}", &errors);
+    ck_assert_ptr_null(document);
+    ck_assert_uint_eq(errors.error_count, 2);
+    ck_assert(slice_eq(errors.errors[0].pointer, SLICE("/listeners/b/bind/0")));
+    ck_assert(slice_eq(errors.errors[1].pointer, SLICE("/listeners/b/bind/2")));
+    ck_assert(slice_eq(errors.errors[1].code, SLICE("bind-clash")));
+    conf_errors_fini(&errors);
+}
+END_TEST
+
 START_TEST(names_who_uses_what)
 {
     struct conf_errors errors;
@@ -170,4 +184,4 @@ START_TEST(names_who_uses_what)
 }
 END_TEST
 
-UNIT_TESTS("conf_check", judges_documents, names_who_uses_what)
+UNIT_TESTS("conf_check", judges_documents, counts_refused_addresses_too, names_who_uses_what)

@@ -43,9 +43,14 @@ class ClientSide(LabCase):
         client.send("GET / HT")
         self.assertEqual(client.read_response().status, 408)
 
-    def test_silent_connection_is_closed_without_a_word(self):
-        client = self.serve(header="300ms", keep_alive="300ms")
-        self.assertEqual(client.read_rest(), b"")
+    def test_silent_connections_cost_lbd_nothing(self):
+        """They stay in the kernel (TCP_DEFER_ACCEPT) until their first byte or its deadline."""
+        self.serve()
+        silent = [self.connect(self.proxy) for _ in range(20)]
+        self.assertEqual(self.connect(self.proxy).get("/").status, 200)
+        self.assertLess(self.proxy.metric("lbd_connections"), 5)
+        for client in silent:
+            self.assertEqual(client.get("/").status, 200)
 
     def test_keep_alive_timeout(self):
         client = self.serve(keep_alive="300ms")

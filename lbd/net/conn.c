@@ -202,7 +202,8 @@ void conn_close(struct conn *conn)
 
 bool conn_was_reset(struct conn *conn)
 {
-    if ((conn->flags & CONN_PEER_CLOSED) != 0 && sock_opt_connect_error(conn->fd) != 0) {
+    if ((conn->flags & (CONN_PEER_CLOSED | CONN_READ_READY)) != 0 &&
+        sock_opt_connect_error(conn->fd) != 0) {
         conn->flags |= CONN_BROKEN | CONN_WRITE_BROKEN; /* asking takes the error away */
     }
     return (conn->flags & (CONN_BROKEN | CONN_WRITE_BROKEN)) != 0;

@@ -107,8 +107,8 @@ void conn_again(struct conn *conn);
 void conn_deadline(struct conn *conn, uint64_t delay_ms);
 void conn_no_deadline(struct conn *conn);
 struct net_worker *conn_net(const struct conn *conn);
-/* The peer's end was seen and was no half-close but a reset: nothing can be sent to it. One
- * getsockopt, and only when there was an end. */
+/* Did the peer reset the connection (a half-close is none)? Nothing can be sent to it then. One
+ * getsockopt, and only when something waits to be read: libevent tells an error as "readable". */
 bool conn_was_reset(struct conn *conn);
 
 #endif

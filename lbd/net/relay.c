@@ -65,9 +65,10 @@ static enum step pipe_out(struct relay_way *way)
     if ((way->to->flags & CONN_WRITE_READY) == 0) {
         return STEP_WAIT;
     }
-    unsigned more = way->left > 0 && way->left != UINT64_MAX ? SPLICE_F_MORE : 0;
+    /* Without SPLICE_F_MORE: what follows is not in hand, and the kernel would hold this back for
+     * up to 200 ms when the source is slow. */
     ssize_t n = splice(way->pipe[0], NULL, way->to->fd, NULL, way->in_pipe,
-                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK | more);
+                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n < 0) {
         if (would_block()) {
             way->to->flags &= ~(uint32_t)CONN_WRITE_READY;

@@ -72,9 +72,11 @@ void loop_stand_unix_pair(int *ours, int *theirs)
 
 void loop_stand_small_buffers(int fd)
 {
-    int bytes = 4096;
-    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
-    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
+    /* A receive buffer smaller than loopback's segments would make TCP wait for its timers. */
+    int send_bytes = 16384;
+    int receive_bytes = 131072;
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)), 0);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(int)), 0);
 }
 
 size_t peer_write(int fd, const void *bytes, size_t len)

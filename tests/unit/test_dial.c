@@ -1,0 +1,108 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lbd/net/dial.h"
+#include "lbd/net/listener.h"
+#include "tests/unit/unit.h"
+
+static struct addr address_of(const char *text)
+{
+    struct addr address;
+    ck_assert(addr_parse(slice_from(text), &address));
+    return address;
+}
+
+static struct listener_bind *listen_on(const char *text)
+{
+    struct addr address = address_of(text);
+    struct err err = {0};
+    struct listener_bind *bind_set = listener_bind_open(&address, 1, &err);
+    ck_assert_msg(bind_set != NULL, "%s", err.text);
+    return bind_set;
+}
+
+/* Dials and waits for the answer, as a watch would. */
+static bool dial(const struct addr *address, int *fd, enum close_reason *reason)
+{
+    switch (dial_start(address, fd, reason)) {
+    case DIAL_CONNECTED:
+        return true;
+    case DIAL_FAILED:
+        ck_assert_int_eq(*fd, -1);
+        return false;
+    case DIAL_PENDING:
+        break;
+    }
+    struct pollfd event = {.fd = *fd, .events = POLLOUT};
+    ck_assert_int_eq(poll(&event, 1, 5000), 1);
+    return dial_finish(*fd, reason);
+}
+
+START_TEST(connects_without_blocking)
+{
+    struct listener_bind *bind_set = listen_on("127.0.0.1:0");
+    enum close_reason reason = CLOSE_OK;
+    int fd;
+    ck_assert(dial(&bind_set->bound, &fd, &reason));
+    int one = 0;
+    socklen_t len = sizeof(one);
+    ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, &len), 0);
+    ck_assert_int_eq(one, 1);
+    char byte;
+    ck_assert_int_eq(recv(fd, &byte, 1, 0), -1); /* and does not block afterwards */
+    (void)close(fd);
+    listener_bind_unref(bind_set);
+}
+END_TEST
+
+START_TEST(a_port_where_nobody_listens_refuses)
+{
+    struct listener_bind *bind_set = listen_on("127.0.0.1:0");
+    struct addr address = bind_set->bound;
+    listener_bind_unref(bind_set);
+    enum close_reason reason = CLOSE_OK;
+    int fd = -1;
+    ck_assert(!dial(&address, &fd, &reason));
+    ck_assert_int_eq(reason, CLOSE_CONNECT_REFUSED);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+END_TEST
+
+START_TEST(what_no_route_leads_to_fails)
+{
+    struct addr address = address_of("255.255.255.255:80"); /* no stream goes to a broadcast */
+    enum close_reason reason = CLOSE_OK;
+    int fd = -1;
+    ck_assert(!dial(&address, &fd, &reason));
+    ck_assert_int_eq(reason, CLOSE_CONNECT_FAILED);
+}
+END_TEST
+
+START_TEST(unix_sockets_connect_at_once)
+{
+    char dir[] = "/tmp/lbd-dial-XXXXXX";
+    char text[128];
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(text, sizeof(text), "unix:%s/s", dir);
+    struct addr address = address_of(text);
+    enum close_reason reason = CLOSE_OK;
+    int fd = -1;
+    ck_assert_int_eq(dial_start(&address, &fd, &reason), DIAL_FAILED);
+    ck_assert_int_eq(reason, CLOSE_CONNECT_REFUSED); /* not there */
+    struct listener_bind *bind_set = listen_on(text);
+    ck_assert_int_eq(dial_start(&address, &fd, &reason), DIAL_CONNECTED);
+    (void)close(fd);
+    listener_bind_unref(bind_set);
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+UNIT_TESTS("dial", connects_without_blocking, a_port_where_nobody_listens_refuses,
+           what_no_route_leads_to_fails, unix_sockets_connect_at_once)

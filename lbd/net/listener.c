@@ -128,14 +128,14 @@ static bool open_unix(struct listener_bind *bind_set, struct err *err)
 {
     remove_stale_socket(&bind_set->asked);
     int fd = bind_one(&bind_set->asked, false, err);
-    if (fd < 0 || !listen_on(fd, &bind_set->asked, err)) {
+    if (fd < 0) {
         return false;
     }
     bind_set->bound = bind_set->asked;
     for (uint32_t i = 0; i < bind_set->fd_count; i++) {
         bind_set->fds[i] = fd;
     }
-    return true;
+    return listen_on(fd, &bind_set->asked, err); /* else it is closed and removed with the set */
 }
 
 static bool open_inet(struct listener_bind *bind_set, struct err *err)

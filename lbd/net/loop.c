@@ -203,16 +203,15 @@ static void run_timers(struct loop *loop)
         }
         fire_slot(loop, &loop->near_wheel, loop->tick & WHEEL_MASK);
     }
-    if (!loop->alarm_is_set) {
-        uint32_t steps = wheel_distance(&loop->near_wheel, (loop->tick + 1) & WHEEL_MASK);
-        if (steps < WHEEL_SLOTS) {
-            alarm_set(loop, loop->tick + 1 + steps);
-        }
-        uint32_t turn = (loop->tick >> FAR_SHIFT) + 1;
-        steps = wheel_distance(&loop->far_wheel, turn & WHEEL_MASK);
-        if (steps < WHEEL_SLOTS) {
-            alarm_set(loop, (turn + steps) << FAR_SHIFT);
-        }
+    /* Also when the alarm is set: a callback may have set it for a timer of its own, farther away. */
+    uint32_t steps = wheel_distance(&loop->near_wheel, (loop->tick + 1) & WHEEL_MASK);
+    if (steps < WHEEL_SLOTS) {
+        alarm_set(loop, loop->tick + 1 + steps);
+    }
+    uint32_t turn = (loop->tick >> FAR_SHIFT) + 1;
+    steps = wheel_distance(&loop->far_wheel, turn & WHEEL_MASK);
+    if (steps < WHEEL_SLOTS) {
+        alarm_set(loop, (turn + steps) << FAR_SHIFT);
     }
 }
 

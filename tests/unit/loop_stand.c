@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -58,6 +60,9 @@ void loop_stand_tcp_pair(int *ours, int *theirs)
     *ours = accept(listening, NULL, NULL);
     ck_assert_int_ge(*ours, 0);
     (void)close(listening);
+    int one = 1; /* as lbd's sockets have it */
+    ck_assert_int_eq(setsockopt(*ours, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
+    ck_assert_int_eq(setsockopt(*theirs, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
     set_nonblocking(*ours);
     set_nonblocking(*theirs);
 }

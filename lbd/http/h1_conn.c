@@ -108,6 +108,7 @@ static void set_timer(struct h1_conn *h1, enum h1_timer timer, uint32_t delay_ms
 static void consume(struct h1_conn *h1, size_t len)
 {
     h1->pending = slice_from_at(h1->pending, len);
+    h1->stream.received_bytes += len;
 }
 
 /* -- client-facing: from one request to the next -- */
@@ -144,6 +145,8 @@ static void finish_if_sent(struct h1_conn *h1)
     h1->starved = false;
     h1->stream.paused = false;
     h1->stream.want_framed = false;
+    h1->stream.received_bytes = 0;
+    h1->stream.sent_bytes = 0;
     h1_head_init(&h1->head);
     if (h1->gone != NULL) {
         return; /* the turn goes on with what is there */
@@ -497,6 +500,9 @@ static const struct conn_ops h1_conn_ops = {
 static bool push(struct h1_conn *h1, struct iovec *pieces, int count)
 {
     struct conn *conn = h1->conn;
+    for (int i = 0; i < count; i++) {
+        h1->stream.sent_bytes += pieces[i].iov_len;
+    }
     if (!conn_write(conn, pieces, count)) {
         return false;
     }
@@ -754,6 +760,8 @@ static void h1_take_back(struct stream *stream, uint64_t received, uint64_t sent
     h1->is_lent = false;
     h1->conn->ops = &h1_conn_ops;
     h1->conn->user = h1;
+    h1->stream.received_bytes += received;
+    h1->stream.sent_bytes += sent;
     if (received > 0 && h1->in == IN_BODY && h1_body_skip(&h1->body, received)) {
         h1->in = IN_DONE;
     }

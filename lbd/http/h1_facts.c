@@ -229,10 +229,11 @@ enum close_reason h1_facts_request(const struct h1_seen *seen, struct message *m
     }
     read_hop(seen, message);
 
-    /* R7; a WebSocket handshake is a GET (RFC 6455 4.1) */
+    /* R7 for the one upgrade that passes; a WebSocket handshake is a GET (RFC 6455 4.1). Offers
+     * that stop here (h2c, with which some clients decorate every POST) are no reason to refuse the
+     * request. */
     bool has_body = message->framing == FRAMING_CHUNKED || message->content_length != 0;
-    if (message->has_upgrade &&
-        (has_body || (message->upgrade_websocket && message->method != METHOD_GET))) {
+    if (message->upgrade_websocket && (has_body || message->method != METHOD_GET)) {
         return CLOSE_BAD_UPGRADE;
     }
     if (seen->count[HEADER_EXPECT] != 0) {

@@ -88,7 +88,9 @@ struct stream_events {
 struct stream {
     const struct stream_ops *ops;
     const struct stream_events *events;
-    void *owner;      /* the exchange */
+    void *owner;             /* the exchange */
+    uint64_t received_bytes; /* on the wire, heads and framing included */
+    uint64_t sent_bytes;
     bool paused;      /* set by the exchange; resume() clears it */
     bool want_framed; /* set by the exchange before the first pull: chunk framing is to be kept */
     bool is_http1;    /* both sides so: framing can be passed on as it lies */

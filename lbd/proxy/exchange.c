@@ -45,6 +45,13 @@ void exchange_fill_record(const struct exchange *x, struct access_record *record
     };
 }
 
+void exchange_count_client(struct exchange *x, const struct stream *stream)
+{
+    struct counters_listener *listener = x->session->front->counters;
+    counter_add(&listener->received_bytes, stream->received_bytes);
+    counter_add(&listener->sent_bytes, stream->sent_bytes);
+}
+
 static void count(struct exchange *x)
 {
     struct counters_listener *listener = x->session->front->counters;
@@ -53,8 +60,6 @@ static void count(struct exchange *x)
     if (x->status != 101) {
         counter_add(&listener->endings[x->reason], 1); /* a tunnel counts its own end */
     }
-    counter_add(&listener->received_bytes, x->head_len + x->request_bytes);
-    counter_add(&listener->sent_bytes, x->response_bytes);
     if (x->status != 0) {
         counter_add(&listener->requests[counters_code_of(x->status)], 1);
         histogram_note_us(&listener->request_duration, took_us);
@@ -223,6 +228,7 @@ static void on_down_room(struct stream *stream)
 static void on_down_end(struct stream *stream, enum close_reason reason)
 {
     struct exchange *x = stream->owner;
+    exchange_count_client(x, stream);
     x->down = NULL;
     if (x->is_relaying) {
         relay_stop(&x->relay);
@@ -232,6 +238,7 @@ static void on_down_end(struct stream *stream, enum close_reason reason)
     if (x->up != NULL) {
         struct stream *up = x->up;
         x->up = NULL;
+        exchange_count_server(x, up);
         up->ops->reset(up, reason);
     }
     exchange_release_server(x);

@@ -84,7 +84,6 @@ struct exchange {
     uint64_t first_byte_us; /* of the answer */
     uint64_t request_bytes; /* of bodies */
     uint64_t response_bytes;
-    uint32_t head_len; /* bytes of the request's head */
     struct upstream_waiter waiter;
     struct relay relay;
     char request_id[16];
@@ -113,6 +112,9 @@ void exchange_reply_reason(struct exchange *x, enum close_reason reason);
 void exchange_reply_route(struct exchange *x);
 /* Ends the exchange whose body this relay moves, and its client's connection. */
 void exchange_abort_relay(struct relay *relay, enum close_reason reason);
+/* Each counts the bytes of a stream that is about to end. */
+void exchange_count_client(struct exchange *x, const struct stream *stream);
+void exchange_count_server(struct exchange *x, const struct stream *stream);
 /* The server's stream is not needed any more: clean ones go back to idle. */
 void exchange_release_server(struct exchange *x);
 /* The client's bytes of the body are to go on to the server. */

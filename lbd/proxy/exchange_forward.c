@@ -32,11 +32,23 @@ void exchange_release_server(struct exchange *x)
     }
 }
 
+void exchange_count_server(struct exchange *x, const struct stream *stream)
+{
+    struct counters_pool *pool = pool_counters(x);
+    struct counters_server *server =
+        counters_of_server(x->proxy->counters, x->pool->members[x->member].server->id);
+    counter_add(&pool->received_bytes, stream->received_bytes);
+    counter_add(&pool->sent_bytes, stream->sent_bytes);
+    counter_add(&server->received_bytes, stream->received_bytes);
+    counter_add(&server->sent_bytes, stream->sent_bytes);
+}
+
 /* The answer is complete: the connection may serve another request. */
 static void finish_server(struct exchange *x)
 {
     struct stream *up = x->up;
     x->up = NULL;
+    exchange_count_server(x, up);
     upstream_stream_release(x->proxy->upstream, up);
     exchange_release_server(x);
 }
@@ -47,6 +59,7 @@ static void reset_server(struct exchange *x, enum close_reason reason)
     if (x->up != NULL) {
         struct stream *up = x->up;
         x->up = NULL;
+        exchange_count_server(x, up);
         up->ops->reset(up, reason);
     }
     exchange_release_server(x);
@@ -62,6 +75,7 @@ void exchange_fail(struct exchange *x, enum close_reason reason)
     /* Half an answer is out: only the end of the connection tells that it is not whole. */
     struct stream *down = x->down;
     x->down = NULL;
+    exchange_count_client(x, down);
     exchange_end(x, reason); /* first: with its last client the front goes */
     down->ops->reset(down, reason);
 }
@@ -269,6 +283,7 @@ static void client_lost(struct exchange *x)
     struct stream *down = x->down;
     x->down = NULL;
     reset_server(x, CLOSE_CLIENT_ABORT);
+    exchange_count_client(x, down);
     exchange_end(x, CLOSE_CLIENT_ABORT); /* first: with its last client the front goes */
     down->ops->reset(down, CLOSE_CLIENT_ABORT);
 }
@@ -287,7 +302,6 @@ static void on_relayed(struct relay *relay, enum relay_end end)
     x->is_relaying = false;
     x->session->conn.flags &= ~(uint32_t)SESSION_RELAYS;
     x->response_bytes += moved;
-    counter_add(&pool_counters(x)->received_bytes, moved);
     x->up->ops->take_back(x->up, moved, 0);
     switch (end) {
     case RELAY_DONE:
@@ -345,7 +359,6 @@ static void send_piece(struct exchange *x, const struct stream_head *head,
     bool with_trailers = is_last && piece->trailers.len > 0 && x->route->forward_trailers;
     bool last_bytes = is_last && !with_trailers;
     x->response_bytes += piece->bytes.len;
-    counter_add(&pool_counters(x)->received_bytes, piece->bytes.len);
     struct slice trailers = SLICE_NONE;
     if (with_trailers) {
         trailers = arena_copy(&x->head->arena, piece->trailers);
@@ -378,6 +391,8 @@ static void count_response(struct exchange *x, uint16_t status)
     struct counters_pool *pool = pool_counters(x);
     counter_add(&pool->responses[counters_code_of(status)], 1);
     histogram_note_us(&pool->response_duration, x->first_byte_us - x->sent_us);
+    counter_add(&counters_of_server(x->proxy->counters, x->server->id)->response_us,
+                x->first_byte_us - x->sent_us);
 }
 
 static void forward_interim(struct exchange *x, struct message *message)
@@ -399,7 +414,7 @@ static void on_up_head(struct stream *stream, struct message *message)
     }
     x->first_byte_us = loop_now_us(x->proxy->loop);
     count_response(x, status);
-    if (status == 101 && !x->is_upgrade) {
+    if (status == 101 && !(x->is_upgrade && message->upgrade_websocket)) {
         exchange_fail(x, CLOSE_BAD_SWITCH);
         return;
     }
@@ -414,7 +429,7 @@ static void on_up_head(struct stream *stream, struct message *message)
         .has_length = message->has_length,
         .framed = chunked && stream->is_http1 && x->down->is_http1 && !client_http10,
         .upgrade = status == 101,
-        .close = !x->request_done,
+        .close = !x->request_done || x->session->front->draining,
     };
     stream->want_framed = head.framed;
     struct stream_piece piece;
@@ -449,6 +464,7 @@ static void on_up_body(struct stream *stream)
 static void on_up_end(struct stream *stream, enum close_reason reason)
 {
     struct exchange *x = stream->owner;
+    exchange_count_server(x, stream);
     x->up = NULL;
     if (reason == CLOSE_SERVER_RESET && !x->head_sent) {
         try_failed(x, reason, x->reused ? RETRY_REUSED_DIED : RETRY_FRESH_DIED);

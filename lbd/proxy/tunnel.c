@@ -56,6 +56,9 @@ static void end(struct tunnel *tunnel, enum close_reason reason)
     counter_add(&listener->endings[reason], 1);
     counter_add(&listener->received_bytes, up_bytes);
     counter_add(&listener->sent_bytes, down_bytes);
+    struct counters_pool *pool = counters_of_pool(proxy->counters, tunnel->pool_id);
+    counter_add(&pool->sent_bytes, up_bytes);
+    counter_add(&pool->received_bytes, down_bytes);
     if (tunnel->log != NULL) {
         struct access_record *record = &tunnel->log->record;
         record->reason = reason;
@@ -66,7 +69,7 @@ static void end(struct tunnel *tunnel, enum close_reason reason)
         free(tunnel->log);
     }
     pool_release(tunnel->server);
-    counter_add(&counters_of_pool(proxy->counters, tunnel->pool_id)->requests_finished, 1);
+    counter_add(&pool->requests_finished, 1);
     proxy->tunnel_count--;
     session->conn.user = NULL;
     session->conn.flags &= ~(uint32_t)SESSION_TUNNEL;
@@ -118,6 +121,8 @@ void tunnel_start(struct exchange *x, const struct stream_head *head, struct sli
     }
     x->response_bytes = bytes.len;
     struct session *session = x->session;
+    exchange_count_client(x, x->down);
+    exchange_count_server(x, x->up);
     struct conn *client = x->down->ops->give(x->down);
     struct conn *server = x->up->ops->give(x->up);
     tunnel->proxy = proxy;

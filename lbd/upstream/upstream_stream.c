@@ -94,6 +94,7 @@ static enum upstream_open dial(struct upstream_worker *upstream, const struct po
 {
     const struct pool_member *target = &pool->members[member];
     counter_add(&counters_of_pool(upstream->counters, pool->id)->connects, 1);
+    counter_add(&counters_of_server(upstream->counters, target->server->id)->connects, 1);
     int fd;
     enum dial_verdict verdict = dial_start(&target->address, &fd, reason);
     if (verdict == DIAL_FAILED) {

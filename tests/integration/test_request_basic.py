@@ -488,10 +488,10 @@ class Errors(LabCase):
         go = threading.Event()
 
         def script(peer):
-            peer.rx()
-            go.wait(10)
-            peer.tx(200, "slow")
-            peer.wait_closed()
+            while True:
+                peer.rx()
+                go.wait(10)
+                peer.tx(200, "slow")
 
         server = self.origin(script)
         proxy = self.lbd(config_for({"address": server.address, "max_connections": 1}))

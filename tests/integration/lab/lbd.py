@@ -111,6 +111,7 @@ class Lbd:
         self.env = env or {}
         self.wrapper = list(wrapper)
         self.process = None
+        self.notify = None
         self.daemon = {
             "workers": 2,
             "api": {"listen": [f"unix:{self.api_socket}"]},
@@ -141,6 +142,8 @@ class Lbd:
         notify_path = str(self.directory / "notify.sock")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(notify_path)
+        if self.notify is not None:
+            self.notify.close()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(notify_path)
         os.chmod(notify_path, 0o777)
@@ -230,6 +233,8 @@ class Lbd:
         try:
             self.stop()
         finally:
+            if self.notify is not None:
+                self.notify.close()
             if self.own_directory:
                 shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -9,6 +9,7 @@
 #ifndef LBD_BASE_CLOSE_REASON_H
 #define LBD_BASE_CLOSE_REASON_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lbd/base/slice.h"
@@ -23,6 +24,11 @@ enum close_reason {
 struct slice close_reason_word(enum close_reason reason);
 /* The HTTP status of the answer that lbd makes for it; 0: no answer is made. */
 uint16_t close_reason_status(enum close_reason reason);
+/* Is it a request that broke the protocol? Nothing more is read from such a client. */
+static inline bool close_reason_is_malformed(enum close_reason reason)
+{
+    return reason >= CLOSE_BAD_REQUEST_LINE && reason <= CLOSE_BODY_TOO_LARGE;
+}
 const char *close_reason_sentence(enum close_reason reason);
 
 #endif

@@ -145,10 +145,12 @@ static enum h1_verdict chunk_line(struct feed *feed)
     size_t semicolon = slice_find(line, ';');
     struct slice digits = slice_of(line.ptr, semicolon == SIZE_MAX ? line.len : semicolon);
     uint64_t size;
+    size_t extension = line.len - digits.len;
     if (!num_parse_hex(digits, &size) || size > INT64_MAX ||
-        line.len - digits.len > EXTENSION_MAX) {
+        body->extension_bytes + extension > EXTENSION_MAX) {
         return fail(body, CLOSE_BAD_CHUNK);
     }
+    body->extension_bytes = (uint8_t)(body->extension_bytes + extension);
 
     char *next = feed->at + line.len + 2;
     if (size == 0) {

@@ -10,7 +10,7 @@
  *
  * The end of the body (last chunk and trailers) is never part of the output.
  *
- * Limits: chunk size at most 16 hex digits and 2^63-1, extensions at most 64 bytes a chunk,
+ * Limits: chunk size at most 16 hex digits and 2^63-1, extensions at most 64 bytes in all,
  * trailers at most 8 KiB and 64 fields. Memory: none of its own; edits the caller's bytes in place.
  * Threads: any.
  */
@@ -31,7 +31,8 @@ struct h1_body {
     uint8_t stage;           /* private */
     uint8_t is_response;     /* chooses the reason words */
     uint16_t reason;         /* after H1_BAD */
-    uint16_t trailer_fields; /* how many trailer fields there were */
+    uint8_t trailer_fields;  /* how many trailer fields there were */
+    uint8_t extension_bytes; /* of all chunks so far */
     uint64_t left;           /* of the length or of the current chunk */
     uint64_t total;          /* data bytes seen so far, without framing */
 };

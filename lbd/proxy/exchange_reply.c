@@ -18,7 +18,7 @@ static void drop_request_body(struct exchange *x)
     x->request_bytes += piece.bytes.len;
 }
 
-static void send_answer(struct exchange *x, struct message *answer, struct slice body)
+static void send_answer(struct exchange *x, struct message *answer, struct slice body, bool close)
 {
     struct stream *down = x->down;
     bool has_body = answer->status != 204 && answer->status != 304;
@@ -28,7 +28,7 @@ static void send_answer(struct exchange *x, struct message *answer, struct slice
         .framing = has_body && !is_head && body.len > 0 ? FRAMING_LENGTH : FRAMING_NONE,
         .content_length = has_body ? body.len : 0,
         .has_length = has_body,
-        .close = x->session->front->draining,
+        .close = close || x->session->front->draining,
     };
     x->status = answer->status;
     x->head_sent = true;
@@ -67,7 +67,8 @@ void exchange_reply_reason(struct exchange *x, enum close_reason reason)
     drop_request_body(x);
     struct slice body = arena_printf(&x->head->arena, "lbd: %.*s: %s\n", SLICE_ARG(word),
                                      close_reason_sentence(reason));
-    send_answer(x, &answer, body);
+    /* After what may be an attempt to be understood in two ways nothing more is served (R6). */
+    send_answer(x, &answer, body, close_reason_is_malformed(reason));
 }
 
 /* "{path}" stands for path and query as they are forwarded. */
@@ -110,5 +111,5 @@ void exchange_reply_route(struct exchange *x)
         }
     }
     drop_request_body(x);
-    send_answer(x, &answer, route->action == CONF_ACTION_RESPOND ? route->body : SLICE_NONE);
+    send_answer(x, &answer, route->action == CONF_ACTION_RESPOND ? route->body : SLICE_NONE, false);
 }

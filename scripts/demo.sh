@@ -38,7 +38,8 @@ status=1
 
 port=9081
 for name in anna bert cleo; do
-    $as_user /usr/bin/python3 -B scripts/demo_server.py "$name" "$port" &
+    # by stdin: a folder such as /root is closed to nobody, and Python opens scripts by their full path
+    $as_user /usr/bin/python3 -B - "$name" "$port" <scripts/demo_server.py &
     pids="$pids $!"
     port=$((port + 1))
 done

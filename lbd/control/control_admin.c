@@ -83,6 +83,7 @@ static bool take_effect(struct control *control, struct overrides *next, struct 
         if (server_set_admin(live->server, state, now_wall_us())) {
             registry_touch(&control->registry, pool);
         }
+        control_health_heed_admin(control->health, pool, server);
         control_republish_now(control);
     }
     return true;

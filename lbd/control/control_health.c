@@ -44,6 +44,7 @@ struct health_server {
     uint64_t due_us;            /* when that probe should begin */
     struct health_probe *probe; /* under way */
     bool is_first;              /* probe since the check or the address is new */
+    bool is_out;                /* in maintenance: not checked */
     struct loop_timer calm;     /* until then no further report of connection failures is taken */
     uint64_t kept_us;           /* when we last said that it is kept although it fails */
     struct control_health_facts facts;
@@ -126,7 +127,7 @@ static void start_later(struct control_health *health)
 static void probe_now(struct health_server *live)
 {
     struct control_health *health = live->pool->health;
-    if (live->probe != NULL || list_is_linked(&live->waiting)) {
+    if (live->is_out || live->probe != NULL || list_is_linked(&live->waiting)) {
         return;
     }
     loop_timer_stop(&live->timer);
@@ -347,6 +348,26 @@ static void begin(struct health_server *live)
     probe_now(live);
 }
 
+/* Maintenance: nobody looks, so nobody knows; afterwards a probe decides before traffic comes. */
+static void heed_admin(struct health_server *live)
+{
+    bool is_out = live->server->admin == SERVER_MAINT;
+    if (is_out == live->is_out) {
+        return;
+    }
+    live->is_out = is_out;
+    if (live->pool->plan == NULL || live->address.len == 0) {
+        return;
+    }
+    if (is_out) {
+        stop_probing(live);
+        remember(live, "");
+        set_state(live, SERVER_STARTING, "maintenance: not checked");
+    } else {
+        begin(live);
+    }
+}
+
 static void free_server(struct health_server *live)
 {
     stop_probing(live);
@@ -396,7 +417,10 @@ static void apply_server(struct health_pool *pool, const struct conf_server *con
     bool is_moved = !addr_eq(&live->address, &known->address);
     live->address = known->address;
     if (is_new || is_moved || is_check_new) {
+        live->is_out = live->server->admin == SERVER_MAINT;
         begin(live);
+    } else {
+        heed_admin(live);
     }
 }
 
@@ -483,6 +507,15 @@ void control_health_set_address(struct control_health *health, struct slice pool
     if (live != NULL && !addr_eq(&live->address, address)) {
         live->address = *address;
         begin(live);
+    }
+}
+
+void control_health_heed_admin(struct control_health *health, struct slice pool,
+                               struct slice server)
+{
+    struct health_server *live = find(health, pool, server);
+    if (live != NULL) {
+        heed_admin(live);
     }
 }
 

@@ -63,6 +63,11 @@ void control_health_apply(struct control_health *health, const struct conf *conf
 void control_health_set_address(struct control_health *health, struct slice pool,
                                 struct slice server, const struct addr *address);
 
+/* The server's admin state was set by hand: in maintenance it is not checked, and it comes back as
+ * `starting`. */
+void control_health_heed_admin(struct control_health *health, struct slice pool,
+                               struct slice server);
+
 /* What is known of one server's checks. */
 struct control_health_facts {
     bool has_check;

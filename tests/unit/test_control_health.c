@@ -502,6 +502,51 @@ START_TEST(a_checked_server_is_asked_at_once_and_returns_by_rise)
 }
 END_TEST
 
+START_TEST(in_maintenance_nobody_asks_and_afterwards_a_probe_decides)
+{
+    struct field field;
+    field_init(&field, 2, 0);
+    apply(&field);
+    run_until(&field, 0, SERVER_UP);
+    run_until(&field, 1, SERVER_UP);
+
+    (void)server_set_admin(server(&field, 0), SERVER_MAINT, now_wall_us());
+    control_health_heed_admin(field.health, SLICE("p"), slice_from(field.names[0]));
+    ck_assert_int_eq(server(&field, 0)->health, SERVER_STARTING);
+    uint64_t checks = facts(&field, 0).checks;
+    run_until_checks(&field, 1, facts(&field, 1).checks + 4);
+    ck_assert_uint_eq(facts(&field, 0).checks, checks);
+    apply(&field); /* nor does a change of something else wake it */
+    run_until_checks(&field, 1, facts(&field, 1).checks + 2);
+    ck_assert_uint_eq(facts(&field, 0).checks, checks);
+
+    (void)server_set_admin(server(&field, 0), SERVER_READY, now_wall_us());
+    ck_assert(!server_is_usable(server(&field, 0)));
+    control_health_heed_admin(field.health, SLICE("p"), slice_from(field.names[0]));
+    ck_assert(facts(&field, 0).is_probing);
+    run_until(&field, 0, SERVER_UP);
+    ck_assert_uint_eq(facts(&field, 0).checks, checks + 1);
+    field_fini(&field);
+}
+END_TEST
+
+START_TEST(what_starts_in_maintenance_is_not_asked)
+{
+    struct field field;
+    field_init(&field, 2, 0);
+    registry_commit(&field.registry, &field.conf, NULL, NULL);
+    (void)server_set_admin(server(&field, 0), SERVER_MAINT, now_wall_us());
+    apply(&field);
+    run_until_checks(&field, 1, 3);
+    ck_assert_uint_eq(facts(&field, 0).checks, 0);
+
+    (void)server_set_admin(server(&field, 0), SERVER_DRAIN, now_wall_us());
+    apply(&field); /* the document says so now */
+    run_until(&field, 0, SERVER_UP);
+    field_fini(&field);
+}
+END_TEST
+
 START_TEST(a_report_about_a_stranger_does_no_harm)
 {
     struct field field;
@@ -585,5 +630,6 @@ UNIT_TESTS("control_health", without_a_check_a_server_with_an_address_is_up,
            a_pool_may_go_while_it_is_asked,
            three_connection_failures_take_an_unchecked_server_out_for_ten_seconds,
            the_last_usable_one_is_kept, a_checked_server_is_asked_at_once_and_returns_by_rise,
-           a_report_about_a_stranger_does_no_harm, reports_come_from_other_threads,
-           large_pools_spread_their_second_probes)
+           in_maintenance_nobody_asks_and_afterwards_a_probe_decides,
+           what_starts_in_maintenance_is_not_asked, a_report_about_a_stranger_does_no_harm,
+           reports_come_from_other_threads, large_pools_spread_their_second_probes)

@@ -35,10 +35,12 @@ void loop_stand_settle(struct loop_stand *stand);
 #define LOOP_STAND_TURNS 4000
 #define loop_stand_until(stand, condition)                                                         \
     do {                                                                                           \
-        for (int turn_ = 0; turn_ < LOOP_STAND_TURNS && !(condition); turn_++) {                   \
+        bool holds_ = (condition);                                                                 \
+        for (int turn_ = 0; turn_ < LOOP_STAND_TURNS && !holds_; turn_++) {                        \
             loop_stand_turn(stand);                                                                \
+            holds_ = (condition);                                                                  \
         }                                                                                          \
-        ck_assert_msg(condition, "never: %s", #condition);                                         \
+        ck_assert_msg(holds_, "never: %s", #condition);                                            \
     } while (0)
 
 /* Connected and non-blocking: TCP over loopback, or a pair of unix sockets. */

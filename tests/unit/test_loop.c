@@ -283,6 +283,39 @@ START_TEST(wakes_by_itself_and_not_early)
 }
 END_TEST
 
+struct sleeper {
+    struct loop_timer timer;
+    struct loop_timer far;
+    uint64_t rang_us;
+};
+
+static void on_far(struct loop_timer *timer)
+{
+    (void)timer;
+}
+
+static void on_first(struct loop_timer *timer)
+{
+    struct sleeper *sleeper = container_of(timer, struct sleeper, timer);
+    loop_timer_set(loop, &sleeper->far, 100000, on_far);
+}
+
+START_TEST(a_far_timer_set_in_a_callback_does_not_hide_a_near_one)
+{
+    struct err err;
+    struct sleeper sleeper = {0};
+    struct loop_timer near = {0};
+    loop = loop_new(&err); /* the real clock */
+    uint64_t before = now_us();
+    loop_timer_set(loop, &sleeper.timer, 10, on_first);
+    loop_timer_set(loop, &near, 60, on_alarm_stop);
+    loop_run(loop);
+    ck_assert_uint_lt(now_us() - before, 5000000);
+    loop_timer_stop(&sleeper.far);
+    loop_free(loop);
+}
+END_TEST
+
 /* -- work for later -- */
 
 struct work {
@@ -638,8 +671,9 @@ UNIT_TESTS("loop", rings_never_early_and_one_slot_late_at_most, a_delay_beyond_3
            moves_later_and_earlier, stopping_and_setting_from_a_callback,
            a_leap_of_time_rings_all_in_between, many_timers_moved_about,
            the_tick_counter_wraps_after_407_days, wakes_by_itself_and_not_early,
-           ready_runs_in_order_and_once, what_ready_queues_runs_in_the_next_pass,
-           tells_what_is_ready, an_event_of_the_same_batch_does_not_come_after_stop,
+           a_far_timer_set_in_a_callback_does_not_hide_a_near_one, ready_runs_in_order_and_once,
+           what_ready_queues_runs_in_the_next_pass, tells_what_is_ready,
+           an_event_of_the_same_batch_does_not_come_after_stop,
            a_descriptor_that_cannot_be_watched_is_refused,
            events_come_before_the_ready_list_of_the_same_pass,
            the_buried_are_freed_at_the_end_of_the_pass, counts_passes_and_tells_their_end,

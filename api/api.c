@@ -231,9 +231,42 @@ static bool query_is_fine(struct call *call)
     return !walk.is_bad;
 }
 
+struct header_count {
+    const char *name;
+    uint32_t seen;
+};
+
+static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char *key,
+                                 const char *value)
+{
+    struct header_count *count = arg;
+    (void)kind;
+    (void)value;
+    count->seen += strcasecmp(key, count->name) == 0 ? 1U : 0U;
+    return MHD_YES;
+}
+
+/* libmicrohttpd 0.9.75 goes by one of several; whoever stands in front may go by another. */
+static bool is_said_once(struct call *call, const char *name)
+{
+    struct header_count count = {.name = name};
+    (void)MHD_get_connection_values(call->connection, MHD_HEADER_KIND, on_header, &count);
+    if (count.seen > 1) {
+        call->request.reply.must_close = true;
+        api_problem(&call->request, "malformed-request", "%s more than once", name);
+        return false;
+    }
+    return true;
+}
+
 /* libmicrohttpd 0.9.75 takes both framings at once and serves what follows as a request. */
 static bool framing_is_fine(struct call *call)
 {
+    if (!is_said_once(call, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+        !is_said_once(call, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
+        !is_said_once(call, MHD_HTTP_HEADER_HOST)) {
+        return false;
+    }
     struct slice length = header(call->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
     struct slice coding = header(call->connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
     if (coding.ptr == NULL || (length.ptr == NULL && slice_eq_nocase(coding, SLICE("chunked")))) {
@@ -265,11 +298,18 @@ static bool path_is_known(struct call *call)
     if (request->row != NULL && call->door->is_observe && !request->row->is_observable) {
         request->row = NULL;
     }
-    if (request->row == NULL) {
-        api_problem(request, "not-found", "there is no resource '%.*s'", SLICE_ARG(request->path));
-        return false;
+    if (request->row != NULL) {
+        return true;
     }
-    return true;
+    struct slice bad = api_table_bad_name(request->path);
+    if (bad.len != 0 && !call->door->is_observe) {
+        api_problem(request, "not-found",
+                    "'%.*s' is not a name: a-z, 0-9 and inside also . _ -, at most 63 characters",
+                    SLICE_ARG(bad));
+    } else {
+        api_problem(request, "not-found", "there is no resource '%.*s'", SLICE_ARG(request->path));
+    }
+    return false;
 }
 
 static bool method_is_known(struct call *call)
@@ -461,6 +501,14 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
     }
 }
 
+/* %00 stays as it is: decoded it would end the text, and what follows it would not count. */
+static size_t on_unescape(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg;
+    (void)connection;
+    return strstr(text, "%00") != NULL ? strlen(text) : MHD_http_unescape(text);
+}
+
 static void on_mhd_log(void *arg, const char *fmt, va_list args) LB_PRINTF(2, 0);
 
 static void on_mhd_log(void *arg, const char *fmt, va_list args)
@@ -507,7 +555,8 @@ static bool open_door(struct api *api, struct slice address, bool is_observe, st
         door, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        NULL, MHD_OPTION_END);
     if (door->daemon == NULL) {
         (void)close(fd);
         api_socket_remove(address);

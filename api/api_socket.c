@@ -122,7 +122,7 @@ int api_socket_open(struct slice text, struct err *err)
     mode_t old = umask(0117);
     int failed = bind(fd, &address.u.any, address.len) == 0 ? 0 : errno;
     (void)umask(old);
-    if (failed == 0 && listen(fd, 128) != 0) {
+    if (failed == 0 && listen(fd, SOMAXCONN) != 0) {
         failed = errno;
     }
     if (failed != 0) {

@@ -45,20 +45,18 @@ static const struct registry_server *find_live(const struct api_request *request
     return registry_find_server(control_registry(request->control), pool, server);
 }
 
+/* Its members. */
 static void write_server(const struct api_request *request, struct slice pool,
                          const struct conf_server *conf, struct json_write *w)
 {
     const struct registry_server *live = find_live(request, pool, conf->name);
     const struct override *override = control_override(request->control, pool, conf->name);
     if (live == NULL) { /* cannot be: the registry knows what the document names */
-        json_write_object_begin(w);
-        json_write_object_end(w);
         return;
     }
 
     const struct server *server = live->server;
     bool is_usable = server_is_usable(server);
-    json_write_object_begin(w);
     json_write_member_string(w, "address", conf->address);
     if (!live->has_literal_address) {
         char text[ADDR_TEXT_MAX];
@@ -80,7 +78,6 @@ static void write_server(const struct api_request *request, struct slice pool,
         json_write_member_text(w, "last_check", server->last_check);
     }
     api_request_write_time(w, "since", server->since_wall_us);
-    json_write_object_end(w);
 }
 
 static struct tally tally_of(const struct api_request *request, const struct conf_pool *pool)
@@ -112,7 +109,9 @@ static void write_pool(const struct api_request *request, const struct conf_pool
     json_write_object_begin(w);
     for (uint32_t i = 0; i < pool->server_count; i++) {
         json_write_key_slice(w, pool->servers[i].name);
+        json_write_object_begin(w);
         write_server(request, pool->name, &pool->servers[i], w);
+        json_write_object_end(w);
     }
     json_write_object_end(w);
 }
@@ -168,7 +167,11 @@ void api_status_server(struct api_request *request)
                     SLICE_ARG(request->names[0]), SLICE_ARG(request->names[1]));
     } else {
         api_request_json_begin(request, &w);
+        json_write_object_begin(&w);
+        json_write_member_u64(&w, "observed_revision",
+                              control_facts(request->control)->adopted_revision);
         write_server(request, pool->name, server, &w);
+        json_write_object_end(&w);
         api_request_json_end(request, 200);
     }
     api_request_done(request);

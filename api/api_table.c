@@ -82,18 +82,16 @@ const struct api_row *api_table_row(size_t index)
     return &rows[index];
 }
 
-/* Walks pattern and path side by side. */
-static bool matches(const char *pattern, struct slice path, struct api_request *request)
+/* Walks pattern and path side by side; the parts that "{}" stands for come out as they are. */
+static bool matches(const char *pattern, struct slice path, struct slice names[API_NAMES_MAX],
+                    uint32_t *count)
 {
-    request->name_count = 0;
+    *count = 0;
     while (*pattern != '\0') {
         if (strncmp(pattern, "{}", 2) == 0) {
             size_t end = slice_find(path, '/');
             struct slice name = slice_of(path.ptr, end == SIZE_MAX ? path.len : end);
-            if (!conf_format_is_name(name)) {
-                return false;
-            }
-            request->names[request->name_count++] = name;
+            names[(*count)++] = name;
             path = slice_from_at(path, name.len);
             pattern += 2;
         } else {
@@ -107,15 +105,38 @@ static bool matches(const char *pattern, struct slice path, struct api_request *
     return path.len == 0;
 }
 
+static struct slice first_bad(const struct slice *names, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!conf_format_is_name(names[i])) {
+            return names[i];
+        }
+    }
+    return SLICE_NONE;
+}
+
 const struct api_row *api_table_find(struct api_request *request)
 {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (matches(rows[i].pattern, request->path, request)) {
+        if (matches(rows[i].pattern, request->path, request->names, &request->name_count) &&
+            first_bad(request->names, request->name_count).ptr == NULL) {
             return &rows[i];
         }
     }
     request->name_count = 0;
     return NULL;
+}
+
+struct slice api_table_bad_name(struct slice path)
+{
+    struct slice names[API_NAMES_MAX];
+    uint32_t count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (matches(rows[i].pattern, path, names, &count)) {
+            return first_bad(names, count);
+        }
+    }
+    return SLICE_NONE;
 }
 
 void api_table_allow(const struct api_row *row, char *out, size_t size)

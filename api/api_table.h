@@ -31,6 +31,9 @@ size_t api_table_count(void);
 const struct api_row *api_table_row(size_t index);
 /* Finds the row of request->path and fills in its names; NULL: there is none. */
 const struct api_row *api_table_find(struct api_request *request);
+/* The first part of a path that would have a row if that part were a name; SLICE_NONE: it is not
+ * the names. */
+struct slice api_table_bad_name(struct slice path);
 /* "GET, HEAD, PUT" */
 void api_table_allow(const struct api_row *row, char *out, size_t size);
 /* Is this parameter known to the row for this method? */

@@ -215,6 +215,16 @@ static struct conf_part *fail_not_found(const struct edit *edit)
     return NULL;
 }
 
+/* The one that is missing may be above what was asked for. */
+static void fail_no_member(const struct edit *edit, const struct conf_path *path)
+{
+    struct buf pointer;
+    buf_init(&pointer, 1024);
+    conf_errors_pointer(path, &pointer);
+    (void)err_set(edit->err, ERR_NOT_FOUND, "there is no %.*s", (int)pointer.len, pointer.data);
+    buf_fini(&pointer);
+}
+
 static struct conf_part *edit_part(struct edit *edit, struct conf_part *part,
                                    const struct slice *tokens, uint32_t count,
                                    const struct conf_path *path);
@@ -239,7 +249,7 @@ static struct conf_list *edit_member(struct edit *edit, const struct conf_field 
     struct conf_part *old = conf_part_find(list, name);
     bool is_last = count == 1;
     if (old == NULL && !(is_last && edit->kind == CONF_EDIT_PUT)) {
-        (void)fail_not_found(edit);
+        fail_no_member(edit, &path);
         return NULL;
     }
     if (is_last && edit->kind == CONF_EDIT_DELETE) {

@@ -15,7 +15,15 @@ static const struct {
     const char *words;
 } refused[] = {
     {"GET", "/v1/nothing", "", "", 404, "not-found"},
-    {"GET", "/v1/pools/UPPER", "", "", 404, "not-found"},
+    {"GET", "/v1/pools/UPPER", "", "", 404, "'UPPER' is not a name"},
+    {"PUT", "/v1/pools/p/servers/a%2fb", LIVE_API_JSON, "{}", 404, "there is no resource"},
+    {"GET", "/v1/pools/p%00x", "", "", 404, "'p%00x' is not a name"},
+    {"GET", "/v1/pools/%ff", "", "", 404, "is not a name"},
+    {"PUT", "/v1/pools/no/servers/a", LIVE_API_JSON, "{\"address\":\"h:1\"}", 404,
+     "there is no /pools/no\""},
+    {"GET", "/v1/config", "Host: b\r\n", "", 400, "Host more than once"},
+    {"PUT", "/v1/pools/q", LIVE_API_JSON "Content-Length: 3\r\n", "{}", 400,
+     "Content-Length more than once"},
     {"POST", "/v1/pools/p", LIVE_API_JSON, "{}", 405, "Allow: GET, HEAD, PUT, PATCH, DELETE"},
     {"DELETE", "/v1/config", "", "", 405, "Allow: GET, HEAD, PUT, PATCH"},
     {"PUT", "/v1/pools/q", "", "{}", 415, "unsupported-media-type"},

@@ -16,6 +16,7 @@ START_TEST(status_says_what_is)
     ck_assert(live_api_has("\"source\": \"api\""));
     ck_assert_uint_eq(live_api_call("GET", "/v1/pools/p/servers/a/status", "", ""), 200);
     ck_assert(live_api_has("\"health\": \"up\""));
+    ck_assert(live_api_has("\"observed_revision\": 1"));
     ck_assert_uint_eq(live_api_call("GET", "/v1/version", "", ""), 200);
     ck_assert_uint_eq(live_api_call("GET", "/v1/problems/in-use", "", ""), 200);
     ck_assert_uint_eq(live_api_call("GET", "/v1/schema.json", "", ""), 200);

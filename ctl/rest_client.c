@@ -63,6 +63,7 @@ static void trace(const struct rest_client *client, const struct rest_request *r
         (void)fputs(" -X", out);
         trace_word(out, request->method);
     }
+    bool is_piped = false;
     if (request->content_type != NULL) {
         char body[INLINE_BODY_MAX + 1];
         (void)fprintf(out, " -H 'Content-Type: %s' --data-binary", request->content_type);
@@ -72,13 +73,17 @@ static void trace(const struct rest_client *client, const struct rest_request *r
             body[request->body.len] = '\0';
             trace_word(out, body);
         } else {
-            (void)fprintf(out, " @- # %zu bytes", request->body.len);
+            is_piped = true;
+            (void)fputs(" @-", out);
         }
     }
     if (request->if_match != NULL) {
         (void)fprintf(out, " -H 'If-Match: %s'", request->if_match);
     }
     trace_word(out, url.data);
+    if (is_piped) {
+        (void)fprintf(out, " # %zu bytes", request->body.len);
+    }
     (void)fputc('\n', out);
     buf_fini(&url);
 }

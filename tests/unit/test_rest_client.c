@@ -172,7 +172,9 @@ END_TEST
 
 START_TEST(trace_is_a_line_for_a_shell)
 {
-    static const struct fake_turn turns[] = {{"PUT /v1/x?a=b", FAKE_REPLY("204 None", "", "")}};
+    static const struct fake_turn turns[] = {{"PUT /v1/x?a=b", FAKE_REPLY("204 None", "", "")},
+                                             {"PUT /v1/y", FAKE_REPLY("204 None", "", "")}};
+    static char large[20000];
     struct fake_api api;
     struct rest_reply reply;
     struct buf want;
@@ -188,13 +190,22 @@ START_TEST(trace_is_a_line_for_a_shell)
                                          .content_type = "application/json",
                                          .body = SLICE("{\"reason\":\"it's on fire\"}")};
     ck_assert(rest_client_ask(&client, &request, &reply, NULL));
+    memset(large, ' ', sizeof(large));
+    const struct rest_request piped = {.method = "PUT",
+                                       .target = "/v1/y",
+                                       .content_type = "application/json",
+                                       .body = slice_of(large, sizeof(large)),
+                                       .if_match = "\"1\""};
+    ck_assert(rest_client_ask(&client, &piped, &reply, NULL));
     (void)fclose(trace);
     fake_api_stop(&api);
     buf_init(&want, 1024);
     buf_printf(&want,
                "curl --unix-socket %s -X PUT -H 'Content-Type: application/json' --data-binary "
-               "'{\"reason\":\"it'\\''s on fire\"}' 'http://lbd/v1/x?a=b'\n",
-               api.path);
+               "'{\"reason\":\"it'\\''s on fire\"}' 'http://lbd/v1/x?a=b'\n"
+               "curl --unix-socket %s -X PUT -H 'Content-Type: application/json' --data-binary @- "
+               "-H 'If-Match: \"1\"' http://lbd/v1/y # 20000 bytes\n",
+               api.path, api.path);
     ck_assert_str_eq(text, want.data);
     buf_fini(&want);
     free(text);

@@ -7,6 +7,7 @@
 
 #include "lbd/base/mem.h"
 #include "lbd/http/h1_write.h"
+#include "lbd/net/relay.h"
 
 #define READS_PER_TURN 4
 #define INTERIM_MAX    5
@@ -72,6 +73,7 @@ static void detach(struct h1_conn *h1)
         *h1->gone = true;
     }
     conn->user = NULL;
+    conn->flags &= ~(uint32_t)CONN_LENT;
     loop_ready_remove(&conn->queue.ready); /* a turn that was asked for is not the next owner's */
     slab_give(&worker_of(conn)->h1_conns, h1);
 }
@@ -91,6 +93,11 @@ static void end_stream(struct h1_conn *h1, enum close_reason reason)
         h1->has_stream = false;
         h1->stream.events->on_end(&h1->stream, reason);
     }
+}
+
+struct h1_conn *h1_conn_on(const struct conn *conn)
+{
+    return (conn->flags & CONN_LENT) != 0 ? relay_user_before(conn) : conn->user;
 }
 
 void h1_conn_abort(struct h1_conn *h1, enum close_reason reason)
@@ -340,9 +347,12 @@ static void after_turn(struct h1_conn *h1)
         h1_conn_abort(h1, CLOSE_OUT_OF_MEMORY);
         return;
     }
-    /* A client that shut its sending side still reads its answer; one that reset does not. */
+    /* Before an answer has begun the end of the client's bytes means that it went away: closing and
+     * half-closing look the same, the first is common and the server should not work for nobody.
+     * Once bytes flow to the client, only a reset does; sending tells. */
     bool waiting = h1->has_stream && !wants_bytes(h1);
-    if (h1->role == H1_CLIENT_FACING && waiting && conn_was_reset(conn)) {
+    bool left = h1->out == OUT_HEAD && (conn->flags & CONN_PEER_CLOSED) != 0;
+    if (h1->role == H1_CLIENT_FACING && waiting && (left || conn_was_reset(conn))) {
         h1_conn_abort(h1, CLOSE_CLIENT_ABORT);
         return;
     }
@@ -721,7 +731,8 @@ static void h1_reset(struct stream *stream, enum close_reason reason)
 static uint64_t h1_opaque_left(const struct stream *stream)
 {
     const struct h1_conn *h1 = const_h1_conn_of(stream);
-    if (h1->in != IN_BODY || h1->pending.len > 0 || h1->conn->transport != &tcp_transport) {
+    if (h1->in != IN_BODY || h1->pending.len > 0 || !flow_is_empty(&h1->conn->in) ||
+        h1->conn->transport != &tcp_transport) {
         return 0;
     }
     return h1_body_opaque_left(&h1->body);
@@ -735,6 +746,7 @@ static struct conn *h1_lend(struct stream *stream)
         return NULL;
     }
     h1->is_lent = true;
+    h1->conn->flags |= CONN_LENT;
     h1->timer = TIMER_NONE;
     return h1->conn;
 }
@@ -758,6 +770,7 @@ static void h1_take_back(struct stream *stream, uint64_t received, uint64_t sent
 {
     struct h1_conn *h1 = h1_conn_of(stream);
     h1->is_lent = false;
+    h1->conn->flags &= ~(uint32_t)CONN_LENT;
     h1->conn->ops = &h1_conn_ops;
     h1->conn->user = h1;
     h1->stream.received_bytes += received;
@@ -772,6 +785,10 @@ static void h1_take_back(struct stream *stream, uint64_t received, uint64_t sent
             (void)out_done(h1);
             return;
         }
+    }
+    if (conn_is_blocked(h1->conn)) {
+        h1->blocked_len = flow_len(&h1->conn->out);
+        set_timer(h1, TIMER_WRITE, h1->timeouts.write_ms);
     }
     if (wants_bytes(h1)) {
         conn_again(h1->conn);

@@ -99,6 +99,8 @@ void h1_conn_turn(struct h1_conn *h1);
 /* Server-facing: the exchange has the whole answer, or gives up. True: the connection may be used
  * again (R6). The h1_conn is freed; the connection's events belong to the caller. */
 bool h1_conn_release(struct h1_conn *h1);
+/* The h1_conn of this connection, also while net/relay has it; NULL: none. */
+struct h1_conn *h1_conn_on(const struct conn *conn);
 /* Ends what is under way (on_end to the exchange, on_close to the owner). For drains and removed
  * listeners. */
 void h1_conn_abort(struct h1_conn *h1, enum close_reason reason);

@@ -38,7 +38,7 @@ enum conn_flag {
     CONN_CLOSED = 128,        /* conn_close was called */
     CONN_OWNER_1 = 256,       /* bits for the owner */
     CONN_OWNER_2 = 512,
-    CONN_OWNER_3 = 1024,
+    CONN_LENT = 1024, /* net/relay has it for a while */
 };
 
 struct conn;

@@ -254,12 +254,36 @@ static bool run_ways(struct relay *relay)
     return false;
 }
 
+/* What lies in the pipe was taken from the source and cannot be put back. */
+static bool empty_pipe(struct relay_way *way)
+{
+    struct net_worker *net = conn_net(way->from);
+    while (way->in_pipe > 0) {
+        ssize_t n = read(way->pipe[0], net->scratch, FLOW_SCRATCH_BYTES);
+        if (n <= 0) {
+            return false;
+        }
+        struct iovec piece = {.iov_base = net->scratch, .iov_len = (size_t)n};
+        way->in_pipe -= (size_t)n;
+        way->moved += (size_t)n;
+        if (!conn_write(way->to, &piece, 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void on_ready(struct conn *conn)
 {
     struct relay *relay = relay_of(conn);
     uint64_t before = total_moved(relay);
     if ((conn->flags & CONN_WRITE_BROKEN) != 0) {
         end(relay, conn == relay->ways[0].from ? RELAY_FROM_LOST : RELAY_TO_LOST);
+        return;
+    }
+    if (relay->stops_when_spoken_to && conn == relay->ways[0].to &&
+        (conn->flags & CONN_READ_READY) != 0) {
+        end(relay, empty_pipe(&relay->ways[0]) ? RELAY_TO_SPOKE : RELAY_TO_LOST);
         return;
     }
     if (relay->way_count == 1 && conn == relay->ways[0].to && conn_was_reset(conn)) {
@@ -290,6 +314,13 @@ static const struct conn_ops relay_ops = {
     .on_timeout = on_timeout,
 };
 
+void *relay_user_before(const struct conn *conn)
+{
+    const struct relay *relay = relay_of(conn);
+    assert(conn->ops == &relay_ops);
+    return relay->users[conn == relay->ways[0].from ? 0 : 1];
+}
+
 static void way_init(struct relay_way *way, struct conn *from, struct conn *to, uint64_t left)
 {
     *way = (struct relay_way){.from = from, .to = to, .left = left, .pipe = {-1, -1}};
@@ -299,6 +330,7 @@ static void start(struct relay *relay)
 {
     for (int i = 0; i < 2; i++) {
         struct conn *conn = i == 0 ? relay->ways[0].from : relay->ways[0].to;
+        relay->users[i] = conn->user;
         conn->ops = &relay_ops;
         conn->user = relay;
     }

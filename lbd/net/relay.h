@@ -29,6 +29,8 @@ enum relay_end {
     RELAY_TO_LOST,   /* the destination failed; tunnel: `b` did */
     RELAY_FROM_IDLE, /* nothing came for idle_ms; tunnel: nothing either way */
     RELAY_TO_IDLE,   /* nothing was taken for idle_ms */
+    RELAY_TO_SPOKE,  /* count, asked for: the destination sent something or ended; what was read is
+                        passed on */
 };
 
 struct relay_way {
@@ -49,6 +51,8 @@ struct relay {
     uint32_t to_idle_ms;
     uint64_t moved_at_deadline;
     bool ending;
+    void *users[2]; /* of ways[0].from and .to, before */
+    bool stops_when_spoken_to;
     void (*done)(struct relay *relay, enum relay_end end);
 };
 
@@ -56,11 +60,18 @@ struct relay {
 void relay_count(struct relay *relay, struct conn *from, struct conn *to, uint64_t length,
                  uint32_t from_idle_ms, uint32_t to_idle_ms,
                  void (*done)(struct relay *relay, enum relay_end end));
+/* Before relay_count's first turn: an early answer of the destination ends it (RELAY_TO_SPOKE). */
+static inline void relay_stop_when_spoken_to(struct relay *relay)
+{
+    relay->stops_when_spoken_to = true;
+}
 /* Bytes in a->in and b->in go first. */
 void relay_tunnel(struct relay *relay, struct conn *a, struct conn *b, uint32_t idle_ms,
                   void (*done)(struct relay *relay, enum relay_end end));
 /* Stops without calling done; the connections' events belong to the caller. */
 void relay_stop(struct relay *relay);
+/* What conn->user was when this relay took the connection over. */
+void *relay_user_before(const struct conn *conn);
 static inline uint64_t relay_moved(const struct relay *relay, int way)
 {
     return relay->ways[way].moved;

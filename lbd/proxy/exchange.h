@@ -110,8 +110,6 @@ void exchange_fail(struct exchange *x, enum close_reason reason);
 /* The answer of lbd itself for a failure; of a route. Nothing of the server is held any more. */
 void exchange_reply_reason(struct exchange *x, enum close_reason reason);
 void exchange_reply_route(struct exchange *x);
-/* Ends the exchange whose body this relay moves, and its client's connection. */
-void exchange_abort_relay(struct relay *relay, enum close_reason reason);
 /* Each counts the bytes of a stream that is about to end. */
 void exchange_count_client(struct exchange *x, const struct stream *stream);
 void exchange_count_server(struct exchange *x, const struct stream *stream);

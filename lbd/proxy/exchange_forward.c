@@ -185,6 +185,80 @@ static bool send_trailers(struct exchange *x, struct stream *to, struct slice ra
     return to->ops->send_trailers(to, slice_of(out, len));
 }
 
+static void client_lost(struct exchange *x)
+{
+    struct stream *down = x->down;
+    x->down = NULL;
+    reset_server(x, CLOSE_CLIENT_ABORT);
+    exchange_count_client(x, down);
+    exchange_end(x, CLOSE_CLIENT_ABORT); /* first: with its last client the front goes */
+    down->ops->reset(down, CLOSE_CLIENT_ABORT);
+}
+
+static void on_uploaded(struct relay *relay, enum relay_end end)
+{
+    struct exchange *x = container_of(relay, struct exchange, relay);
+    uint64_t moved = relay_moved(relay, 0);
+    struct stream *up = x->up;
+    struct stream *down = x->down;
+    x->is_relaying = false;
+    x->request_bytes += moved;
+    x->request_done = end == RELAY_DONE;
+    switch (end) {
+    case RELAY_DONE:
+        down->ops->take_back(down, moved, 0);
+        up->ops->take_back(up, 0, moved);
+        return;
+    case RELAY_TO_SPOKE: /* an early answer: from here on the body goes the ordinary way */
+        up->ops->take_back(up, 0, moved);
+        down->paused = up->ops->is_blocked(up);
+        down->ops->take_back(down, moved, 0);
+        return;
+    case RELAY_TO_LOST: /* its answer may still be there to be read */
+        x->request_broken = true;
+        down->paused = true;
+        down->ops->take_back(down, moved, 0);
+        up->ops->take_back(up, 0, moved);
+        return;
+    case RELAY_TO_IDLE:
+        down->ops->take_back(down, moved, 0);
+        exchange_fail(x, CLOSE_RESPONSE_TIMEOUT);
+        return;
+    case RELAY_FROM_LOST:
+        client_lost(x);
+        return;
+    case RELAY_FROM_IDLE:
+        down->ops->take_back(down, moved, 0);
+        exchange_fail(x, CLOSE_BODY_TIMEOUT);
+        return;
+    }
+}
+
+/* Hands the rest of a large plain upload over to splice. False: not this one. */
+static bool relay_upload(struct exchange *x)
+{
+    struct stream *up = x->up;
+    struct stream *down = x->down;
+    uint64_t left = down->ops->opaque_left(down);
+    if (left < SPLICE_BYTES || x->head_sent || !up->is_http1) {
+        return false;
+    }
+    struct conn *from = down->ops->lend(down);
+    if (from == NULL) {
+        return false;
+    }
+    struct conn *to = up->ops->lend(up);
+    if (to == NULL) {
+        down->ops->take_back(down, 0, 0);
+        return false;
+    }
+    x->is_relaying = true;
+    relay_count(&x->relay, from, to, left, x->plan->timeouts.body_idle_ms, x->pool->idle_ms,
+                on_uploaded);
+    relay_stop_when_spoken_to(&x->relay);
+    return true;
+}
+
 enum exchange_verdict exchange_send(struct exchange *x)
 {
     struct stream *up = x->up;
@@ -231,7 +305,7 @@ enum exchange_verdict exchange_send(struct exchange *x)
         try_failed(x, CLOSE_SERVER_RESET, x->reused ? RETRY_REUSED_DIED : RETRY_FRESH_DIED);
         return EXCHANGE_WAIT;
     }
-    if (!x->request_done && !up->ops->is_blocked(up)) {
+    if (!x->request_done && !relay_upload(x) && !up->ops->is_blocked(up)) {
         down->ops->resume(down);
     }
     return EXCHANGE_GO_ON;
@@ -263,7 +337,7 @@ void exchange_on_request_body(struct exchange *x)
         /* The server takes no more; its answer (413, say) may be on the way and ends this. */
         x->request_broken = true;
         down->paused = true;
-    } else if (up->ops->is_blocked(up)) {
+    } else if (!x->request_done && !relay_upload(x) && up->ops->is_blocked(up)) {
         down->paused = true;
     }
 }
@@ -278,29 +352,12 @@ static void on_up_room(struct stream *stream)
 
 /* -- the answer comes back -- */
 
-static void client_lost(struct exchange *x)
-{
-    struct stream *down = x->down;
-    x->down = NULL;
-    reset_server(x, CLOSE_CLIENT_ABORT);
-    exchange_count_client(x, down);
-    exchange_end(x, CLOSE_CLIENT_ABORT); /* first: with its last client the front goes */
-    down->ops->reset(down, CLOSE_CLIENT_ABORT);
-}
-
-void exchange_abort_relay(struct relay *relay, enum close_reason reason)
-{
-    struct exchange *x = container_of(relay, struct exchange, relay);
-    h1_conn_abort(h1_conn_of(x->down), reason); /* on_end stops the relay and ends the exchange */
-}
-
 static void on_relayed(struct relay *relay, enum relay_end end)
 {
     struct exchange *x = container_of(relay, struct exchange, relay);
     uint64_t moved = relay_moved(relay, 0);
     struct stream *down = x->down;
     x->is_relaying = false;
-    x->session->conn.flags &= ~(uint32_t)SESSION_RELAYS;
     x->response_bytes += moved;
     x->up->ops->take_back(x->up, moved, 0);
     switch (end) {
@@ -309,6 +366,7 @@ static void on_relayed(struct relay *relay, enum relay_end end)
         down->ops->take_back(down, 0, moved); /* the last byte is sent: it ends here */
         return;
     case RELAY_TO_LOST:
+    case RELAY_TO_SPOKE: /* not asked for */
         client_lost(x);
         return;
     case RELAY_TO_IDLE:
@@ -344,7 +402,6 @@ static bool relay_body(struct exchange *x)
     }
     x->is_relaying = true;
     exchange_forget_head(x);
-    x->session->conn.flags |= SESSION_RELAYS;
     relay_count(&x->relay, from, to, left, x->pool->idle_ms, x->plan->timeouts.write_idle_ms,
                 on_relayed);
     return true;

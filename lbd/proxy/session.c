@@ -223,10 +223,8 @@ void session_abort(struct session *session, enum close_reason reason, bool polit
     struct conn *conn = &session->conn;
     if ((conn->flags & SESSION_TUNNEL) != 0) {
         tunnel_abort(session, reason);
-    } else if ((conn->flags & SESSION_RELAYS) != 0) {
-        exchange_abort_relay(conn->user, reason);
-    } else if (conn->user != NULL) {
-        h1_conn_abort(conn->user, reason);
+    } else if (h1_conn_on(conn) != NULL) {
+        h1_conn_abort(h1_conn_on(conn), reason);
     } else if (polite && (conn->flags & SESSION_LINGERS) == 0) {
         session_linger(session, reason);
     } else {

@@ -29,13 +29,8 @@ struct session {
     uint32_t requests;
 };
 
-/* RELAYS: lent to an exchange's relay, conn.user is that; TUNNEL: conn.user is the tunnel's relay.
- */
-enum {
-    SESSION_TUNNEL = CONN_OWNER_1,
-    SESSION_LINGERS = CONN_OWNER_2,
-    SESSION_RELAYS = CONN_OWNER_3
-};
+/* TUNNEL: conn.user is the tunnel's relay. */
+enum { SESSION_TUNNEL = CONN_OWNER_1, SESSION_LINGERS = CONN_OWNER_2 };
 
 static inline struct session *session_of(struct conn *conn)
 {

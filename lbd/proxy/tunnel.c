@@ -89,6 +89,7 @@ static void on_done(struct relay *relay, enum relay_end how)
         end(tunnel, CLOSE_CLIENT_ABORT);
         return;
     case RELAY_TO_LOST:
+    case RELAY_TO_SPOKE: /* not asked for */
         end(tunnel, CLOSE_SERVER_TRUNCATED);
         return;
     case RELAY_FROM_IDLE:

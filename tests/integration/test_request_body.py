@@ -178,6 +178,75 @@ class Leaving(LabCase):
         self.assertEqual(line["reason"], "client_abort")
         self.wait_for(lambda: proxy.metric("lbd_http_client_aborts_total") == 1, "abort counted")
 
+    def test_a_client_that_closes_while_it_waits_is_gone(self):
+        gone = threading.Event()
+
+        def script(peer):
+            peer.rx()
+            peer.wait_closed()  # never answers
+            gone.set()
+
+        server = self.origin(script)
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        client.send_request("GET", "/")
+        server.wait_requests(1)
+        client.close()  # orderly, no reset
+        self.assertTrue(gone.wait(10), "the server works for nobody")
+        (line,) = proxy.wait_access_log(1)
+        self.assertEqual(line["reason"], "client_abort")
+
+    def test_early_answer_to_a_large_upload(self):
+        size = 64 * 1024 * 1024
+
+        def script(peer):
+            peer.rx_head()
+            peer.read(300000)  # well into what is handed to splice
+            peer.tx(413, "enough")
+            peer.wait_closed()
+
+        proxy = self.lbd(config_for(self.origin(script)))
+        client = self.connect(proxy)
+        client.send_request("POST", "/", {"Content-Length": str(size)})
+
+        def push():
+            try:
+                for _ in range(size // 65536):
+                    client.send(b"x" * 65536)
+            except OSError:
+                pass
+
+        pusher = threading.Thread(target=push, daemon=True)
+        pusher.start()
+        response = client.read_response("POST")
+        self.assertEqual((response.status, response.text), (413, "enough"))
+        self.assertEqual(response.get("Connection"), "close")
+        pusher.join(10)
+        (line,) = proxy.wait_access_log(1)
+        self.assertEqual((line["status"], line["reason"]), (413, "ok"))
+
+    def test_server_resets_in_the_middle_of_a_large_upload(self):
+        def script(peer):
+            peer.rx_head()
+            peer.read(300000)
+            peer.reset()
+
+        proxy = self.lbd(config_for(self.origin(script)))
+        client = self.connect(proxy)
+        client.send_request("POST", "/", {"Content-Length": str(64 * 1024 * 1024)})
+
+        def push():
+            try:
+                for _ in range(1024):
+                    client.send(b"x" * 65536)
+            except OSError:
+                pass
+
+        pusher = threading.Thread(target=push, daemon=True)
+        pusher.start()
+        self.assert_reason(client.read_response("POST"), 502, "server_reset")
+        pusher.join(10)
+
     def test_client_abort_in_the_middle_of_a_download(self):
         gone = threading.Event()
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lbd/base/mem.h"
@@ -18,6 +19,8 @@ enum {
     LISTED_MAX = 4096, /* revisions that a folder may hold before we stop counting */
     PATH_LEN_MAX = 4096,
     CHUNK_BYTES = 16384, /* read at once */
+    LOCK_TRIES = 50,     /* LOCK_PAUSE_NS apart */
+    LOCK_PAUSE_NS = 20 * 1000 * 1000,
 };
 
 struct conf_store {
@@ -166,6 +169,19 @@ static int open_dir_at(int dir_fd, const char *name)
     return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* One that was killed a moment ago may still be giving back its memory, and the lock after that. */
+static bool lock_patiently(int fd)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+    for (int tries = 1; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+        if (errno != EWOULDBLOCK || tries == LOCK_TRIES) {
+            return false;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 /* One daemon only: the lock goes with the process, however it ends. */
 static bool take_lock(struct conf_store *store, struct err *err)
 {
@@ -174,7 +190,7 @@ static bool take_lock(struct conf_store *store, struct err *err)
         return fail_storage(store, err, "open", "lock", errno);
     }
     char pid[NAME_LEN_MAX];
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_patiently(store->lock_fd)) {
         int error = errno;
         ssize_t n = pread(store->lock_fd, pid, sizeof pid - 1, 0);
         pid[n > 0 ? n : 0] = '\0';

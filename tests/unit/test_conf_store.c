@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf/conf_store.h"
@@ -158,6 +159,28 @@ START_TEST(only_one_daemon_writes)
     ck_assert_msg(strstr(err.text, pid) != NULL, "%s", err.text);
     conf_store_close(store);
     conf_store_close(must_open());
+}
+END_TEST
+
+START_TEST(one_that_is_about_to_end_is_waited_for)
+{
+    const struct timespec moment = {.tv_nsec = 50 * 1000 * 1000};
+    int holds[2];
+    char byte = 0;
+    ck_assert_int_eq(pipe(holds), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        const struct conf_store *held = must_open();
+        ssize_t told = write(holds[1], "x", 1);
+        (void)nanosleep(&moment, NULL);
+        _exit(held != NULL && told == 1 ? 0 : 1);
+    }
+    ck_assert_int_eq(read(holds[0], &byte, 1), 1);
+    conf_store_close(must_open());
+    (void)waitpid(child, NULL, 0);
+    (void)close(holds[0]);
+    (void)close(holds[1]);
 }
 END_TEST
 
@@ -356,6 +379,7 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, what_was_saved_is_found_again);
     tcase_add_test(tcase, makes_its_folder);
     tcase_add_test(tcase, only_one_daemon_writes);
+    tcase_add_test(tcase, one_that_is_about_to_end_is_waited_for);
     tcase_add_test(tcase, falls_back_to_the_newest_that_is_whole);
     tcase_add_test(tcase, a_lost_file_is_no_fresh_start);
     tcase_add_test(tcase, a_save_without_its_note_has_the_next_number);

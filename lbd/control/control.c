@@ -306,6 +306,8 @@ static struct conf_document *find_first(struct control *control, struct conf_doc
     if (control->facts.source == CONF_SOURCE_FILE) {
         conf_document_unref(saved);
         (*revision)++;
+        log_info("config.file", "file=%s revision=%llu", control->options.file,
+                 (unsigned long long)*revision);
         return conf_document_ref(seed);
     }
     switch (found) {

@@ -94,7 +94,9 @@ bool privileges_make_directory(const char *path, mode_t mode, const struct privi
         if (!S_ISDIR(now.st_mode)) {
             return err_set(err, ERR_INVALID, "'%s' is not a directory", path);
         }
-        give = give && now.st_uid == 0 && user->uid != 0 && is_empty_directory(path);
+        /* a folder for everybody, such as an empty /tmp, stays what it is */
+        give = give && now.st_uid == 0 && (now.st_mode & S_IWOTH) == 0 && user->uid != 0 &&
+               is_empty_directory(path);
     } else {
         (void)snprintf(parents, sizeof(parents), "%s", path);
         if (!make_parents(parents, err)) {

@@ -73,6 +73,28 @@ START_TEST(a_directory_is_made_with_its_mode)
 }
 END_TEST
 
+START_TEST(a_folder_for_everybody_is_not_given_away)
+{
+    struct privileges_user user;
+    struct stat found;
+    struct err err = {0};
+    if (geteuid() != 0) {
+        return; /* it could not be */
+    }
+    ck_assert(privileges_find_user(SLICE("nobody"), &user, &err));
+    begin();
+    ck_assert_int_eq(chmod(directory, 01777), 0);
+    ck_assert(privileges_make_directory(directory, 0750, &user, &err));
+    ck_assert_int_eq(stat(directory, &found), 0);
+    ck_assert_uint_eq(found.st_uid, 0);
+    ck_assert_int_eq(chmod(directory, 0755), 0);
+    ck_assert(privileges_make_directory(directory, 0750, &user, &err));
+    ck_assert_int_eq(stat(directory, &found), 0);
+    ck_assert_uint_eq(found.st_uid, user.uid);
+    (void)rmdir(directory);
+}
+END_TEST
+
 static unsigned long long status_field(const char *name)
 {
     char line[256];
@@ -143,4 +165,5 @@ START_TEST(root_is_given_up_for_good)
 END_TEST
 
 UNIT_TESTS("privileges", the_soft_limit_becomes_the_hard_one, a_user_is_found_by_name,
-           a_directory_is_made_with_its_mode, root_is_given_up_for_good)
+           a_directory_is_made_with_its_mode, a_folder_for_everybody_is_not_given_away,
+           root_is_given_up_for_good)

@@ -197,6 +197,9 @@ static void notify_ready(const struct lbd *lbd)
 static void on_ready(void *arg)
 {
     const struct lbd *lbd = arg;
+    if (lbd->is_stopping) {
+        return; /* the workers were quick, but starting failed elsewhere */
+    }
     log_info("lbd.ready", "version=%s revision=%llu workers=%u", LBD_VERSION,
              (unsigned long long)control_facts(lbd->control)->revision,
              control_facts(lbd->control)->workers);
@@ -304,6 +307,7 @@ static bool start(struct lbd *lbd, const char *file, struct err *err)
 
 static void stop(struct lbd *lbd)
 {
+    lbd->is_stopping = true;
     loop_timer_stop(&lbd->watchdog);
     signals_free(lbd->signals);
     control_free(lbd->control); /* ends what API requests wait for */

@@ -101,11 +101,11 @@ void control_discard(struct control *control, struct snapshot *snapshot)
 
 /* -- generations without a revision -- */
 
-static void republish(struct control *control, bool even_if_same)
+static void republish(struct control *control)
 {
     struct err err;
     if (control->newest == NULL || control->facts.is_draining ||
-        (!even_if_same && snapshot_is_current(control->newest, &control->registry))) {
+        snapshot_is_current(control->newest, &control->registry)) {
         return;
     }
     struct snapshot *snapshot =
@@ -122,19 +122,19 @@ static void republish(struct control *control, bool even_if_same)
 
 static void on_republish_ready(struct loop_ready *ready)
 {
-    republish(container_of(ready, struct control, republish_ready), false);
+    republish(container_of(ready, struct control, republish_ready));
 }
 
 static void on_republish_timer(struct loop_timer *timer)
 {
-    republish(container_of(timer, struct control, republish_timer), false);
+    republish(container_of(timer, struct control, republish_timer));
 }
 
 void control_republish_now(struct control *control)
 {
     loop_timer_stop(&control->republish_timer);
     loop_ready_remove(&control->republish_ready);
-    republish(control, false);
+    republish(control);
 }
 
 /* All that happens in this pass of the loop makes one generation; in a storm there is one every 5
@@ -529,7 +529,7 @@ bool control_is_alive(struct control *control)
     }
     if (control->poked_us == 0) {
         control->poked_us = now;
-        republish(control, true);
+        workers_ping(control->workers);
     }
     return now - control->poked_us <= ALIVE_LIMIT_US;
 }

@@ -162,13 +162,30 @@ static void stop_message(struct mailbox_message *message, void *receiver)
     loop_stop(worker->loop);
 }
 
-static void stop_first(struct workers *workers, uint32_t count)
+static void ping_message(struct mailbox_message *message, void *receiver)
+{
+    (void)receiver; /* the pass itself is the answer */
+    free(message);
+}
+
+static void post_all(struct workers *workers, uint32_t count,
+                     void (*deliver)(struct mailbox_message *message, void *receiver))
 {
     for (uint32_t i = 0; i < count; i++) {
         struct mailbox_message *message = mem_zero(1, sizeof(*message));
-        message->deliver = stop_message;
+        message->deliver = deliver;
         mailbox_post(&workers->list[i].mailbox, message);
     }
+}
+
+void workers_ping(struct workers *workers)
+{
+    post_all(workers, workers->count, ping_message);
+}
+
+static void stop_first(struct workers *workers, uint32_t count)
+{
+    post_all(workers, count, stop_message);
     for (uint32_t i = 0; i < count; i++) {
         (void)pthread_join(workers->list[i].thread, NULL);
         worker_fini(&workers->list[i]);

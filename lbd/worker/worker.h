@@ -45,6 +45,8 @@ uint32_t workers_count(const struct workers *workers);
  * runs on control when all of them run it. Publications are adopted in order. */
 void workers_publish(struct workers *workers, struct snapshot *snapshot,
                      void (*adopted)(struct snapshot *snapshot, void *arg), void *arg);
+/* Asks every worker for one pass of its loop: an idle one makes none by itself (is it alive?). */
+void workers_ping(struct workers *workers);
 /* Stops accepting, lets requests end, closes idle connections politely; drained() runs on control
  * when nothing is open, at the latest at the deadline, when the rest is closed. */
 void workers_drain(struct workers *workers, uint64_t deadline_ms, void (*drained)(void *arg),

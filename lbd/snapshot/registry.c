@@ -26,12 +26,12 @@ static void free_server(struct registry_server *server)
 }
 
 /* Workers count with it until the last snapshot that names it is gone. */
-static void leave(struct registry *registry, enum counters_kind kind, uint32_t id)
+static void leave(struct registry *registry, struct counters_id *counters)
 {
     registry->leaving =
         mem_resize(registry->leaving, (registry->leaving_count + 1) * sizeof(*registry->leaving));
     registry->leaving[registry->leaving_count++] =
-        (struct registry_leaving){.kind = kind, .id = id, .generation = registry->generation};
+        (struct registry_leaving){.counters = counters, .generation = registry->generation};
 }
 
 void registry_release_ids(struct registry *registry, uint64_t oldest)
@@ -40,7 +40,7 @@ void registry_release_ids(struct registry *registry, uint64_t oldest)
     for (uint32_t i = 0; i < registry->leaving_count; i++) {
         const struct registry_leaving *gone = &registry->leaving[i];
         if (gone->generation < oldest) {
-            counters_release(gone->kind, gone->id);
+            counters_id_unref(gone->counters);
         } else {
             registry->leaving[kept++] = *gone;
         }
@@ -55,7 +55,7 @@ static void free_pool(struct registry *registry, struct registry_pool *pool)
         free_server(entry->value);
     }
     map_fini(&pool->servers);
-    leave(registry, COUNTERS_POOL, pool->id);
+    leave(registry, pool->counters);
     free(pool->name);
     free(pool);
 }
@@ -72,7 +72,7 @@ static void free_listener(struct registry *registry, struct registry_listener *l
 
 static void free_route(struct registry *registry, struct registry_route *route)
 {
-    leave(registry, COUNTERS_ROUTE, route->id);
+    leave(registry, route->counters);
     free(route->name);
     free(route);
 }
@@ -131,7 +131,8 @@ struct registry_pool *registry_make_pool(struct registry *registry, struct slice
     if (pool == NULL) {
         pool = mem_zero(1, sizeof(*pool));
         pool->name = mem_slicedup(name);
-        pool->id = counters_acquire(COUNTERS_POOL);
+        pool->counters = counters_id_new(COUNTERS_POOL);
+        pool->id = pool->counters->id;
         map_init(&pool->servers);
         (void)map_put(&registry->pools, name, pool);
     }
@@ -145,6 +146,7 @@ struct registry_server *registry_make_server(struct registry_pool *pool, struct 
         server = mem_zero(1, sizeof(*server));
         server->server =
             server_new(slice_from(pool->name), name, counters_acquire(COUNTERS_SERVER));
+        server->server->pool_counters = counters_id_ref(pool->counters);
         server->pool = pool;
         (void)map_put(&pool->servers, name, server);
     }
@@ -168,7 +170,8 @@ struct registry_route *registry_make_route(struct registry *registry, struct sli
     if (route == NULL) {
         route = mem_zero(1, sizeof(*route));
         route->name = mem_slicedup(name);
-        route->id = counters_acquire(COUNTERS_ROUTE);
+        route->counters = counters_id_new(COUNTERS_ROUTE);
+        route->id = route->counters->id;
         (void)map_put(&registry->routes, name, route);
     }
     return route;

@@ -41,7 +41,8 @@ struct registry_server {
 };
 
 struct registry_pool {
-    char *name; /* owned */
+    char *name;                   /* owned */
+    struct counters_id *counters; /* held */
     uint32_t id;
     struct map servers; /* name -> struct registry_server */
     uint64_t committed; /* conf_pool.version; 0: none */
@@ -53,14 +54,14 @@ struct registry_listener {
 };
 
 struct registry_route {
-    char *name; /* owned */
+    char *name;                   /* owned */
+    struct counters_id *counters; /* held */
     uint32_t id;
 };
 
 /* A counters block that snapshots up to `generation` may still count with. */
 struct registry_leaving {
-    enum counters_kind kind;
-    uint32_t id;
+    struct counters_id *counters; /* held */
     uint64_t generation;
 };
 

@@ -56,6 +56,7 @@ void server_unref(struct server *server)
     if (on_free != NULL) {
         on_free(server->id);
     }
+    counters_id_unref(server->pool_counters);
     free(server->pool_name);
     free(server->name);
     free(server);

@@ -22,6 +22,7 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/mailbox.h"
 #include "lbd/base/slice.h"
+#include "lbd/stats/counters_id.h"
 
 enum server_health { SERVER_STARTING, SERVER_UP, SERVER_DOWN, SERVER_UNRESOLVED };
 enum server_admin { SERVER_READY, SERVER_DRAIN, SERVER_MAINT };
@@ -33,9 +34,10 @@ struct server {
     _Atomic uint32_t refs;
     _Atomic uint32_t reported; /* 1: the hook was called and control has not acted yet */
     struct mailbox_message passive_message; /* for the hook's way to control */
-    uint32_t id;     /* dense; index of per-worker state and counters block (stats/counters) */
-    char *pool_name; /* owned */
-    char *name;      /* owned */
+    uint32_t id; /* dense; index of per-worker state and counters block (stats/counters) */
+    struct counters_id *pool_counters; /* referenced; NULL: none (tests) */
+    char *pool_name;                   /* owned */
+    char *name;                        /* owned */
     /* control only */
     enum server_health health;
     enum server_admin admin;

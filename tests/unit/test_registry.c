@@ -202,7 +202,7 @@ START_TEST(ids_stay_taken_while_a_snapshot_may_count_with_them)
     registry_sweep(&registry, conf_document_conf(none));
     registry_release_ids(&registry, 7); /* generation 7 is still read */
     ck_assert_uint_eq(registry.leaving_count, 1);
-    ck_assert_uint_eq(registry.leaving[0].id, id);
+    ck_assert_uint_eq(registry.leaving[0].counters->id, id);
     registry_release_ids(&registry, 8);
     ck_assert_uint_eq(registry.leaving_count, 0);
     registry_fini(&registry);

@@ -153,6 +153,12 @@ static bool preconditions_hold(struct control_job *job, const struct control_cha
                       SLICE_ARG(change->pointer));
         return refuse(job, "precondition-failed");
     }
+    if (exists && change->if_none_match.len != 0 &&
+        control_etag(job->result.before, change->pointer, tag) &&
+        tag_is_in(change->if_none_match, tag)) {
+        (void)err_set(&job->result.err, ERR_PRECONDITION, "its ETag is still \"%s\"", tag);
+        return refuse(job, "precondition-failed");
+    }
     if (change->if_match.len == 0 || (wants_any && exists)) {
         return true;
     }

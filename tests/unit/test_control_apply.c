@@ -153,6 +153,17 @@ START_TEST(preconditions_are_of_one_resource)
                                           .if_none_match = SLICE("*")};
     answer = live_control_apply(&live, &create);
     ck_assert_int_eq(answer.err.kind, ERR_PRECONDITION);
+
+    /* RFC 9110 13.1.2: only if it is not what the client has */
+    ck_assert(control_etag(control_document(live.control), SLICE("/pools/q"), tag));
+    struct control_change other = create;
+    (void)snprintf(header, sizeof(header), "\"%s\"", tag);
+    other.if_none_match = slice_from(header);
+    answer = live_control_apply(&live, &other);
+    ck_assert_int_eq(answer.err.kind, ERR_PRECONDITION);
+    other.if_none_match = SLICE("\"x\"");
+    answer = live_control_apply(&live, &other);
+    ck_assert_int_eq(answer.err.kind, ERR_NONE);
     live_control_stop(&live);
 }
 END_TEST

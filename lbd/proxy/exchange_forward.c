@@ -108,15 +108,27 @@ enum exchange_verdict exchange_pick(struct exchange *x)
     return EXCHANGE_GO_ON;
 }
 
-/* A try failed and nothing of it is held but the place on the server. */
-static void try_failed(struct exchange *x, enum close_reason reason, enum retry_failure failure)
+static void count_error(struct exchange *x, enum close_reason reason)
 {
-    struct upstream_worker *upstream = x->proxy->upstream;
     enum counters_error error = counters_error_of(reason);
     if (error != COUNTERS_ERROR_COUNT) {
         counter_add(&pool_counters(x)->errors[error], 1);
     }
     counter_add(&counters_of_server(x->proxy->counters, x->server->id)->errors, 1);
+}
+
+/* What the server sent cannot be used, or it stopped: not to be tried again. */
+static void server_failed(struct exchange *x, enum close_reason reason)
+{
+    count_error(x, reason);
+    exchange_fail(x, reason);
+}
+
+/* A try failed and nothing of it is held but the place on the server. */
+static void try_failed(struct exchange *x, enum close_reason reason, enum retry_failure failure)
+{
+    struct upstream_worker *upstream = x->proxy->upstream;
+    count_error(x, reason);
     exchange_release_server(x);
     x->failure = (uint8_t)reason;
     bool ended = reason == CLOSE_SERVER_RESET || failure == RETRY_CONNECT;
@@ -374,10 +386,10 @@ static void on_relayed(struct relay *relay, enum relay_end end)
         client_lost(x);
         return;
     case RELAY_FROM_LOST:
-        exchange_fail(x, CLOSE_SERVER_TRUNCATED);
+        server_failed(x, CLOSE_SERVER_TRUNCATED);
         return;
     case RELAY_FROM_IDLE:
-        exchange_fail(x, CLOSE_SERVER_IDLE_TIMEOUT);
+        server_failed(x, CLOSE_SERVER_IDLE_TIMEOUT);
         return;
     }
 }
@@ -472,7 +484,7 @@ static void on_up_head(struct stream *stream, struct message *message)
     x->first_byte_us = loop_now_us(x->proxy->loop);
     count_response(x, status);
     if (status == 101 && !(x->is_upgrade && message->upgrade_websocket)) {
-        exchange_fail(x, CLOSE_BAD_SWITCH);
+        server_failed(x, CLOSE_BAD_SWITCH);
         return;
     }
     bool client_http10 = x->head->request.version_minor == 0;
@@ -492,7 +504,7 @@ static void on_up_head(struct stream *stream, struct message *message)
     struct stream_piece piece;
     enum stream_pull pulled = stream->ops->pull(stream, &piece);
     if (pulled == STREAM_BAD) {
-        exchange_fail(x, piece.reason);
+        server_failed(x, piece.reason);
         return;
     }
     x->status = status;
@@ -510,7 +522,7 @@ static void on_up_body(struct stream *stream)
     struct stream_piece piece;
     enum stream_pull pulled = stream->ops->pull(stream, &piece);
     if (pulled == STREAM_BAD) {
-        exchange_fail(x, piece.reason);
+        server_failed(x, piece.reason);
         return;
     }
     if (piece.bytes.len > 0 || pulled == STREAM_LAST) {
@@ -527,12 +539,7 @@ static void on_up_end(struct stream *stream, enum close_reason reason)
         try_failed(x, reason, x->reused ? RETRY_REUSED_DIED : RETRY_FRESH_DIED);
         return;
     }
-    enum counters_error error = counters_error_of(reason);
-    if (error != COUNTERS_ERROR_COUNT) {
-        counter_add(&pool_counters(x)->errors[error], 1);
-    }
-    counter_add(&counters_of_server(x->proxy->counters, x->server->id)->errors, 1);
-    exchange_fail(x, reason);
+    server_failed(x, reason);
 }
 
 static const struct stream_events up_events = {

@@ -27,7 +27,7 @@ static const char introduction[] =
     "\n"
     "- *duration*: a number with its unit, `ms`, `s`, `m`, `h` or `d`, also several, largest "
     "first: `\"250ms\"`, `\"1m30s\"`.\n"
-    "- *size*: bytes, or a number with `KiB`, `MiB`, `GiB` (powers of 1024) or `kB`, `MB`, `GB` "
+    "- *size*: a number with `B`, `KiB`, `MiB`, `GiB` (powers of 1024) or `kB`, `MB`, `GB` "
     "(powers of 1000): `\"64KiB\"`.\n"
     "- *integer*: a number without unit or fraction.\n";
 

@@ -158,8 +158,8 @@ static bool make_dirs(const char *dir, struct err *err)
         }
     }
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return err_set_at(err, ERR_STORAGE, dir, "cannot make the state folder: %s",
-                          strerror(errno));
+        return err_set_at(err, ERR_STORAGE, dir,
+                          "cannot make the state folder (daemon.state_dir): %s", strerror(errno));
     }
     return true;
 }

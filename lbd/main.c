@@ -7,6 +7,7 @@
  * Exit codes: 0 stopped as asked, 1 the system did not let us, 2 usage, 78 the configuration is
  * wrong (EX_CONFIG; systemd does not restart on it).
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <signal.h>
@@ -330,12 +331,25 @@ static int say_failed(const struct conf_daemon *daemon, const struct err *err)
     return err->kind == ERR_INVALID ? EXIT_CONFIG : EXIT_RUNTIME;
 }
 
+/* Started without 0, 1 or 2, the next socket would get the number, and a client our log. */
+static void fill_standard_files(void)
+{
+    int fd = 0;
+    do {
+        fd = open("/dev/null", O_RDWR); /* the lowest that is free; no CLOEXEC, as 0-2 are */
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct flags flags = {.file = FILE_DEFAULT};
     struct lbd lbd = {0};
     struct err err = {0};
 
+    fill_standard_files();
     int code = read_flags(argc, argv, &flags);
     if (code >= 0) {
         return code;

@@ -2,9 +2,9 @@
  * api_admin - /v1/pools/{p}/servers/{s}/admin-state: drain, maintenance and back, by hand.
  *
  *     PUT {"state":"drain","reason":"kernel"}  lays it over what is configured
- *     GET
- * {"state":"drain","configured":"ready","override":{"reason":"kernel","since":...,"who":...}}
- *     DELETE                                    what is configured counts again
+ *     GET                                      what counts, what is configured, what lies over it:
+ *         {"state":"drain","configured":"ready","override":{"reason":"kernel",...}}
+ *     DELETE                                   what is configured counts again
  *
  * Threads: control.
  */

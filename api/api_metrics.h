@@ -1,5 +1,5 @@
 /*
- * api_metrics - /metrics: everything that is counted, as Prometheus reads it (CONTROL.md 5).
+ * api_metrics - /metrics: everything that is counted, as Prometheus reads it.
  *
  * Numbers of listeners, routes, pools, servers and workers come from stats/counters; those of the
  * process and of control are written here. ?scope=full adds the rarer numbers of servers,

@@ -7,9 +7,8 @@
  * server.
  *
  *     text ---conf_document_from_text---+
- *                                       +--> document --> struct conf      (what workers get
- * compiled) document + edit + body -----------+             --> canonical text   (GET, ETag,
- * config.json, diff)
+ *                                       +--> document --> struct conf     (compiled for workers)
+ *     document + edit + body -----------+             --> canonical text  (GET, ETag, saving, diff)
  *
  * Canonical text is compact JSON that holds exactly what was set, no defaults: settings in order of
  * their bytes, then the named members (servers, pools, ...), likewise. Equal configurations have
@@ -60,12 +59,15 @@ LB_MUST_CHECK bool conf_document_from_file_text(struct slice text, struct conf_d
 
 /* The document that comes out of an edit of `document` (borrowed, never changed). `body` is strict
  * JSON: the new value or the patch; ignored by DELETE. An edit that changes nothing gives
- * `document` itself, with one more reference. NULL: err->kind says how it failed, ERR_NOT_FOUND the
- * resource (or the one that should hold it) does not exist, or no such pointer ERR_MALFORMED   the
- * body is not JSON ERR_TOO_LARGE   the body is over a limit ERR_CONFLICT    DELETE of something in
- * use; *errors lists who refers to it (code "in-use") ERR_INVALID     the result would not be valid
- * and *errors has the entries with absolute pointers, and with line and column of the body where
- * they lie in it. */
+ * `document` itself, with one more reference. NULL: err->kind says how it failed.
+ *
+ *     ERR_NOT_FOUND   no such resource (or none that should hold it), or no such pointer
+ *     ERR_MALFORMED   the body is not JSON
+ *     ERR_TOO_LARGE   the body is over a limit
+ *     ERR_CONFLICT    DELETE of something in use; *errors lists who refers to it (code "in-use")
+ *     ERR_INVALID     the result would not be valid; *errors has the entries with absolute
+ *                     pointers, and with line and column of the body where they lie in it
+ */
 LB_MUST_CHECK struct conf_document *conf_document_edit(struct conf_document *document,
                                                        enum conf_edit edit, struct slice pointer,
                                                        struct slice body,

@@ -3,9 +3,9 @@
  *
  *     state_dir/config.json            the document that runs, canonical text
  *     state_dir/revision               its number
- *     state_dir/revisions/000042.json  what ran before, for going back and for when config.json is
- * damaged state_dir/overrides.json         admin states and weights set by hand state_dir/lock held
- * by the one daemon that may write here
+ *     state_dir/revisions/000042.json  what ran before: to go back, or if config.json is damaged
+ *     state_dir/overrides.json         admin states set by hand
+ *     state_dir/lock                   held by the one daemon that may write here
  *
  * A save is: write a temporary file beside the target, fsync it, rename it over the target, fsync
  * the directory. Whoever kills us at whatever point, config.json is the old text or the new one.

@@ -1,8 +1,8 @@
 /*
  * main - flags, then one room after the other, then the control loop, then back in reverse order.
  *
- *     read the file -> open the log -> become our user -> state directory, sockets, workers -> API
- * -> run
+ *     read the file -> open the log -> become our user
+ *         -> state directory, sockets, workers -> API -> run
  *
  * Exit codes: 0 stopped as asked, 1 the system did not let us, 2 usage, 78 the configuration is
  * wrong (EX_CONFIG; systemd does not restart on it).

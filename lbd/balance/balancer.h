@@ -4,9 +4,10 @@
  * A balancer is frozen with the pool it belongs to; what changes per choice (round-robin position,
  * random numbers) is the caller's per-worker state.
  *
- *   round_robin     smooth weighted schedule (schedule.h) over the targets that were usable at
- * build time; workers start at spread offsets, so the sum is even least_request   two turns of that
- * schedule at random, the target with less in flight per weight; below 8 targets all are compared
+ *     round_robin     smooth weighted schedule (schedule.h) over the targets that were usable at
+ *                     build time; workers start at spread offsets, so the sum is even
+ *     least_request   two turns of that schedule at random, the target with less in flight per
+ *                     weight; below 8 targets all are compared
  *
  * What became unfit since the build is skipped; what became fit since is found too, but a pool is
  * meant to be built again when fitness changes: then a pick is O(1).

@@ -6,8 +6,7 @@
  *     workers --server_on_passive_down--> mailbox --> mark down, probe at once
  *                                            |
  *                 health_probe <- schedule   v
- *                      '--result--> health --> server_set_health --changed()--> publish a
- * generation
+ *                      '--result--> health --> server_set_health --changed()--> publish
  *
  * A server with a check starts as `starting` and is probed at once, then every interval +- 10 %;
  * without a check it is up as soon as it has an address. State, streak and counters are found again

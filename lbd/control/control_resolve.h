@@ -1,8 +1,7 @@
 /*
  * control_resolve - where the names in servers' addresses are now.
  *
- *     control_commit --apply--> names of the document --net/resolve--> first address --changed()-->
- *                                                                 every 30 s
+ *     control_commit --apply--> names --net/resolve, every 30 s--> first address --changed()-->
  *
  * Each name is asked once, however many servers use it: at once when it is new, then every 30 s. A
  * name that does not resolve keeps the last known address; without one its servers are unresolved,

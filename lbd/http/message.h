@@ -3,8 +3,8 @@
  *
  * Sans-I/O: parsers fill it, the exchange edits it (drops fields, adds extras), writers read it.
  *
- *     parser --> struct message (bytes in the worker's scratch) --message_copy--> arena of the
- * exchange
+ *     parser --> struct message (bytes in the worker's scratch)
+ *                      '--message_copy--> arena of the exchange
  *
  * The parser decides framing once (R5) and notes what the rest needs, so nobody scans the head
  * again.

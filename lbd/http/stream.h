@@ -6,8 +6,9 @@
  *        send_head(head, bytes, last)       on_head(message)   a head came; its body is pulled
  *        send_body(bytes, last)             on_body            body bytes came: pull them
  *        send_trailers(lines)               on_room            what waited was sent
- *        pull(piece)                        on_end(reason)     over: sent completely, reset or
- * lost; said once pause / resume reset(reason)
+ *        pull(piece)                        on_end(reason)     over: sent, reset or lost; once
+ *        paused = true, resume()
+ *        reset(reason)
  *
  * Bytes are lent: a pulled piece lies in the worker's scratch for the length of the call. What is
  * not pulled by then stays with the stream, undecoded, and the stream reads no more (that is the

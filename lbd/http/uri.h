@@ -25,9 +25,9 @@ enum uri_path_verdict {
     URI_PATH_FIXED, /* *out is the normalised path in the arena */
     URI_PATH_BAD,   /* holds what R10 refuses */
 };
-/* Percent-decodes unreserved characters, upper-cases the other escapes, removes dot segments;
- * refuses %00 %2f %5c, '\',
- * '#', controls, non-ASCII, broken escapes, and ';' parameters on dot segments. */
+/* Percent-decodes unreserved characters, upper-cases the other escapes, removes dot segments.
+ * Refuses %00, %2f, %5c, backslash, '#', controls, non-ASCII, broken escapes, and ';' parameters on
+ * dot segments. */
 enum uri_path_verdict uri_path_normalise(struct slice path, struct arena *arena, struct slice *out);
 /* Is the query free of controls, '#', non-ASCII? */
 bool uri_query_is_valid(struct slice query);

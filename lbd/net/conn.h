@@ -1,13 +1,12 @@
 /*
  * conn - a connected peer: transport, readiness, what waits to be sent, one deadline.
  *
- * Edge-triggered: readiness bits are set by events and cleared only by EAGAIN or a short read
- * (PERFORMANCE.md 2.3). Writes go out at once; only what the kernel does not take is copied and
- * sent when there is room. Whoever owns the connection at the moment (session, h1_conn, idle,
- * relay) sets `ops`.
+ * Edge-triggered: readiness bits are set by events and cleared only by EAGAIN or a short read.
+ * Writes go out at once; only what the kernel does not take is copied and sent when there is room.
+ * Whoever owns the connection at the moment (session, h1_conn, idle, relay) sets `ops`.
  *
- *     event -> flags -> flush `out` -> ops->on_room (all sent) -> ops->on_readable (bytes, end or
- * error wait)
+ *     event -> flags -> flush `out` -> ops->on_room      all was sent
+ *                                   -> ops->on_readable  bytes, an end or an error wait
  *
  * Limits: an idle one owns no buffer and is at most 192 bytes beside its struct event, with what
  * its owner adds. Memory: embedded in its owner's object; conn_close and then bury that object, for

@@ -5,12 +5,12 @@
  * nothing but the own thread may touch it; other threads reach it through a mailbox. The outer loop
  * is ours:
  *
- *     wait for events (or poll, when something is ready) -> callbacks -> ready list -> timers ->
- * graveyard
+ *     wait for events (or poll, when something is ready)
+ *         -> callbacks -> ready list -> timers -> graveyard
  *
- * Timers are lazy (PERFORMANCE.md 2.7): moving a deadline later is one store; the wheel entry moves
- * when its slot fires. Slots are 8 ms; deadlines are never early and at most one slot late. An idle
- * loop makes no wake-ups.
+ * Timers are lazy: moving a deadline later is one store; the wheel entry moves when its slot fires.
+ * Slots are 8 ms; deadlines are never early and at most one slot late. An idle loop makes no
+ * wake-ups.
  *
  * Memory: watches, timers and ready nodes are embedded in the caller's objects and must be stopped
  * before those are freed; objects that may be on the current batch are buried (loop_bury) and freed

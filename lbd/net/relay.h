@@ -2,8 +2,7 @@
  * relay - moves bytes between two connections without looking at them.
  *
  *   relay_count    exactly `length` bytes one way by splice(2), through a pipe: a large body
- *   relay_tunnel   both ways until both ends are done, half-close kept: Upgrade, later CONNECT and
- * TCP
+ *   relay_tunnel   both ways until both ends are done, half-close kept: Upgrade
  *
  * A tunnel copies through the worker's scratch, so an idle one owns no buffer and no pipe; a
  * direction that has moved 256 KB goes over to splice. The only brake is not reading: at most one

@@ -11,9 +11,9 @@
  * Matching is a look-up per host label and path segment, not a walk over all routes, and it ends
  * early: a host pattern knows the highest priority under it.
  *
- *     host    any case; a dot at its end does not count; "*.example.com" stands for one or more
- * labels path    byte by byte; prefix "/api" (or "/api/") matches "/api", "/api/", "/api/x", not
- * "/apix"
+ *     host    any case; a dot at its end does not count; "*.example.com" is one label or more
+ *     path    byte by byte; prefix "/api" (or "/api/") matches "/api", "/api/", "/api/x",
+ *             not "/apix"
  *
  * Limits: none of its own; segments longer than the longest configured prefix cost nothing.
  * Memory: one arena, part of a plan. Threads: built on control; read on any worker.

@@ -1,9 +1,10 @@
 /*
  * session - one client connection, from accept to close.
  *
- *     accept --> serving (h1_conn has the events) <--> idle (session has them) --> lingering -->
- * closed
- *                                             \--> tunnel (relay has them) --> closed
+ *     accept --> serving <--> idle --> lingering --> closed
+ *                    \--> tunnel --> closed
+ *
+ *     the events belong to: h1_conn (serving), the session (idle, lingering), relay (tunnel)
  *
  * An idle one is this struct and nothing else: at most 192 bytes beside its struct event.
  *

@@ -2,8 +2,8 @@
  * counter - one 64-bit slot that one thread writes and any thread reads.
  *
  * No lock-prefixed instruction: the writer is alone, so a load, an addition and a store are enough
- * (PERFORMANCE.md 2.12: 0.6 ns). The store is a release and the read an acquire, which is free on
- * x86-64: who reads `closed` before `opened` never sees more closed than opened.
+ * (0.6 ns). The store is a release and the read an acquire, which is free on x86-64:
+ * who reads `closed` before `opened` never sees more closed than opened.
  *
  * Threads: add and set the one owner of the slot; get any.
  */

@@ -1,8 +1,8 @@
 /*
  * prometheus - writes numbers as Prometheus reads them, family by family.
  *
- *     prometheus_family(&out, "lbd_pool_retries_total", PROMETHEUS_COUNTER, "Attempts after the
- * first."); prometheus_sample(&out, labels, 17);           lbd_pool_retries_total{pool="web"} 17
+ *     prometheus_family(&out, "lbd_pool_retries_total", PROMETHEUS_COUNTER, "Further attempts.");
+ *     prometheus_sample(&out, labels, 17);           lbd_pool_retries_total{pool="web"} 17
  *
  * Two formats: text 0.0.4, and OpenMetrics 1.0, where a counter's family is named without _total
  * and the whole ends in # EOF. Numbers are exact: integers as integers, microseconds as decimal

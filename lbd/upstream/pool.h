@@ -6,8 +6,8 @@
  * while neither its part of the document nor the usability of its servers changes. Counted by the
  * snapshots that hold it.
  *
- *     pool_new -> fill members[], targets[].weight/max_in_flight and the settings -> pool_build ->
- * frozen
+ *     pool_new -> fill members[], targets[].weight/max_in_flight and the settings
+ *         -> pool_build -> frozen
  *
  * Memory: one arena; holds a reference on each server. Threads: built on control; read on any
  * worker.

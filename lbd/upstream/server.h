@@ -5,8 +5,10 @@
  * Found again by (pool, name). What the document says of it (address, weight, limits) stands in the
  * frozen pool of a snapshot (pool.h); this object is what connections and health checks point to.
  *
- *     health:  starting --first probe passes / no check--> up <--rise/fall--> down ;  unresolved:
- * no address yet admin:   ready | drain | maint         usable = up && ready && has an address
+ *     health   starting --first probe passes, or no check--> up <--rise, fall--> down
+ *              unresolved: no address yet
+ *     admin    ready | drain | maint
+ *     usable   up && ready && has an address
  *
  * Memory: counted; the registry in control holds one reference, each pool of a snapshot one per
  * member. Threads: health and admin are set by control; workers touch load and counters only.

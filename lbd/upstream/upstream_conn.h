@@ -1,8 +1,9 @@
 /*
  * upstream_conn - one connection to a server, from dialling to its end.
  *
- *     dial --connected--> in use (h1_conn has its events) <--> idle (upstream/idle has them) -->
- * closed
+ *     dial --connected--> in use <--> idle --> closed
+ *
+ *     its events belong to: h1_conn (in use), upstream/idle (idle)
  *
  * Memory: the upstream_worker's slab; holds a reference on its server. Threads: one worker for
  * life.

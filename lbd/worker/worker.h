@@ -4,10 +4,11 @@
  * Each has its loop, its mailbox, its listening sockets' events, its idle server connections and
  * its counters; a connection lives on one worker for life. Control talks to them by messages only:
  *
- *     publish(snapshot) --message--> adopt: swap plans, start and stop accepting --message--> all
- * adopted? last exchange on the old snapshot --message--> released (control frees it)
+ *     publish(snapshot) --message--> adopt: swap plans, start and stop accepting
+ *                                      '--message--> all adopted?
+ *               last exchange on the old snapshot --message--> released (control frees it)
  *     drain(deadline)   --message--> stop accepting, answers say close, end what is left
- * --message--> drained
+ *                                      '--message--> drained
  *
  * Threads: control calls everything here.
  */

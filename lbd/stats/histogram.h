@@ -2,7 +2,8 @@
  * histogram - how often a value fell where: fixed buckets, exact counts.
  *
  * Two shapes: durations (0.1 ms to 60 s) and sizes (256 B to 16 MiB in powers of four). Each octave
- * of the value holds at most one bound, so the index is a bit-scan and one compare. A struct is nothing but 64-bit slots: blocks of counters.h contain and sum it as such.
+ * of the value holds at most one bound, so the index is a bit-scan and one compare. A struct is
+ * nothing but 64-bit slots: blocks of counters.h contain and sum it as such.
  *
  * Limits: values above the last bound fall into the last bucket (+Inf).
  * Threads: note the one owner; readers take counter_get of each slot, or a summed copy.

@@ -1,4 +1,4 @@
-"""lbctl: what it prints, what it sends, and the exit codes of CONTROL.md 4.2."""
+"""lbctl: what it prints, what it sends, and its exit codes (lbctl(1))."""
 
 import json
 import os

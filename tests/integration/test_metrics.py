@@ -1,4 +1,4 @@
-"""The numbers: names of CONTROL.md 5.2, clean for promtool, and true."""
+"""The numbers: under the right names, clean for promtool, and true."""
 
 import shutil
 import subprocess

@@ -1,6 +1,6 @@
 /*
  * h1_head - the head of an HTTP/1.x request or response: strict, incremental, sans-I/O (RFC 9112
- * 2-6, rules R4-R10).
+ * 2-6; R4 to R10 of docs/http-rules.md).
  *
  * The caller keeps the bytes of one head contiguous from its first byte and calls again with more;
  * the parser remembers how far it got, so the total work is linear, and the answer (also the

@@ -46,7 +46,8 @@ bool privileges_find_user(struct slice name, struct privileges_user *user, struc
     if (found == NULL) {
         return failed != 0 ? err_set(err, ERR_SYSTEM, "cannot look up the user '%s': %s",
                                      user->name, strerror(failed))
-                           : err_set(err, ERR_INVALID, "there is no user named '%s'", user->name);
+                           : err_set_at(err, ERR_INVALID, "/daemon/user",
+                                        "there is no user named '%s'", user->name);
     }
     user->uid = entry.pw_uid;
     user->gid = entry.pw_gid;

@@ -36,6 +36,7 @@ START_TEST(a_user_is_found_by_name)
     ck_assert_uint_eq(user.uid, 0);
     ck_assert_str_eq(user.name, "root");
     ck_assert(!privileges_find_user(SLICE("no-such-user-here"), &user, &err));
+    ck_assert_str_eq(err.place, "/daemon/user");
     ck_assert_int_eq(err.kind, ERR_INVALID);
     ck_assert_ptr_nonnull(strstr(err.text, "no-such-user-here"));
 }

@@ -15,6 +15,11 @@ static enum close_reason reason_of(int error)
         return CLOSE_CONNECT_REFUSED;
     case ETIMEDOUT:
         return CLOSE_CONNECT_TIMEOUT;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return CLOSE_OVERLOAD; /* our own shortage says nothing of the server */
     default:
         return CLOSE_CONNECT_FAILED;
     }
@@ -25,7 +30,7 @@ enum dial_verdict dial_start(const struct addr *address, int *fd, enum close_rea
     int family = address->u.any.sa_family;
     *fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (*fd < 0) {
-        *reason = CLOSE_CONNECT_FAILED;
+        *reason = reason_of(errno);
         return DIAL_FAILED;
     }
     sock_opt_dialled(*fd, family);

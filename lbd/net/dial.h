@@ -14,7 +14,8 @@
 
 enum dial_verdict { DIAL_CONNECTED, DIAL_PENDING, DIAL_FAILED };
 
-/* A non-blocking socket in *fd, unless DIAL_FAILED, then *reason. */
+/* A non-blocking socket in *fd, unless DIAL_FAILED, then *reason: CLOSE_OVERLOAD when it is this
+ * process that has no descriptor or memory left. */
 LB_MUST_CHECK enum dial_verdict dial_start(const struct addr *address, int *fd,
                                            enum close_reason *reason);
 /* The socket became writable: true, or false with *reason. */

@@ -110,6 +110,9 @@ enum exchange_verdict exchange_pick(struct exchange *x)
 
 static void count_error(struct exchange *x, enum close_reason reason)
 {
+    if (reason == CLOSE_OVERLOAD) {
+        return; /* ours, not the server's */
+    }
     enum counters_error error = counters_error_of(reason);
     if (error != COUNTERS_ERROR_COUNT) {
         counter_add(&pool_counters(x)->errors[error], 1);
@@ -131,6 +134,10 @@ static void try_failed(struct exchange *x, enum close_reason reason, enum retry_
     count_error(x, reason);
     exchange_release_server(x);
     x->failure = (uint8_t)reason;
+    if (reason == CLOSE_OVERLOAD) {
+        exchange_fail(x, reason); /* no other server can be reached either */
+        return;
+    }
     bool ended = reason == CLOSE_SERVER_RESET || failure == RETRY_CONNECT;
     struct retry_facts facts = {
         .safe_method = method_is_retry_safe((enum method)x->head->request.method),

@@ -44,7 +44,9 @@ static void dial_failed(struct upstream_worker *upstream, struct upstream_conn *
     struct upstream_waiter *waiter = self->waiter;
     self->waiter = NULL;
     waiter->conn = NULL;
-    server_note_connect(self->server, false);
+    if (reason != CLOSE_OVERLOAD) { /* that one is ours, not the server's */
+        server_note_connect(self->server, false);
+    }
     upstream_conn_end(upstream, self);
     waiter->fn(waiter, NULL, reason);
 }
@@ -98,7 +100,9 @@ static enum upstream_open dial(struct upstream_worker *upstream, const struct po
     int fd;
     enum dial_verdict verdict = dial_start(&target->address, &fd, reason);
     if (verdict == DIAL_FAILED) {
-        server_note_connect(target->server, false);
+        if (*reason != CLOSE_OVERLOAD) {
+            server_note_connect(target->server, false);
+        }
         return UPSTREAM_FAILED;
     }
     struct upstream_conn *self = upstream_conn_new(upstream, pool, member, fd, &dial_ops);

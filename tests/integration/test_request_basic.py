@@ -1,6 +1,9 @@
 """A request goes through lbd and its answer comes back: methods, connections, headers, errors."""
 
+import os
+import resource
 import threading
+import time
 import unittest
 
 from lab import Closed, LabCase, config_for, respond
@@ -523,6 +526,33 @@ class Errors(LabCase):
         held[0].close()
         self.wait_for(lambda: proxy.metric("lbd_listener_connections") < 4, "a place is free")
         self.assertEqual(self.connect(proxy).get("/").status, 200)
+
+    def test_no_descriptor_left_is_no_fault_of_the_server(self):
+        server = self.origin()
+        proxy = self.lbd(config_for(server, self.origin(name="beta")))
+        client = self.connect(proxy)
+        client.send("GET / HT")  # accepted; the rest of the head comes when descriptors are short
+        self.wait_for(lambda: proxy.metric("lbd_connections") == 1, "the connection is accepted")
+        before = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
+
+        def limit_descriptors():
+            taken = {int(fd) for fd in os.listdir(f"/proc/{proxy.pid}/fd")}
+            free = min(set(range(len(taken) + 1)) - taken)
+            resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+
+        time.sleep(0.1)  # the connection to the API that asked is closed by now
+        limit_descriptors()
+        client.send("TP/1.1\r\nHost: test\r\n\r\n")
+        self.assert_reason(client.read_response(), 503, "overload")
+        for _ in range(5):  # as many in a row would mark a server down
+            self.assert_reason(client.get("/"), 503, "overload")
+        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, before)
+        self.assertEqual(client.get("/").status, 200)
+        self.assertEqual(proxy.metric("lbd_server_up"), 2)
+        self.assertEqual(proxy.metric("lbd_server_errors_total"), 0)
+        self.assertEqual(proxy.metric("lbd_pool_retries_total"), 0)
+        self.assertEqual(proxy.metric("lbd_http_endings_total", reason="overload"), 6)
+        self.assertNotIn("server.kept", proxy.log_text())
 
     def test_respond_bytes_helper_is_well_formed(self):
         self.assertEqual(respond(200, "ab"), b"HTTP/1.1 200 Answer\r\nContent-Length: 2\r\n\r\nab")

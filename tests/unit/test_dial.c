@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -85,6 +86,27 @@ START_TEST(what_no_route_leads_to_fails)
 }
 END_TEST
 
+START_TEST(no_descriptor_left_is_our_own_shortage)
+{
+    struct listener_bind *bind_set = listen_on("127.0.0.1:0");
+    struct rlimit before;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(STDIN_FILENO); /* the lowest that is free */
+    ck_assert_int_ge(next, 0);
+    (void)close(next);
+    struct rlimit low = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+    enum close_reason reason = CLOSE_OK;
+    int fd = 0;
+    enum dial_verdict verdict = dial_start(&bind_set->bound, &fd, &reason);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_int_eq(verdict, DIAL_FAILED);
+    ck_assert_int_eq(fd, -1);
+    ck_assert_int_eq(reason, CLOSE_OVERLOAD);
+    listener_bind_unref(bind_set);
+}
+END_TEST
+
 START_TEST(unix_sockets_connect_at_once)
 {
     char dir[] = "/tmp/lbd-dial-XXXXXX";
@@ -105,4 +127,5 @@ START_TEST(unix_sockets_connect_at_once)
 END_TEST
 
 UNIT_TESTS("dial", connects_without_blocking, a_port_where_nobody_listens_refuses,
-           what_no_route_leads_to_fails, unix_sockets_connect_at_once)
+           what_no_route_leads_to_fails, no_descriptor_left_is_our_own_shortage,
+           unix_sockets_connect_at_once)

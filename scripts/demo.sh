@@ -9,6 +9,16 @@ scripts/build.sh release lbd lbctl
 
 demo=build/demo
 bin=build/release/bin
+
+# Somebody else who answers there would be taken for ours; 7 is curl's word for nobody.
+for port in 8080 9901 9081 9082 9083; do
+    code=0
+    curl -s -o /dev/null --max-time 2 "http://127.0.0.1:$port/" || code=$?
+    if [ "$code" -ne 7 ]; then
+        echo "demo: port $port of 127.0.0.1 is in use (by another make run?)" >&2
+        exit 1
+    fi
+done
 rm -rf "$demo"
 mkdir -p "$demo/state"
 chmod 750 "$demo"
@@ -18,6 +28,10 @@ as_user=
 if [ "$(id -u)" -eq 0 ] && setpriv --reuid nobody --regid nogroup --clear-groups true 2>/dev/null; then
     as_user="setpriv --reuid nobody --regid nogroup --clear-groups --inh-caps=-all"
     chown -R nobody:nogroup "$demo"
+    if ! $as_user test -x "$bin/lbd" -a -r conf/examples/demo.json; then
+        echo "demo: the user nobody may not read this folder: chmod -R go+rX . or start it as an ordinary user" >&2
+        exit 1
+    fi
 fi
 
 pids=

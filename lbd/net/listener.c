@@ -138,9 +138,10 @@ static bool open_unix(struct listener_bind *bind_set, struct err *err)
     return listen_on(fd, &bind_set->asked, err); /* else it is closed and removed with the set */
 }
 
-static bool open_inet(struct listener_bind *bind_set, struct err *err)
+/* Alone first: a second daemon on this port must be refused and not silently get a share. Also
+ * finds the port when any will do. */
+static bool bind_alone(struct listener_bind *bind_set, struct err *err)
 {
-    /* Alone first: a second daemon on this port must be refused and not silently get a share. */
     int probe = bind_one(&bind_set->asked, false, err);
     if (probe < 0) {
         return false;
@@ -153,23 +154,32 @@ static bool open_inet(struct listener_bind *bind_set, struct err *err)
     }
     (void)close(probe);
     bind_set->bound = bound;
+    return true;
+}
+
+static bool open_inet(struct listener_bind *bind_set, bool beside, struct err *err)
+{
+    bind_set->bound = bind_set->asked;
+    if (!beside && !bind_alone(bind_set, err)) {
+        return false;
+    }
     for (uint32_t i = 0; i < bind_set->fd_count; i++) {
-        bind_set->fds[i] = bind_one(&bound, true, err);
+        bind_set->fds[i] = bind_one(&bind_set->bound, true, err);
         if (bind_set->fds[i] < 0) {
             return false;
         }
     }
     /* Listening only when all are bound: a refused change has taken no connection. */
     for (uint32_t i = 0; i < bind_set->fd_count; i++) {
-        if (!listen_on(bind_set->fds[i], &bound, err)) {
+        if (!listen_on(bind_set->fds[i], &bind_set->bound, err)) {
             return false;
         }
     }
     return true;
 }
 
-struct listener_bind *listener_bind_open(const struct addr *address, uint32_t workers,
-                                         struct err *err)
+static struct listener_bind *open_bind(const struct addr *address, uint32_t workers, bool beside,
+                                       struct err *err)
 {
     struct listener_bind *bind_set = mem_zero(1, sizeof(*bind_set));
     atomic_init(&bind_set->refs, 1);
@@ -179,13 +189,25 @@ struct listener_bind *listener_bind_open(const struct addr *address, uint32_t wo
     for (uint32_t i = 0; i < workers; i++) {
         bind_set->fds[i] = -1;
     }
-    bool ok =
-        address->u.any.sa_family == AF_UNIX ? open_unix(bind_set, err) : open_inet(bind_set, err);
+    bool ok = address->u.any.sa_family == AF_UNIX ? open_unix(bind_set, err)
+                                                  : open_inet(bind_set, beside, err);
     if (!ok) {
         listener_bind_unref(bind_set);
         return NULL;
     }
     return bind_set;
+}
+
+struct listener_bind *listener_bind_open(const struct addr *address, uint32_t workers,
+                                         struct err *err)
+{
+    return open_bind(address, workers, false, err);
+}
+
+struct listener_bind *listener_bind_open_beside(const struct addr *address, uint32_t workers,
+                                                struct err *err)
+{
+    return open_bind(address, workers, true, err);
 }
 
 struct listener_bind *listener_bind_ref(struct listener_bind *bind_set)

@@ -54,6 +54,10 @@ void listener_on_free(void (*fn)(uint32_t id));
  * literal address. */
 LB_MUST_CHECK struct listener_bind *listener_bind_open(const struct addr *address, uint32_t workers,
                                                        struct err *err);
+/* The same for a port of which this process holds another address: the kernel cannot tell then
+ * whether a stranger has it too, so that is not asked. */
+LB_MUST_CHECK struct listener_bind *listener_bind_open_beside(const struct addr *address,
+                                                              uint32_t workers, struct err *err);
 struct listener_bind *listener_bind_ref(struct listener_bind *bind);
 /* Closes the sockets at the last one. */
 void listener_bind_unref(struct listener_bind *bind);

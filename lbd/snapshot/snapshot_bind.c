@@ -28,6 +28,12 @@ static bool plan_has(const struct plan *plan, const struct listener_bind *bind)
     return false;
 }
 
+/* Asked for in these words, or at the port that "any" became. */
+static bool is_at(const struct listener_bind *bind, const struct addr *address)
+{
+    return addr_eq(&bind->asked, address) || addr_eq(&bind->bound, address);
+}
+
 /* The listener's own socket for this address. With port 0 each mention of it is a socket of its
  * own. */
 static struct listener_bind *find_own(const struct plan *plan, const struct addr *address)
@@ -35,7 +41,7 @@ static struct listener_bind *find_own(const struct plan *plan, const struct addr
     const struct listener *listener = plan->listener;
     for (uint32_t i = 0; i < listener->bind_count; i++) {
         struct listener_bind *bind = listener->binds[i];
-        if (addr_eq(&bind->asked, address) && !plan_has(plan, bind)) {
+        if (is_at(bind, address) && !plan_has(plan, bind)) {
             return bind;
         }
     }
@@ -55,17 +61,36 @@ static struct listener_bind *find_foreign(const struct registry *registry,
     map_for_each (entry, &registry->listeners) {
         const struct registry_listener *live = entry->value;
         for (uint32_t i = 0; i < live->listener->bind_count; i++) {
-            if (addr_eq(&live->listener->binds[i]->asked, address)) {
+            if (is_at(live->listener->binds[i], address)) {
                 return live->listener->binds[i];
             }
         }
     }
     for (uint32_t i = 0; i < registry->retiring_count; i++) {
-        if (addr_eq(&registry->retiring[i]->asked, address)) {
+        if (is_at(registry->retiring[i], address)) {
             return registry->retiring[i];
         }
     }
     return NULL;
+}
+
+/* Does this process listen on the port already, at another address? */
+static bool holds_port(const struct registry *registry, const struct addr *address)
+{
+    uint16_t port = addr_port(address);
+    struct map_entry *entry = NULL;
+    if (port == 0) {
+        return false;
+    }
+    map_for_each (entry, &registry->listeners) {
+        const struct registry_listener *live = entry->value;
+        for (uint32_t i = 0; i < live->listener->bind_count; i++) {
+            if (addr_port(&live->listener->binds[i]->bound) == port) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 static bool bind_one(struct plan *plan, const struct registry *registry, uint32_t workers,
@@ -80,7 +105,13 @@ static bool bind_one(struct plan *plan, const struct registry *registry, uint32_
     if (bind == NULL) {
         bind = find_foreign(registry, &address);
     }
-    bind = bind != NULL ? listener_bind_ref(bind) : listener_bind_open(&address, workers, err);
+    if (bind != NULL) {
+        bind = listener_bind_ref(bind);
+    } else if (holds_port(registry, &address)) {
+        bind = listener_bind_open_beside(&address, workers, err);
+    } else {
+        bind = listener_bind_open(&address, workers, err);
+    }
     if (bind == NULL) {
         return false;
     }

@@ -177,6 +177,17 @@ class Removed(LabCase):
         self.assertIn(first[0], after)
         self.assertEqual(client.get("/").status, 200)
 
+    def test_address_widens_on_the_same_port(self):
+        proxy = self.lbd(config_for(self.origin()))
+        port = proxy.port()
+        old = self.connect(proxy)
+        self.assertEqual(old.get("/").status, 200)
+        for bind in (f"127.0.0.1:{port}", f"0.0.0.0:{port}", f"127.0.0.1:{port}"):
+            proxy.patch("/v1/listeners/web", {"bind": [bind]})
+            with Client(("127.0.0.1", port)) as new:
+                self.assertEqual(new.get("/").status, 200)
+        self.assertEqual(old.get("/").status, 200)
+
     def test_removed_server_drains(self):
         one, two = self.origin(many, name="one"), self.origin(name="two")
         one.more = threading.Event()

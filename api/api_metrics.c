@@ -132,7 +132,13 @@ static void write_process(struct scrape *scrape)
                       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 
     family(scrape, "lbd_build_info", PROMETHEUS_GAUGE, "Version of this program; always 1.");
-    prometheus_sample(&scrape->out, label(scrape, "version", SLICE(LBD_VERSION)), 1);
+    struct slice version = SLICE(LBD_VERSION);
+    size_t plus = slice_find(version, '+'); /* "0.1.0+g1a2b3c4d5e" */
+    struct slice revision = plus < version.len ? slice_from_at(version, plus + 1) : SLICE_NONE;
+    (void)label2(scrape, "version", version, "revision", revision);
+    prometheus_label(&scrape->labels, "openssl", slice_from(digest_library_version()));
+    prometheus_label(&scrape->labels, "libevent", slice_from(loop_library_version()));
+    prometheus_sample(&scrape->out, buf_slice(&scrape->labels), 1);
     single_us(scrape, "process_cpu_seconds_total", PROMETHEUS_COUNTER, cpu_us,
               "User and system CPU time.");
     single(scrape, "process_resident_memory_bytes", PROMETHEUS_GAUGE, resident_bytes,

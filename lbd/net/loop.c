@@ -203,7 +203,8 @@ static void run_timers(struct loop *loop)
         }
         fire_slot(loop, &loop->near_wheel, loop->tick & WHEEL_MASK);
     }
-    /* Also when the alarm is set: a callback may have set it for a timer of its own, farther away. */
+    /* Also when the alarm is set: a callback may have set it for a timer of its own, farther away.
+     */
     uint32_t steps = wheel_distance(&loop->near_wheel, (loop->tick + 1) & WHEEL_MASK);
     if (steps < WHEEL_SLOTS) {
         alarm_set(loop, loop->tick + 1 + steps);
@@ -501,6 +502,11 @@ struct loop_stats loop_stats(const struct loop *loop)
         .idle_us = atomic_load_explicit(&loop->idle_us, memory_order_relaxed),
         .last_pass_us = atomic_load_explicit(&loop->last_pass_us, memory_order_relaxed),
     };
+}
+
+const char *loop_library_version(void)
+{
+    return event_get_version();
 }
 
 struct event_base *loop_event_base(struct loop *loop)

@@ -127,6 +127,8 @@ struct loop_stats {
     uint64_t last_pass_us; /* monotonic time of the end of the last pass */
 };
 struct loop_stats loop_stats(const struct loop *loop);
+/* Of libevent, as it is loaded. */
+const char *loop_library_version(void);
 struct event_base *loop_event_base(struct loop *loop);
 
 #endif

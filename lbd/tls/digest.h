@@ -21,6 +21,8 @@ void digest_sha256(struct slice data, uint8_t out[DIGEST_SHA256_BYTES]);
 void digest_hmac_sha256(struct slice key, struct slice data, uint8_t out[DIGEST_SHA256_BYTES]);
 /* The first `digits` (1 to 64) hexadecimal digits of the SHA-256, lower case, and a NUL. */
 void digest_hex(struct slice data, unsigned digits, char out[DIGEST_HEX_MAX]);
+/* Of libcrypto, as it is loaded. */
+const char *digest_library_version(void);
 /* Takes as long for equal as for different bytes. */
 bool digest_equal(const uint8_t *a, const uint8_t *b, size_t len);
 

@@ -14,6 +14,7 @@
 #include "lbd/base/num.h"
 #include "lbd/control/control_health.h"
 #include "lbd/stats/counters_export.h"
+#include "lbd/tls/digest.h"
 #include "lbd_version.h"
 
 #define SERVER_SERIES_BASIC 6 /* lines per server */

@@ -782,8 +782,11 @@ static void h1_take_back(struct stream *stream, uint64_t received, uint64_t sent
         assert(sent <= h1->out_left);
         h1->out_left -= sent;
         if (h1->out_left == 0) {
+            bool is_client = h1->role == H1_CLIENT_FACING;
             (void)out_done(h1);
-            return;
+            if (is_client) {
+                return; /* it may be gone */
+            }
         }
     }
     if (conn_is_blocked(h1->conn)) {

@@ -163,6 +163,38 @@ START_TEST(an_old_connection_that_died_is_replaced_by_a_fresh_one)
 }
 END_TEST
 
+START_TEST(the_second_try_trusts_no_old_connection)
+{
+    begin(1, 1);
+    int clients[2];
+    int servers[2];
+    for (size_t i = 0; i < 2; i++) { /* both at once: two connections */
+        clients[i] = proxy_stand_client(&stand);
+        tell(&stand, clients[i], GET("/first"));
+        servers[i] = upstream_stand_accept(&stand.up, 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        tell(&stand, servers[i], OK_ANSWER);
+        (void)hear_until(&stand, clients[i], "\r\n\r\nhi");
+    }
+    ck_assert_uint_eq(counters()->idle_added, 2);
+    (void)proxy_stand_log(&stand);
+    peer_say(clients[0], GET("/second"));
+    loop_run_once(stand.up.base.loop, 1);
+    ck_assert_uint_eq(counters()->reuses, 1);
+    die(servers[1], false); /* the newest was taken; the other one dies behind it */
+    die(servers[0], false);
+    int again = upstream_stand_accept(&stand.up, 0);
+    has(hear_until(&stand, again, "\r\n\r\n"), "GET /second");
+    tell(&stand, again, OK_ANSWER);
+    (void)hear_until(&stand, clients[0], "\r\n\r\nhi");
+    has(proxy_stand_log(&stand), "\"tries\":2");
+    ck_assert_uint_eq(counters()->reuses, 1);
+    (void)close(clients[1]);
+    end(clients[0], again);
+}
+END_TEST
+
 START_TEST(what_may_have_been_done_is_not_done_twice)
 {
     for (int fresh = 0; fresh < 2; fresh++) {
@@ -330,7 +362,7 @@ END_TEST
 UNIT_TESTS("exchange_retry", who_refuses_is_passed_over_also_with_a_body,
            when_all_refuse_the_client_is_told, without_retries_there_is_one_try,
            an_old_connection_that_died_is_replaced_by_a_fresh_one,
-           what_may_have_been_done_is_not_done_twice, a_get_whose_server_dies_goes_to_another,
-           after_the_first_byte_there_is_no_second_try, a_silent_server_is_not_asked_twice,
-           a_connection_that_hangs_is_tried_elsewhere, the_budget_ends_a_storm_of_retries,
-           no_server_and_no_room)
+           the_second_try_trusts_no_old_connection, what_may_have_been_done_is_not_done_twice,
+           a_get_whose_server_dies_goes_to_another, after_the_first_byte_there_is_no_second_try,
+           a_silent_server_is_not_asked_twice, a_connection_that_hangs_is_tried_elsewhere,
+           the_budget_ends_a_storm_of_retries, no_server_and_no_room)

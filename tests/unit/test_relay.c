@@ -291,6 +291,45 @@ START_TEST(a_pipe_that_is_not_empty_is_closed)
 }
 END_TEST
 
+START_TEST(a_receiver_that_speaks_ends_it_when_asked_for)
+{
+    static char bytes[300000];
+    static char got[300000];
+    for (int slow = 0; slow < 2; slow++) {
+        begin();
+        if (slow != 0) { /* so that something lies in the pipe */
+            loop_stand_small_buffers(b.fd);
+            loop_stand_small_buffers(peer_b);
+        }
+        pattern_fill(bytes, sizeof(bytes), 0, 1);
+        relay_count(&relay, &a, &b, BIG, IDLE_MS, IDLE_MS, on_done);
+        relay_stop_when_spoken_to(&relay);
+        size_t sent = 0;
+        for (int i = 0; i < 100; i++) {
+            sent += peer_write(peer_a, bytes + sent, sizeof(bytes) - sent);
+            loop_run_once(stand.loop, 0);
+        }
+        peer_say(peer_b, "stop");
+        loop_stand_until(&stand, ended == 1);
+        ck_assert_int_eq(how, RELAY_TO_SPOKE);
+        /* what was read from the source is passed on, to the byte */
+        size_t len = 0;
+        loop_stand_until(&stand, (len += peer_read(peer_b, got + len, sizeof(got) - len),
+                                  len == relay_moved(&relay, 0) && !conn_is_blocked(&b)));
+        ck_assert_uint_eq(pattern_differs(got, len, 0, 1), SIZE_MAX);
+        char word[8];
+        size_t word_len;
+        ck_assert_int_eq(conn_read(&b, word, sizeof(word), &word_len), CONN_READ_BYTES);
+        ck_assert_uint_eq(word_len, 4);
+        size_t rest = 0;
+        loop_stand_until(&stand, (rest += peer_read(a.fd, got, sizeof(got)),
+                                  sent += peer_write(peer_a, bytes + sent, sizeof(bytes) - sent),
+                                  len + rest == sizeof(bytes)));
+        finish();
+    }
+}
+END_TEST
+
 START_TEST(a_receiver_that_only_shut_its_side_gets_all)
 {
     begin();
@@ -515,8 +554,9 @@ UNIT_TESTS("relay", moves_exactly_the_length, what_follows_the_length_stays,
            a_slow_receiver_gets_all, a_slow_source_is_not_held_back,
            much_goes_through_one_pipe_after_another, without_a_pipe_it_copies,
            an_early_end_loses_the_source, a_receiver_that_resets_is_lost,
-           a_pipe_that_is_not_empty_is_closed, a_receiver_that_only_shut_its_side_gets_all,
-           silence_ends_it_on_the_side_that_is_silent, an_old_deadline_of_the_receiver_ends_nothing,
+           a_pipe_that_is_not_empty_is_closed, a_receiver_that_speaks_ends_it_when_asked_for,
+           a_receiver_that_only_shut_its_side_gets_all, silence_ends_it_on_the_side_that_is_silent,
+           an_old_deadline_of_the_receiver_ends_nothing,
            a_tunnel_carries_both_ways_until_both_ends_are_done,
            bytes_read_before_the_tunnel_go_first, a_busy_tunnel_goes_over_to_splice,
            a_half_close_waits_for_what_is_blocked, a_tunnel_says_which_end_was_lost,

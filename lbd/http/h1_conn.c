@@ -385,7 +385,10 @@ void h1_conn_turn(struct h1_conn *h1)
     while (wants_bytes(h1) && !h1->is_lent) {
         if (h1->pending.len == 0 || h1->starved) {
             if ((conn->flags & CONN_READ_READY) == 0) {
-                break;
+                if (reads == 0 || (h1->in == IN_HEAD && h1->pending.len == 0)) {
+                    break; /* between two messages: the usual case costs no further read */
+                }
+                conn_look_again(conn);
             }
             if (reads++ == READS_PER_TURN) {
                 conn_again(conn);

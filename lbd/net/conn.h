@@ -86,6 +86,13 @@ enum conn_read_verdict {
 
 /* One read of at most `len` bytes. */
 enum conn_read_verdict conn_read(struct conn *conn, char *out, size_t len, size_t *got);
+/* A reset that came together with bytes is reported as readable and nothing else (libevent says no
+ * LOOP_CLOSED with an error), and a short read looks as if it had taken all: who still misses bytes
+ * after one reads once more, or would notice only at its deadline. */
+static inline void conn_look_again(struct conn *conn)
+{
+    conn->flags |= CONN_READ_READY;
+}
 /* Sends the pieces (at most 16) or keeps what the kernel does not take. False: nothing more can be
  * sent (reading may still yield what came before). `pieces` are used up. */
 LB_MUST_CHECK bool conn_write(struct conn *conn, struct iovec *pieces, int count);

@@ -137,6 +137,9 @@ static enum step copy_through(struct relay_way *way)
     if (way->left != UINT64_MAX) {
         way->left -= got;
     }
+    if (way->left > 0) {
+        conn_look_again(way->from);
+    }
     return STEP_MOVED;
 }
 
@@ -333,6 +336,9 @@ static void start(struct relay *relay)
         relay->users[i] = conn->user;
         conn->ops = &relay_ops;
         conn->user = relay;
+    }
+    for (int i = 0; i < relay->way_count; i++) {
+        conn_look_again(relay->ways[i].from); /* its first bytes were read by someone else */
     }
     /* One deadline, at `from`; what `to` had pending speaks of an earlier state. */
     conn_no_deadline(relay->ways[0].to);

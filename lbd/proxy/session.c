@@ -60,6 +60,7 @@ static void linger_on_readable(struct conn *conn)
                 session_end(session, CLOSE_OK);
                 return;
             }
+            conn_look_again(conn);
             break;
         case CONN_READ_NOTHING:
             return;

@@ -1,5 +1,6 @@
 """Bodies of any size stream through with back-pressure; whoever leaves in the middle is noticed."""
 
+import signal
 import threading
 import time
 import unittest
@@ -246,6 +247,50 @@ class Leaving(LabCase):
         pusher.start()
         self.assert_reason(client.read_response("POST"), 502, "server_reset")
         pusher.join(10)
+
+    def test_server_reset_that_comes_with_the_last_bytes(self):
+        """Bytes and the reset behind them lie in the socket before lbd looks: one event for both."""
+        parts = {
+            "/head": b"HTTP/1.1 200 OK\r\nContent-",
+            "/body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000,
+            "/chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+            "/tunnel": b"last words",
+        }
+
+        def script(peer):
+            request = peer.rx_head()
+            if request.target == "/tunnel":
+                peer.send(b"HTTP/1.1 101 Switching Protocols\r\n"
+                          b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+                self.assertEqual(peer.read(4), b"talk")
+            proxy.send_signal(signal.SIGSTOP)
+            try:
+                time.sleep(0.05)
+                peer.send(parts[request.target])
+                time.sleep(0.02)
+                peer.reset()
+                time.sleep(0.02)
+            finally:
+                proxy.send_signal(signal.SIGCONT)
+
+        # far beyond what a test waits: the reset must be what ends them
+        long = {"idle": "1h", "response": "1h"}
+        proxy = self.lbd(config_for(self.origin(script), pool={"retries": 0, "timeouts": long}))
+        for target in ("/body", "/chunk"):
+            with self.subTest(target), self.assertRaises(Closed):
+                self.connect(proxy).get(target)
+        with self.subTest("/head"):
+            answer = self.connect(proxy).get("/head")
+            self.assert_reason(answer, 502, "server_truncated")
+        with self.subTest("/tunnel"):
+            client = self.connect(proxy)
+            client.send_request(
+                "GET", "/tunnel", {"Connection": "Upgrade", "Upgrade": "websocket"})
+            self.assertEqual(client.read_interim().status, 101)
+            client.send(b"talk")
+            self.assertEqual(client.read_exact(10), b"last words")
+            with self.assertRaises((Closed, ConnectionResetError)):
+                client.read_exact(1)
 
     def test_client_abort_in_the_middle_of_a_download(self):
         gone = threading.Event()

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 void loop_stand_open(struct loop_stand *stand)
 {
     struct err err;
+    (void)signal(SIGPIPE, SIG_IGN); /* as main does: splice(2) has no MSG_NOSIGNAL */
     stand->loop = loop_new(&err);
     ck_assert_ptr_nonnull(stand->loop);
     net_worker_init(&stand->net);

@@ -6,23 +6,12 @@
 #include <string.h>
 
 #include "lbd/base/mem.h"
-#include "lbd/http/h1_write.h"
+#include "lbd/http/h1_send.h"
 #include "lbd/net/relay.h"
 
 #define READS_PER_TURN 4
 #define INTERIM_MAX    5
 #define LATE_WATCH_MS  20
-
-enum h1_in {
-    IN_HEAD,
-    IN_BODY,
-    IN_DONE,
-    IN_REFUSED, /* what follows is not read: framing in doubt */
-};
-
-enum h1_out { OUT_HEAD, OUT_BODY, OUT_DONE };
-
-enum h1_timer { TIMER_NONE, TIMER_HEAD, TIMER_BODY, TIMER_WRITE };
 
 static const struct conn_ops h1_conn_ops;
 static const struct stream_ops h1_stream_ops;
@@ -106,7 +95,7 @@ void h1_conn_abort(struct h1_conn *h1, enum close_reason reason)
     close_conn(h1, reason, false);
 }
 
-static void set_timer(struct h1_conn *h1, enum h1_timer timer, uint32_t delay_ms)
+void h1_conn_set_timer(struct h1_conn *h1, enum h1_timer timer, uint32_t delay_ms)
 {
     h1->timer = (uint8_t)timer;
     conn_deadline(h1->conn, delay_ms);
@@ -361,10 +350,10 @@ static void after_turn(struct h1_conn *h1)
     }
     if (h1->in == IN_BODY) {
         if (h1->timer != TIMER_WRITE) {
-            set_timer(h1, TIMER_BODY, h1->timeouts.body_ms);
+            h1_conn_set_timer(h1, TIMER_BODY, h1->timeouts.body_ms);
         }
     } else if (h1->role == H1_CLIENT_FACING && h1->timer != TIMER_HEAD) {
-        set_timer(h1, TIMER_HEAD, h1->timeouts.head_ms);
+        h1_conn_set_timer(h1, TIMER_HEAD, h1->timeouts.head_ms);
     }
 }
 
@@ -436,7 +425,7 @@ static void on_room(struct conn *conn)
     if (h1->role == H1_CLIENT_FACING && h1->out == OUT_DONE) {
         finish_if_sent(h1);
     } else if (h1->role == H1_SERVER_FACING && h1->out == OUT_DONE && h1->in == IN_HEAD) {
-        set_timer(h1, TIMER_HEAD, h1->timeouts.head_ms);
+        h1_conn_set_timer(h1, TIMER_HEAD, h1->timeouts.head_ms);
     } else if (h1->has_stream) {
         h1->stream.events->on_room(&h1->stream);
     }
@@ -508,163 +497,17 @@ static const struct conn_ops h1_conn_ops = {
     .on_timeout = on_timeout,
 };
 
-/* -- sending -- */
+/* -- what h1_send.c leaves to us -- */
 
-static bool push(struct h1_conn *h1, struct iovec *pieces, int count)
-{
-    struct conn *conn = h1->conn;
-    for (int i = 0; i < count; i++) {
-        h1->stream.sent_bytes += pieces[i].iov_len;
-    }
-    if (!conn_write(conn, pieces, count)) {
-        return false;
-    }
-    if (LB_UNLIKELY(conn_is_blocked(conn)) && h1->timer != TIMER_WRITE) {
-        h1->blocked_len = flow_len(&conn->out);
-        set_timer(h1, TIMER_WRITE, h1->timeouts.write_ms);
-    }
-    return true;
-}
-
-static void add_piece(struct iovec *pieces, int *count, struct slice bytes)
-{
-    if (bytes.len > 0) {
-        /* sendmsg(2) does not write to its pieces. */
-        pieces[*count] =
-            (struct iovec){.iov_base = (char *)(uintptr_t)bytes.ptr, .iov_len = bytes.len};
-        (*count)++;
-    }
-}
-
-/* Appends body bytes in the framing that was announced. `chunk_head` must live until they are sent.
- */
-static bool add_body(struct h1_conn *h1, struct iovec *pieces, int *count,
-                     char chunk_head[H1_CHUNK_HEAD_MAX], struct slice bytes, bool is_last)
-{
-    if (h1->out_framing == FRAMING_LENGTH) {
-        if (bytes.len > h1->out_left || (is_last && bytes.len != h1->out_left)) {
-            return false; /* not what we announced: never let it be taken for another message */
-        }
-        h1->out_left -= bytes.len;
-        add_piece(pieces, count, bytes);
-    } else if (h1->out_framing == FRAMING_CHUNKED && !h1->out_framed) {
-        if (bytes.len > 0) {
-            add_piece(pieces, count, slice_of(chunk_head, h1_chunk_head(chunk_head, bytes.len)));
-            add_piece(pieces, count, bytes);
-            add_piece(pieces, count, SLICE("\r\n"));
-        }
-        if (is_last) {
-            add_piece(pieces, count, H1_LAST_CHUNK);
-        }
-    } else {
-        add_piece(pieces, count, bytes);
-        if (is_last && h1->out_framing == FRAMING_CHUNKED) {
-            add_piece(pieces, count, H1_LAST_CHUNK);
-        }
-    }
-    return true;
-}
-
-static bool out_done(struct h1_conn *h1)
+bool h1_conn_out_done(struct h1_conn *h1)
 {
     h1->out = OUT_DONE;
     if (h1->role == H1_CLIENT_FACING) {
         finish_if_sent(h1);
     } else if (!conn_is_blocked(h1->conn) && h1->in == IN_HEAD) {
-        set_timer(h1, TIMER_HEAD, h1->timeouts.head_ms);
+        h1_conn_set_timer(h1, TIMER_HEAD, h1->timeouts.head_ms);
     }
     return true;
-}
-
-static size_t write_head(struct h1_conn *h1, char *out, const struct stream_head *head)
-{
-    struct h1_write how = {
-        .framing = head->framing,
-        .content_length = head->content_length,
-        .has_length = head->has_length,
-        .upgrade_websocket = head->upgrade,
-        .te_trailers = head->te_trailers,
-    };
-    if (h1->role == H1_SERVER_FACING) {
-        h1->request_method = head->message->method;
-        return h1_write_request(out, FLOW_HEAD_BYTES, head->message, &how);
-    }
-    uint16_t status = head->message->status;
-    if (status >= 200) {
-        if (how.framing == FRAMING_CHUNKED && h1->peer_http10) {
-            how.framing = FRAMING_UNTIL_CLOSE;
-        }
-        h1->close_after = h1->close_after || head->close || h1->peer_wants_close ||
-                          h1->in != IN_DONE || how.framing == FRAMING_UNTIL_CLOSE;
-        how.close = h1->close_after;
-        how.keep_alive = !how.close && h1->peer_http10;
-    }
-    h1->out_framing = (uint8_t)how.framing;
-    return h1_write_response(out, FLOW_HEAD_BYTES, head->message, &how);
-}
-
-static bool h1_send_head(struct stream *stream, const struct stream_head *head, struct slice bytes,
-                         bool is_last)
-{
-    struct h1_conn *h1 = h1_conn_of(stream);
-    uint16_t status = head->message->status;
-    bool interim = h1->role == H1_CLIENT_FACING && status < 200 && status != 101;
-    if (interim && h1->peer_http10) {
-        return true; /* RFC 9110 15.2: not to an HTTP/1.0 client */
-    }
-    char *out = conn_net(h1->conn)->head_scratch;
-    h1->out_framing = (uint8_t)head->framing;
-    size_t len = write_head(h1, out, head);
-    if (len == 0) {
-        return false;
-    }
-    struct iovec pieces[6];
-    int count = 0;
-    char chunk_head[H1_CHUNK_HEAD_MAX];
-    add_piece(pieces, &count, slice_of(out, len));
-    if (interim) {
-        return push(h1, pieces, count);
-    }
-    h1->out = OUT_BODY;
-    h1->out_framed = head->framed && h1->out_framing == FRAMING_CHUNKED;
-    h1->out_left = h1->out_framing == FRAMING_LENGTH ? head->content_length : 0;
-    bool body = h1->out_framing != FRAMING_NONE;
-    if (body && !add_body(h1, pieces, &count, chunk_head, bytes, is_last)) {
-        return false;
-    }
-    if (!push(h1, pieces, count)) {
-        return false;
-    }
-    return is_last ? out_done(h1) : true;
-}
-
-static bool h1_send_body(struct stream *stream, struct slice bytes, bool is_last)
-{
-    struct h1_conn *h1 = h1_conn_of(stream);
-    struct iovec pieces[5];
-    int count = 0;
-    char chunk_head[H1_CHUNK_HEAD_MAX];
-    if (!add_body(h1, pieces, &count, chunk_head, bytes, is_last)) {
-        return false;
-    }
-    if (count > 0 && !push(h1, pieces, count)) {
-        return false;
-    }
-    return is_last ? out_done(h1) : true;
-}
-
-static bool h1_send_trailers(struct stream *stream, struct slice lines)
-{
-    struct h1_conn *h1 = h1_conn_of(stream);
-    if (h1->out_framing != FRAMING_CHUNKED) {
-        return h1_send_body(stream, SLICE_NONE, true);
-    }
-    struct iovec pieces[3];
-    int count = 0;
-    add_piece(pieces, &count, SLICE("0\r\n"));
-    add_piece(pieces, &count, lines);
-    add_piece(pieces, &count, SLICE("\r\n"));
-    return push(h1, pieces, count) && out_done(h1);
 }
 
 /* -- the rest of the seam -- */
@@ -786,7 +629,7 @@ static void h1_take_back(struct stream *stream, uint64_t received, uint64_t sent
         h1->out_left -= sent;
         if (h1->out_left == 0) {
             bool is_client = h1->role == H1_CLIENT_FACING;
-            (void)out_done(h1);
+            (void)h1_conn_out_done(h1);
             if (is_client) {
                 return; /* it may be gone */
             }
@@ -794,7 +637,7 @@ static void h1_take_back(struct stream *stream, uint64_t received, uint64_t sent
     }
     if (conn_is_blocked(h1->conn)) {
         h1->blocked_len = flow_len(&h1->conn->out);
-        set_timer(h1, TIMER_WRITE, h1->timeouts.write_ms);
+        h1_conn_set_timer(h1, TIMER_WRITE, h1->timeouts.write_ms);
     }
     if (wants_bytes(h1)) {
         conn_again(h1->conn);

@@ -234,14 +234,7 @@ static void on_down_end(struct stream *stream, enum close_reason reason)
         relay_stop(&x->relay);
         x->is_relaying = false;
     }
-    upstream_stream_cancel(x->proxy->upstream, &x->waiter);
-    if (x->up != NULL) {
-        struct stream *up = x->up;
-        x->up = NULL;
-        exchange_count_server(x, up);
-        up->ops->reset(up, reason);
-    }
-    exchange_release_server(x);
+    exchange_reset_server(x, reason);
     exchange_end(x, reason);
 }
 

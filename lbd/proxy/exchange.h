@@ -113,8 +113,8 @@ void exchange_reply_route(struct exchange *x);
 /* Each counts the bytes of a stream that is about to end. */
 void exchange_count_client(struct exchange *x, const struct stream *stream);
 void exchange_count_server(struct exchange *x, const struct stream *stream);
-/* The server's stream is not needed any more: clean ones go back to idle. */
-void exchange_release_server(struct exchange *x);
+/* Gives up whatever is under way at the server: dialling, the stream, the place in flight. */
+void exchange_reset_server(struct exchange *x, enum close_reason reason);
 /* The client's bytes of the body are to go on to the server. */
 void exchange_on_request_body(struct exchange *x);
 /* The whole answer is under way and nobody will look at the request again. */

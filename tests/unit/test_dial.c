@@ -63,13 +63,15 @@ END_TEST
 
 START_TEST(a_port_where_nobody_listens_refuses)
 {
-    struct listener_bind *bind_set = listen_on("127.0.0.1:0");
-    struct addr address = bind_set->bound;
-    listener_bind_unref(bind_set);
+    struct addr address = address_of("127.0.0.1:0");
+    int held = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* bound, not listening */
+    ck_assert_int_eq(bind(held, &address.u.any, address.len), 0);
+    ck_assert_int_eq(getsockname(held, &address.u.any, &address.len), 0);
     enum close_reason reason = CLOSE_OK;
     int fd = -1;
     ck_assert(!dial(&address, &fd, &reason));
     ck_assert_int_eq(reason, CLOSE_CONNECT_REFUSED);
+    (void)close(held);
     if (fd >= 0) {
         (void)close(fd);
     }

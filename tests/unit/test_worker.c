@@ -329,7 +329,7 @@ static bool client_receive(int fd, char *out, size_t max, bool *closes)
 struct crowd {
     pthread_t thread;
     atomic_bool *stops;
-    uint64_t answers;
+    _Atomic uint64_t answers;
     uint64_t failures;
     uint64_t last_revision;
     uint64_t steps_back; /* an older revision after a newer one on the same connection */
@@ -349,7 +349,7 @@ static void *ask_on(void *arg)
             crowd->failures++;
             break;
         }
-        crowd->answers++;
+        atomic_fetch_add(&crowd->answers, 1);
         if (!of_pool) {
             uint64_t revision = strtoull(body + 4, NULL, 10);
             crowd->steps_back += revision < crowd->last_revision ? 1 : 0;
@@ -391,11 +391,15 @@ START_TEST(a_hundred_snapshots_under_requests)
         crowd[i] = (struct crowd){.stops = &stops};
         ck_assert_int_eq(pthread_create(&crowd[i].thread, NULL, ask_on, &crowd[i]), 0);
     }
+    house_until(atomic_load(&crowd[0].answers) > 0);
     for (unsigned i = 0; i < EDITIONS; i++) {
         publish(true);
         if (i % 3 != 0) { /* sometimes two are on their way */
             house_until(house.adopted == house.published);
         }
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        house_until(atomic_load(&crowd[i].answers) > 10);
     }
     house_until(house.adopted == EDITIONS + 1);
     house_until(house.released >= EDITIONS); /* all but the last come back while clients stay */

@@ -33,6 +33,7 @@ static void open_server(struct upstream_stand *stand, uint32_t i)
     ck_assert_int_eq(listen(fd, 128), 0);
     ck_assert_int_eq(getsockname(fd, &address->u.any, &address->len), 0);
     stand->listening[i] = fd;
+    stand->held[i] = -1;
     (void)snprintf(name, sizeof(name), "s%u", i);
     stand->servers[i] =
         server_new(SLICE("web"), slice_from(name), counters_acquire(COUNTERS_SERVER));
@@ -122,6 +123,9 @@ void upstream_stand_close(struct upstream_stand *stand)
         if (stand->listening[i] >= 0) {
             (void)close(stand->listening[i]);
         }
+        if (stand->held[i] >= 0) {
+            (void)close(stand->held[i]);
+        }
         server_unref(stand->servers[i]);
     }
     pool_unref(stand->pool);
@@ -144,6 +148,8 @@ void upstream_stand_refuse(struct upstream_stand *stand, uint32_t i)
 {
     (void)close(stand->listening[i]);
     stand->listening[i] = -1;
+    stand->held[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* bound, not listening */
+    ck_assert_int_eq(bind(stand->held[i], &stand->addresses[i].u.any, stand->addresses[i].len), 0);
 }
 
 bool upstream_stand_has_connection(struct upstream_stand *stand, uint32_t i)

@@ -34,6 +34,7 @@ struct upstream_stand {
     uint32_t count;
     struct server *servers[UPSTREAM_STAND_SERVERS]; /* referenced */
     int listening[UPSTREAM_STAND_SERVERS];          /* -1: nobody listens there any more */
+    int held[UPSTREAM_STAND_SERVERS];               /* keeps such a port from others; -1: none */
     struct addr addresses[UPSTREAM_STAND_SERVERS];
     struct pool *pool;
     uint64_t clock_us;

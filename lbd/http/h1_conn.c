@@ -11,7 +11,9 @@
 
 #define READS_PER_TURN 4
 #define INTERIM_MAX    5
-#define LATE_WATCH_MS  20
+/* A usual head and 16 KB. */
+#define HEAD_READ_BYTES (20U * 1024)
+#define LATE_WATCH_MS   20
 
 static const struct conn_ops h1_conn_ops;
 static const struct stream_ops h1_stream_ops;
@@ -291,9 +293,12 @@ static bool read_more(struct h1_conn *h1, struct net_worker *net)
     if (h1->pending.len > 0 && h1->pending.ptr != net->scratch) {
         memmove(net->scratch, h1->pending.ptr, h1->pending.len);
     }
+    /* Little before the head of an answer is known: a large body then goes by splice nearly whole,
+     * and a slow client leaves nothing here that it does not take. */
+    bool head = h1->role == H1_SERVER_FACING && h1->in == IN_HEAD;
     size_t got;
-    enum conn_read_verdict verdict =
-        conn_read(conn, net->scratch + h1->pending.len, FLOW_SCRATCH_BYTES, &got);
+    enum conn_read_verdict verdict = conn_read(conn, net->scratch + h1->pending.len,
+                                               head ? HEAD_READ_BYTES : FLOW_SCRATCH_BYTES, &got);
     if (verdict == CONN_READ_BYTES) {
         h1->pending = slice_of(net->scratch, h1->pending.len + got);
         h1->starved = false;

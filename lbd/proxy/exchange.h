@@ -77,6 +77,7 @@ struct exchange {
     bool request_broken; /* the server takes no more of it */
     bool is_upgrade;     /* the client asks for websocket */
     bool is_relaying;
+    bool host_is_servers; /* an HTTP/1.0 client named none */
     uint64_t revision;
     uint64_t start_us;
     uint64_t sent_us;       /* the request went to the server */

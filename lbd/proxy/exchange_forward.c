@@ -299,7 +299,8 @@ enum exchange_verdict exchange_send(struct exchange *x)
     enum stream_pull pulled = STREAM_LAST;
     up->owner = x;
     up->events = &up_events;
-    if (request->authority.len == 0) {
+    if (request->authority.len == 0 || x->host_is_servers) {
+        x->host_is_servers = true;
         /* An HTTP/1.0 client may leave it out; HTTP/1.1 to the server needs one. */
         request->authority = x->pool->members[x->member].host;
     }

@@ -5,7 +5,9 @@
 
 #include "api/api_problem.h"
 #include "conf/conf_schema.h"
+#include "lbd/base/close_reason.h"
 #include "lbd/base/now.h"
+#include "lbd/stats/counters.h"
 #include "lbd_version.h"
 
 /* -- conditions -- */
@@ -200,6 +202,48 @@ static void write_listener(const struct api_request *request, const struct conf_
                      : 0);
 }
 
+/* How requests and connections of the listener ended so far; what never happened is left out. */
+static void write_endings(const struct api_request *request, const struct conf_listener *conf,
+                          struct json_write *w)
+{
+    const struct registry_listener *live =
+        registry_find_listener(control_registry(request->control), conf->name);
+    struct counters_listener sum = {0};
+    if (live != NULL) {
+        counters_read(COUNTERS_LISTENER, live->listener->id, &sum);
+    }
+    json_write_key(w, "endings");
+    json_write_object_begin(w);
+    for (size_t i = 0; i < CLOSE_REASON_COUNT; i++) {
+        if (sum.endings[i] > 0) {
+            json_write_key_slice(w, close_reason_word((enum close_reason)i));
+            json_write_u64(w, sum.endings[i]);
+        }
+    }
+    json_write_object_end(w);
+}
+
+void api_status_reasons(struct api_request *request)
+{
+    struct json_write w;
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    for (size_t i = 0; i < CLOSE_REASON_COUNT; i++) {
+        enum close_reason reason = (enum close_reason)i;
+        uint16_t status = close_reason_status(reason);
+        json_write_key_slice(&w, close_reason_word(reason));
+        json_write_object_begin(&w);
+        if (status != 0) {
+            json_write_member_u64(&w, "status", status);
+        }
+        json_write_member_text(&w, "detail", close_reason_sentence(reason));
+        json_write_object_end(&w);
+    }
+    json_write_object_end(&w);
+    api_request_json_end(request, 200);
+    api_request_done(request);
+}
+
 void api_status_listener(struct api_request *request)
 {
     const struct control_facts *facts = control_facts(request->control);
@@ -227,6 +271,7 @@ void api_status_listener(struct api_request *request)
     write_condition(&w, &programmed, facts->adopted_revision);
     json_write_array_end(&w);
     write_listener(request, listener, &w);
+    write_endings(request, listener, &w);
     json_write_object_end(&w);
     api_request_json_end(request, 200);
     api_request_done(request);

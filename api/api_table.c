@@ -64,6 +64,7 @@ static const struct api_row rows[] = {
     COLLECTION("/v1/health-checks", "/health_checks"),
     ITEM("/v1/health-checks/{}", "/health_checks/{}"),
     READ("/v1/status", api_status_overview, ""),
+    READ("/v1/reasons", api_status_reasons, ""),
     READ("/v1/version", api_status_version, ""),
     READ("/v1/schema.json", api_status_schema, ""),
     READ("/v1/problems/{}", api_problem_explain, ""),

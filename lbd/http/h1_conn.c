@@ -10,6 +10,7 @@
 #include "lbd/net/relay.h"
 
 #define READS_PER_TURN 4
+#define BYTES_PER_TURN FLOW_SCRATCH_BYTES
 #define INTERIM_MAX    5
 /* A usual head and 16 KB. */
 #define HEAD_READ_BYTES (20U * 1024)
@@ -371,6 +372,7 @@ void h1_conn_turn(struct h1_conn *h1)
     struct net_worker *net = conn_net(conn);
     bool gone = false;
     int reads = 0;
+    size_t taken = 0;
     h1->gone = &gone;
     h1->pending = SLICE_NONE;
     if (wants_bytes(h1)) {
@@ -384,10 +386,11 @@ void h1_conn_turn(struct h1_conn *h1)
                 }
                 conn_look_again(conn);
             }
-            if (reads++ == READS_PER_TURN) {
-                conn_again(conn);
+            if (reads++ == READS_PER_TURN || taken >= BYTES_PER_TURN) {
+                conn_again(conn); /* the edge is used up: ask for a turn behind the others */
                 break;
             }
+            size_t before = h1->pending.len;
             bool more = read_more(h1, net);
             if (gone) {
                 return;
@@ -395,6 +398,7 @@ void h1_conn_turn(struct h1_conn *h1)
             if (!more) {
                 break;
             }
+            taken += h1->pending.len - before;
         }
         step(h1);
         if (gone) {

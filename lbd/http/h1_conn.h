@@ -8,8 +8,9 @@
  *     client-facing: both done and sent -> on_end, then the next request or idle
  *     server-facing: the exchange calls h1_conn_release when it is through
  *
- * Reading: one turn reads at most 4 times into the worker's scratch, parses in place and lends.
- * What stays goes to conn->in. Never nested: whatever wants another read asks for another turn.
+ * Reading: one turn reads into the worker's scratch at most 4 times, and not again after 64 KB; it
+ * parses in place and lends. What stays goes to conn->in. Never nested: whatever wants another read
+ * asks for another turn.
  *
  * Limits: struct h1_limits; 5 interim answers. Memory: the http_worker's slab. Threads: worker.
  */

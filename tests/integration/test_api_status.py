@@ -54,6 +54,20 @@ class Status(LabCase):
             lambda: self.proxy.get("/v1/listeners/web/status")["connections"] == 0, "gone"
         )
 
+    def test_endings_have_the_words_of_the_log(self):
+        client = self.connect(self.proxy)
+        self.assertEqual(client.get("/").status, 200)
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n")
+        refused = client.read_response()
+        word = refused.get("Lbd-Reason")
+        endings = self.proxy.get("/v1/listeners/web/status")["endings"]
+        self.assertEqual(endings.get("ok"), 1)
+        self.assertEqual(endings.get(word), 1)
+        reasons = self.proxy.get("/v1/reasons")
+        self.assertEqual(reasons[word]["status"], refused.status)
+        self.assertIn(reasons[word]["detail"], refused.text)
+        self.assertLessEqual(set(endings), set(reasons))
+
     def test_observed_revision_follows(self):
         before = self.proxy.get("/v1/pools/main/status")["observed_revision"]
         answer = self.proxy.patch("/v1/pools/main", {"retries": 3})

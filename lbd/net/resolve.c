@@ -200,7 +200,7 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
     if (question->address.len == 0) {
         question->why = why_not(status == ARES_SUCCESS ? ARES_ENODATA : status);
     }
-    /* hosts and localhost are answered during the call: never tell before resolve_ask has returned
+    /* The hosts file is answered from during the call: never tell before resolve_ask has returned.
      */
     loop_ready_put(question->resolve->loop, &question->ready, on_ready);
 }
@@ -252,6 +252,13 @@ struct resolve_question *resolve_ask(struct resolve *resolve, struct slice name,
     list_push_back(&resolve->questions, &question->link);
     if (name.len == 0 || name.len >= sizeof(question->name) || slice_find(name, '\0') != SIZE_MAX) {
         question->why = why_not(ARES_EBADNAME);
+        loop_ready_put(resolve->loop, &question->ready, on_ready);
+        return question;
+    }
+    /* RFC 6761 6.3: loopback, whatever /etc/hosts says or does not say. */
+    if (slice_eq_nocase(name, SLICE("localhost")) || slice_eq_nocase(name, SLICE("localhost."))) {
+        bool parsed = addr_from_ip(SLICE("127.0.0.1"), 0, &question->address);
+        assert(parsed);
         loop_ready_put(resolve->loop, &question->ready, on_ready);
         return question;
     }

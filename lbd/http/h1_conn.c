@@ -15,6 +15,7 @@
 /* A usual head and 16 KB. */
 #define HEAD_READ_BYTES (20U * 1024)
 #define LATE_WATCH_MS   20
+#define LEFT_MS         1000
 
 static const struct conn_ops h1_conn_ops;
 static const struct stream_ops h1_stream_ops;
@@ -342,13 +343,18 @@ static void after_turn(struct h1_conn *h1)
         h1_conn_abort(h1, CLOSE_OUT_OF_MEMORY);
         return;
     }
-    /* Before an answer has begun the end of the client's bytes means that it went away: closing and
-     * half-closing look the same, the first is common and the server should not work for nobody.
-     * Once bytes flow to the client, only a reset does; sending tells. */
+    /* A client that ended its bytes has closed or half-closed; both look the same. For a second the
+     * answer may still begin, for those that half-close; then the client is taken to be gone, for
+     * the server should not work for nobody. A reset says so at once. */
     bool waiting = h1->has_stream && !wants_bytes(h1);
-    bool left = h1->out == OUT_HEAD && (conn->flags & CONN_PEER_CLOSED) != 0;
-    if (h1->role == H1_CLIENT_FACING && waiting && (left || conn_was_reset(conn))) {
+    if (h1->role == H1_CLIENT_FACING && waiting && conn_was_reset(conn)) {
         h1_conn_abort(h1, CLOSE_CLIENT_ABORT);
+        return;
+    }
+    bool left = h1->out == OUT_HEAD && (conn->flags & CONN_PEER_CLOSED) != 0;
+    if (h1->role == H1_CLIENT_FACING && waiting && left && h1->timer != TIMER_LEFT &&
+        h1->timer != TIMER_WRITE) {
+        h1_conn_set_timer(h1, TIMER_LEFT, LEFT_MS);
         return;
     }
     if (!wants_bytes(h1)) {
@@ -485,6 +491,11 @@ static void on_timeout(struct conn *conn)
             fail_response(h1, CLOSE_RESPONSE_TIMEOUT);
         } else if (h1->in == IN_HEAD) {
             refuse(h1, CLOSE_HEADER_TIMEOUT);
+        }
+        return;
+    case TIMER_LEFT:
+        if (h1->has_stream && h1->out == OUT_HEAD) {
+            h1_conn_abort(h1, CLOSE_CLIENT_ABORT);
         }
         return;
     case TIMER_BODY:

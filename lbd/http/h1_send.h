@@ -24,7 +24,13 @@ enum h1_in {
 
 enum h1_out { OUT_HEAD, OUT_BODY, OUT_DONE };
 
-enum h1_timer { TIMER_NONE, TIMER_HEAD, TIMER_BODY, TIMER_WRITE };
+enum h1_timer {
+    TIMER_NONE,
+    TIMER_HEAD,
+    TIMER_BODY,
+    TIMER_WRITE,
+    TIMER_LEFT, /* the client ended its bytes and no answer has begun */
+};
 
 /* stream_ops of h1_conn. A body that is not as long as announced is refused, never sent. */
 bool h1_send_head(struct stream *stream, const struct stream_head *head, struct slice bytes,

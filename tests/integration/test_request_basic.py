@@ -96,7 +96,14 @@ class Simple(LabCase):
         self.assertFalse(self.server.requests[0].has("Connection"))
 
     def test_client_half_close_after_request(self):
-        client = self.connect(self.proxy)
+        def script(peer):  # an answer well behind the end of the client's bytes
+            request = peer.rx()
+            time.sleep(0.2)
+            peer.tx(200, f"alpha {request.method} {request.target} 0\n")
+            peer.wait_closed()
+
+        proxy = self.lbd(config_for(self.origin(script)))
+        client = self.connect(proxy)
         client.send_request("GET", "/half")
         client.shut_write()
         self.assertEqual(client.read_response().text, "alpha GET /half 0\n")

@@ -368,6 +368,12 @@ uint64_t loop_now_us(struct loop *loop)
     return loop->now_us;
 }
 
+uint64_t loop_pass_us(struct loop *loop)
+{
+    uint64_t now = loop_now_us(loop);
+    return now - loop->woke_us;
+}
+
 static void refresh_wall(struct loop *loop)
 {
     uint64_t now = loop_now_us(loop);

@@ -75,6 +75,8 @@ void loop_stop(struct loop *loop);
 
 /* The batch clock, CLOCK_MONOTONIC, read once per at most 16 callbacks. */
 uint64_t loop_now_us(struct loop *loop);
+/* How long this pass has been working: who can wait holds back when it is long. */
+uint64_t loop_pass_us(struct loop *loop);
 /* Wall clock in seconds and its HTTP date (29 bytes), refreshed once a second. */
 const char *loop_http_date(struct loop *loop);
 uint64_t loop_wall_us(struct loop *loop);

@@ -165,7 +165,8 @@ static enum step run_way(struct relay_way *way)
         if (way->ended || way->left == 0) {
             return STEP_FROM_END;
         }
-        if (way->moved - start >= TURN_BYTES || copies == TURN_COPIES) {
+        uint64_t budget = way->pipe[0] >= 0 ? TURN_BYTES : FLOW_SCRATCH_BYTES;
+        if (way->moved - start >= budget || copies == TURN_COPIES) {
             conn_again(way->from);
             return STEP_MOVED;
         }
@@ -197,7 +198,6 @@ static struct relay *relay_of(const struct conn *conn)
 
 void relay_stop(struct relay *relay)
 {
-    relay->ending = true;
     for (int i = 0; i < relay->way_count; i++) {
         pipe_give(conn_net(relay->ways[i].from), &relay->ways[i]);
         loop_ready_remove(&relay->ways[i].from->queue.ready);

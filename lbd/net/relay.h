@@ -49,7 +49,6 @@ struct relay {
     uint32_t from_idle_ms;
     uint32_t to_idle_ms;
     uint64_t moved_at_deadline;
-    bool ending;
     void *users[2]; /* of ways[0].from and .to, before */
     bool stops_when_spoken_to;
     void (*done)(struct relay *relay, enum relay_end end);

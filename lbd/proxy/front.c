@@ -11,6 +11,8 @@
 #include "lbd/proxy/session.h"
 
 #define ACCEPTS_PER_TURN 64
+#define ACCEPTS_LATE     4
+#define LONG_PASS_US     1000 /* half of what a pass may take */
 #define ACCEPTS_AT_END   4096 /* of a socket that is left: what its queue may hold */
 #define PAUSE_MS         50
 #define POLITE_MS        1000
@@ -119,7 +121,10 @@ static void on_acceptable(struct loop_watch *watch, unsigned ready)
     struct front *front = place->front;
     int fd = place->bind->fds[front->proxy->worker];
     (void)ready;
-    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(front, fd); i++) {
+    /* New connections wait first when a pass is long; some are always let in. */
+    bool is_long = loop_pass_us(front->proxy->loop) > LONG_PASS_US;
+    int max = is_long ? ACCEPTS_LATE : ACCEPTS_PER_TURN;
+    for (int i = 0; i < max && accept_one(front, fd); i++) {
     }
 }
 

@@ -52,6 +52,24 @@ static void begin_answer(struct exchange *x, struct message *answer, uint16_t st
     message_add(answer, SLICE("Date"), slice_of(loop_http_date(x->proxy->loop), 29));
 }
 
+/* One after the other, in the exchange's arena. */
+static struct slice join(struct exchange *x, const struct slice *parts, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += parts[i].len;
+    }
+    char *out = arena_alloc(&x->head->arena, len);
+    char *to = out;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len > 0) {
+            memcpy(to, parts[i].ptr, parts[i].len);
+            to += parts[i].len;
+        }
+    }
+    return slice_of(out, len);
+}
+
 void exchange_reply_reason(struct exchange *x, enum close_reason reason)
 {
     struct message answer;
@@ -65,8 +83,9 @@ void exchange_reply_reason(struct exchange *x, enum close_reason reason)
         message_add(&answer, SLICE("Retry-After"), SLICE("1"));
     }
     drop_request_body(x);
-    struct slice body = arena_printf(&x->head->arena, "lbd: %.*s: %s\n", SLICE_ARG(word),
-                                     close_reason_sentence(reason));
+    const struct slice parts[] = {SLICE("lbd: "), word, SLICE(": "),
+                                  slice_from(close_reason_sentence(reason)), SLICE("\n")};
+    struct slice body = join(x, parts, ARRAY_LEN(parts));
     /* After what may be an attempt to be understood in two ways nothing more is served (R6). */
     send_answer(x, &answer, body, close_reason_is_malformed(reason));
 }
@@ -81,19 +100,8 @@ static struct slice fill_location(struct exchange *x, struct slice pattern)
     }
     struct slice before = slice_of(pattern.ptr, (size_t)(at - pattern.ptr));
     struct slice after = slice_from_at(pattern, before.len + sizeof(mark) - 1);
-    struct slice path = x->head->request.path;
-    struct slice query = x->head->request.query;
-    size_t len = before.len + path.len + query.len + after.len;
-    char *out = arena_alloc(&x->head->arena, len);
-    char *to = out;
-    const struct slice parts[] = {before, path, query, after};
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        if (parts[i].len > 0) {
-            memcpy(to, parts[i].ptr, parts[i].len);
-            to += parts[i].len;
-        }
-    }
-    return slice_of(out, len);
+    const struct slice parts[] = {before, x->head->request.path, x->head->request.query, after};
+    return join(x, parts, ARRAY_LEN(parts));
 }
 
 void exchange_reply_route(struct exchange *x)

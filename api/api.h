@@ -2,8 +2,8 @@
  * api - HTTP for people and machines that operate lbd: libmicrohttpd on the control loop, no
  * threads.
  *
- *     socket -> libmicrohttpd -> api.c: what is wrong with the form of a request is answered here
- *                                   '-> api_table: row -> handler -> control
+ *     socket -> libmicrohttpd -> api_call --> api_head: what is wrong with the form or the role
+ *                                        '--> api_table: row -> handler -> control
  *
  * One door per listening socket. An `observe` door has /metrics, /healthz and /readyz and nothing
  * else. A request whose answer must wait (a change that workers adopt) is suspended until then.
@@ -30,7 +30,10 @@ struct api_options {
 
 /* Opens the sockets that the file names, or the usual one. */
 LB_MUST_CHECK struct api *api_new(const struct api_options *options, struct err *err);
-/* No request may wait for control any more (control_drain has ended them). NULL is fine. */
+/* Ends the answers that are still being made (they may look at control); before control_free. NULL
+ * is fine. */
+void api_end_streams(struct api *api);
+/* No request may wait for control any more (control_free has ended them). NULL is fine. */
 void api_free(struct api *api);
 
 #endif

@@ -20,10 +20,10 @@
 #define SERVER_SERIES_BASIC 6 /* lines per server */
 
 /* Codes of the API's own answers; the last one stands for all others. */
-static const unsigned codes[] = {200, 201, 202, 204, 304, 400, 403, 404, 405,
-                                 409, 412, 413, 415, 422, 500, 503, 507, 0};
-static const char *const methods[] = {"GET", "HEAD", "PUT", "PATCH", "DELETE", "other"};
-enum { ROWS_MAX = 40 };
+static const unsigned codes[] = {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409,
+                                 410, 412, 413, 415, 422, 428, 429, 500, 503, 507, 0};
+static const char *const methods[] = {"GET", "HEAD", "PUT", "PATCH", "DELETE", "POST", "other"};
+enum { ROWS_MAX = 128 };
 static uint64_t answered[ROWS_MAX][ARRAY_LEN(methods)][ARRAY_LEN(codes)];
 
 void api_metrics_note(size_t row, const char *method, unsigned status)

@@ -1,10 +1,33 @@
 #include "api/api_request.h"
 
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "lbd/base/now.h"
 
 void api_request_done(struct api_request *request)
 {
     request->done(request);
+}
+
+void api_stream_wake(struct api_stream *stream)
+{
+    if (stream->wake != NULL) {
+        stream->wake(stream);
+    }
+}
+
+void api_request_header(struct api_request *request, const char *name, const char *fmt, ...)
+{
+    struct api_reply *reply = &request->reply;
+    assert(reply->header_count < API_HEADERS_MAX);
+    struct api_header *header = &reply->headers[reply->header_count++];
+    va_list args;
+    va_start(args, fmt);
+    header->name = name;
+    (void)vsnprintf(header->value, sizeof(header->value), fmt, args);
+    va_end(args);
 }
 
 struct slice api_request_query(const struct api_request *request, const char *name)

@@ -1,9 +1,9 @@
 /*
  * api_request - one call of the API: what was asked, what is answered.
  *
- * The transport (api.c) fills in what arrived and hands it to the handler of its row (api_table.h).
- * The handler fills the reply and calls api_request_done once, at once or later; it knows nothing
- * of sockets.
+ * The transport (api_call.c) fills in what arrived and hands it to the handler of its row
+ * (api_table.h). The handler fills the reply and calls api_request_done once, at once or later; it
+ * knows nothing of sockets.
  *
  * Memory: the transport owns it; slices live until api_request_done returns. Threads: control.
  */
@@ -12,9 +12,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "conf/json/json_write.h"
 #include "lbd/base/buf.h"
+#include "lbd/base/compiler.h"
 #include "lbd/base/slice.h"
 #include "lbd/control/control.h"
 
@@ -26,23 +28,54 @@
 #define API_DOCUMENT_MAX (16U * 1024U * 1024U) /* of a request that brings a whole document */
 #define API_REPLY_MAX    (512U * 1024U * 1024U)
 
-enum api_method { API_GET, API_PUT, API_PATCH, API_DELETE, API_METHODS };
+enum api_method { API_GET, API_PUT, API_PATCH, API_DELETE, API_POST, API_METHODS };
+
+/* Each may do what those before it may. */
+enum api_role { API_ROLE_NONE, API_ROLE_METRICS, API_ROLE_READ, API_ROLE_OPERATE, API_ROLE_ADMIN };
 
 struct api_query {
     struct slice name;
     struct slice value;
 };
 
+/*
+ * An answer that is made while it is sent: long ones, and those that wait for things to happen.
+ *
+ * The handler puts it into reply.stream (status and content type are set as ever); read() is then
+ * called whenever the client has taken what there was.
+ */
+#define API_STREAM_BLOCK (32U * 1024U)
+enum { API_STREAM_END = -1, API_STREAM_WAIT = 0 };
+struct api_stream {
+    /* Puts at most `max` bytes and says how many; API_STREAM_WAIT: none yet, api_stream_wake will
+     * be called; API_STREAM_END: that was all. */
+    ssize_t (*read)(struct api_stream *stream, char *out, size_t max);
+    /* The client has everything, or is gone, or lbd ends. Once. */
+    void (*free)(struct api_stream *stream);
+    /* the transport's */
+    void (*wake)(struct api_stream *stream);
+    void *transport;
+};
+
+#define API_HEADERS_MAX 6
+struct api_header {
+    const char *name; /* static */
+    char value[128];
+};
+
 struct api_reply {
     unsigned status;
     struct buf body;
+    struct api_stream *stream;   /* kept by the transport; NULL: the body is complete */
     const char *content_type;    /* static; NULL: no body */
     char etag[CONTROL_ETAG_MAX]; /* "" for none */
     bool has_changed;            /* Lbd-Changed is sent: */
     bool is_changed;
-    bool must_close;          /* the connection ends after this */
-    const char *accept_patch; /* static or NULL */
-    char allow[48];           /* "" for none */
+    bool must_close;                            /* the connection ends after this */
+    const char *accept_patch;                   /* static or NULL */
+    char allow[48];                             /* "" for none */
+    struct api_header headers[API_HEADERS_MAX]; /* further ones */
+    uint32_t header_count;
 };
 
 struct api_row;
@@ -63,12 +96,18 @@ struct api_request {
     struct slice body;
     char id[API_ID_MAX];
     char who[API_WHO_MAX];
+    enum api_role role;
     struct api_reply reply;
     void (*done)(struct api_request *request); /* the transport's */
 };
 
 /* The reply is complete; the request may be gone when this returns. */
 void api_request_done(struct api_request *request);
+/* The stream has something to read again, or has come to its end. */
+void api_stream_wake(struct api_stream *stream);
+/* A header of the answer beyond the usual ones; `name` is static. */
+void api_request_header(struct api_request *request, const char *name, const char *fmt, ...)
+    LB_PRINTF(3, 4);
 /* Empty when it was not given. */
 struct slice api_request_query(const struct api_request *request, const char *name);
 /* Was it given as "true"? (The transport has refused what is neither true nor false.) */

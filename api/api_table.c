@@ -38,7 +38,7 @@
 #define OBSERVE(path, handler, parameters)                                                         \
     {                                                                                              \
         .pattern = (path), .handlers = {[API_GET] = (handler)}, .query = (parameters),             \
-        .is_observable = true                                                                      \
+        .role = API_ROLE_METRICS, .is_observable = true                                            \
     }
 
 static const struct api_row rows[] = {
@@ -60,6 +60,7 @@ static const struct api_row rows[] = {
          {[API_GET] = api_admin_get, [API_PUT] = api_admin_put, [API_DELETE] = api_admin_delete},
      .query = "",
      .changing_query = "dry_run",
+     .changing_role = API_ROLE_OPERATE,
      .body_max = 64 * 1024},
     COLLECTION("/v1/health-checks", "/health_checks"),
     ITEM("/v1/health-checks/{}", "/health_checks/{}"),
@@ -140,10 +141,21 @@ struct slice api_table_bad_name(struct slice path)
     return SLICE_NONE;
 }
 
+enum api_role api_table_role(const struct api_row *row, enum api_method method)
+{
+    if (method == API_GET) {
+        return row->role != API_ROLE_NONE ? row->role : API_ROLE_READ;
+    }
+    return row->changing_role != API_ROLE_NONE ? row->changing_role : API_ROLE_ADMIN;
+}
+
 void api_table_allow(const struct api_row *row, char *out, size_t size)
 {
-    static const char *const words[API_METHODS] = {
-        [API_GET] = "GET, HEAD", [API_PUT] = "PUT", [API_PATCH] = "PATCH", [API_DELETE] = "DELETE"};
+    static const char *const words[API_METHODS] = {[API_GET] = "GET, HEAD",
+                                                   [API_PUT] = "PUT",
+                                                   [API_PATCH] = "PATCH",
+                                                   [API_DELETE] = "DELETE",
+                                                   [API_POST] = "POST"};
     size_t len = 0;
     out[0] = '\0';
     for (size_t i = 0; i < API_METHODS; i++) {

@@ -23,6 +23,8 @@ struct api_row {
     api_handler_fn *handlers[API_METHODS]; /* NULL: method not allowed */
     const char *query;                     /* parameters of GET, separated by spaces */
     const char *changing_query;            /* of the other methods */
+    enum api_role role;                    /* of GET; NONE stands for READ */
+    enum api_role changing_role;           /* of the other methods; NONE stands for ADMIN */
     bool is_observable;                    /* also on the observe address */
     size_t body_max;                       /* bytes */
 };
@@ -34,6 +36,8 @@ const struct api_row *api_table_find(struct api_request *request);
 /* The first part of a path that would have a row if that part were a name; SLICE_NONE: it is not
  * the names. */
 struct slice api_table_bad_name(struct slice path);
+/* What it takes to use this method. */
+enum api_role api_table_role(const struct api_row *row, enum api_method method);
 /* "GET, HEAD, PUT" */
 void api_table_allow(const struct api_row *row, char *out, size_t size);
 /* Is this parameter known to the row for this method? */

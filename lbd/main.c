@@ -311,6 +311,7 @@ static void stop(struct lbd *lbd)
     lbd->is_stopping = true;
     loop_timer_stop(&lbd->watchdog);
     signals_free(lbd->signals);
+    api_end_streams(lbd->api);
     control_free(lbd->control); /* ends what API requests wait for */
     api_free(lbd->api);
     if (lbd->loop != NULL) {

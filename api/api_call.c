@@ -1,0 +1,285 @@
+/* api_call - one request in the transport; declared in api_inside.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "api/api_inside.h"
+#include "api/api_metrics.h"
+#include "api/api_problem.h"
+#include "lbd/base/log.h"
+#include "lbd/base/mem.h"
+#include "lbd/base/now.h"
+#include "lbd/base/random.h"
+
+/* A body that is too large is read so many times its limit, then cut. */
+#define DISCARD_MAX_TIMES 4U
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    (void)MHD_add_response_header(response, name, value);
+}
+
+static void log_call(const struct call *call)
+{
+    if (call->door->is_observe) {
+        return; /* scrapers come often */
+    }
+    log_debug("api.request", "id=%s who=\"%s\" method=%s path=%.*s status=%u", call->request.id,
+              call->request.who, call->method, SLICE_ARG(call->request.path),
+              call->request.reply.status);
+}
+
+/* -- answers that are made while they are sent -- */
+
+static ssize_t on_pull(void *arg, uint64_t position, char *out, size_t max)
+{
+    struct call *call = arg;
+    (void)position;
+    ssize_t n = call->stream != NULL ? call->stream->read(call->stream, out, max) : API_STREAM_END;
+    if (n == API_STREAM_WAIT) {
+        call->is_suspended = true;
+        MHD_suspend_connection(call->connection);
+        return 0;
+    }
+    return n > 0 ? n : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void resume(struct call *call)
+{
+    if (call->is_suspended) {
+        call->is_suspended = false;
+        MHD_resume_connection(call->connection);
+        api_turn_soon(call->door);
+    }
+}
+
+static void on_wake(struct api_stream *stream)
+{
+    resume(stream->transport);
+}
+
+void api_call_end_stream(struct call *call)
+{
+    struct api_stream *stream = call->stream;
+    if (stream != NULL) {
+        call->stream = NULL;
+        list_remove(&call->link);
+        stream->free(stream);
+        resume(call);
+    }
+}
+
+static struct MHD_Response *make_response(struct call *call)
+{
+    struct api_reply *reply = &call->request.reply;
+    size_t len = 0;
+    if (reply->stream != NULL) {
+        call->stream = reply->stream;
+        reply->stream = NULL;
+        call->stream->transport = call;
+        call->stream->wake = on_wake;
+        list_push_back(&call->door->api->streaming, &call->link);
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, API_STREAM_BLOCK, on_pull, call,
+                                                 NULL);
+    }
+    char *body = buf_take(&reply->body, &len);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(body);
+    }
+    return response;
+}
+
+/* -- replies -- */
+
+static enum MHD_Result queue(struct call *call)
+{
+    struct api_request *request = &call->request;
+    struct api_reply *reply = &request->reply;
+    char text[64];
+
+    if (reply->body.overflow) {
+        buf_clear(&reply->body);
+        reply->body.overflow = false;
+        api_problem(request, "internal", "the answer is larger than %u bytes", API_REPLY_MAX);
+    }
+    if (reply->content_type == NULL) {
+        buf_clear(&reply->body);
+    }
+    struct MHD_Response *response = make_response(call);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    if (reply->content_type != NULL) {
+        add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
+    }
+    if (reply->etag[0] != '\0') {
+        (void)snprintf(text, sizeof(text), "\"%s\"", reply->etag);
+        add_header(response, MHD_HTTP_HEADER_ETAG, text);
+    }
+    (void)snprintf(text, sizeof(text), "%llu",
+                   (unsigned long long)control_facts(request->control)->revision);
+    add_header(response, "Lbd-Revision", text);
+    add_header(response, "Lbd-Request-Id", request->id);
+    if (reply->has_changed) {
+        add_header(response, "Lbd-Changed", reply->is_changed ? "true" : "false");
+    }
+    if (reply->allow[0] != '\0') {
+        add_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
+    }
+    if (reply->accept_patch != NULL) {
+        add_header(response, "Accept-Patch", reply->accept_patch);
+    }
+    for (uint32_t i = 0; i < reply->header_count; i++) {
+        add_header(response, reply->headers[i].name, reply->headers[i].value);
+    }
+    add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    add_header(response, "X-Content-Type-Options", "nosniff");
+    if (reply->must_close) {
+        add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    }
+
+    size_t row = SIZE_MAX;
+    if (request->row != NULL) {
+        row = (size_t)(request->row - api_table_row(0));
+    }
+    api_metrics_note(row, call->method, reply->status);
+    log_call(call);
+    enum MHD_Result result = MHD_queue_response(call->connection, reply->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static void on_done(struct api_request *request)
+{
+    struct call *call = container_of(request, struct call, request);
+    call->is_done = true;
+    if (!call->is_in_handler) { /* libmicrohttpd asks again */
+        resume(call);
+    }
+}
+
+/* -- what arrived -- */
+
+static void who_is_it(struct call *call)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    if (info != NULL && getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+        peer.pid != 0) {
+        (void)snprintf(call->request.who, sizeof(call->request.who), "unix uid=%u pid=%d",
+                       (unsigned)peer.uid, (int)peer.pid);
+        call->request.role = API_ROLE_ADMIN; /* whoever may open the socket */
+    } else {
+        (void)snprintf(call->request.who, sizeof(call->request.who), "tcp");
+    }
+    if (call->door->is_observe) {
+        call->request.role = API_ROLE_METRICS;
+    }
+}
+
+/* Sorts by time, differs between processes. */
+static void make_id(char out[API_ID_MAX])
+{
+    uint32_t tail = 0;
+    random_bytes(&tail, sizeof(tail));
+    (void)snprintf(out, API_ID_MAX, "%013llx-%08x",
+                   (unsigned long long)(now_wall_us() & 0xFFFFFFFFFFFFFULL), tail);
+}
+
+static struct call *begin(struct door *door, struct MHD_Connection *connection, const char *url,
+                          const char *method)
+{
+    struct call *call = mem_zero(1, sizeof(*call));
+    struct api_request *request = &call->request;
+    call->door = door;
+    call->connection = connection;
+    call->method = method;
+    request->control = door->api->control;
+    request->path = slice_from(url);
+    request->done = on_done;
+    request->content_type = api_head_field(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
+    request->accept = api_head_field(connection, MHD_HTTP_HEADER_ACCEPT);
+    request->if_match = api_head_field(connection, MHD_HTTP_HEADER_IF_MATCH);
+    request->if_none_match = api_head_field(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    buf_init(&request->reply.body, API_REPLY_MAX);
+    make_id(request->id);
+    who_is_it(call);
+    return call;
+}
+
+static void take_body(struct call *call, const char *data, size_t len)
+{
+    if (!call->body.overflow) {
+        (void)buf_append(&call->body, data, len);
+    } else {
+        call->discarded += len;
+    }
+}
+
+static enum MHD_Result handle(struct call *call)
+{
+    struct api_request *request = &call->request;
+    if (call->body.overflow) {
+        (void)api_head_refuse_large(call);
+        return queue(call);
+    }
+    request->body = buf_slice(&call->body);
+    call->is_in_handler = true;
+    request->row->handlers[request->method](request);
+    call->is_in_handler = false;
+    if (call->is_done) {
+        return queue(call);
+    }
+    call->is_suspended = true;
+    MHD_suspend_connection(call->connection);
+    return MHD_YES;
+}
+
+enum MHD_Result api_call_on_access(void *door, struct MHD_Connection *connection, const char *url,
+                                   const char *method, const char *version, const char *data,
+                                   size_t *data_len, void **state)
+{
+    struct call *call = *state;
+    (void)version;
+
+    if (call == NULL) {
+        call = begin(door, connection, url, method);
+        *state = call;
+        bool is_fine = api_head_is_fine(call);
+        buf_init(&call->body, api_head_body_max(call));
+        if (!is_fine) {
+            call->is_refused = true;
+            return queue(call);
+        }
+        return MHD_YES;
+    }
+    if (*data_len != 0) {
+        take_body(call, data, *data_len);
+        *data_len = 0;
+        return call->discarded > DISCARD_MAX_TIMES * (uint64_t)api_head_body_max(call) ? MHD_NO
+                                                                                       : MHD_YES;
+    }
+    return call->is_done ? queue(call) : handle(call);
+}
+
+void api_call_on_completed(void *door, struct MHD_Connection *connection, void **state,
+                           enum MHD_RequestTerminationCode code)
+{
+    struct call *call = *state;
+    (void)door;
+    (void)connection;
+    (void)code;
+    if (call != NULL) {
+        assert(!call->is_suspended);
+        api_call_end_stream(call);
+        buf_fini(&call->body);
+        buf_fini(&call->request.reply.body);
+        free(call);
+        *state = NULL;
+    }
+}

@@ -1,0 +1,239 @@
+#include <string.h>
+#include <strings.h>
+
+#include "api/api_inside.h"
+#include "api/api_problem.h"
+#include "lbd/base/num.h"
+
+struct slice api_head_field(struct MHD_Connection *connection, const char *name)
+{
+    return slice_from(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name));
+}
+
+static bool is_flag(struct slice name)
+{
+    return slice_eq(name, SLICE("dry_run")) || slice_eq(name, SLICE("defaults")) ||
+           slice_eq(name, SLICE("force"));
+}
+
+struct query_walk {
+    struct api_request *request;
+    bool is_bad;
+};
+
+/* Repeated, too many, or flags that are neither true nor false. */
+static enum MHD_Result on_query(void *arg, enum MHD_ValueKind kind, const char *key,
+                                const char *value)
+{
+    struct query_walk *walk = arg;
+    struct api_request *request = walk->request;
+    struct slice name = slice_from(key);
+    struct slice given = slice_from(value != NULL ? value : "");
+    (void)kind;
+
+    if (request->query_count == API_QUERY_MAX || api_request_query(request, key).ptr != NULL ||
+        !api_table_knows_query(request->row, request->method, name) ||
+        (is_flag(name) && !slice_eq(given, SLICE("true")) && !slice_eq(given, SLICE("false"))) ||
+        (slice_eq(name, SLICE("missing")) &&
+         (request->method != API_DELETE || !slice_eq(given, SLICE("ok"))))) {
+        api_problem(request, "unknown-parameter", "the query parameter '%s=%.*s' is not known here",
+                    key, SLICE_ARG(given));
+        walk->is_bad = true;
+        return MHD_NO;
+    }
+    request->query[request->query_count++] = (struct api_query){.name = name, .value = given};
+    return MHD_YES;
+}
+
+static bool query_is_fine(struct call *call)
+{
+    struct query_walk walk = {.request = &call->request};
+    (void)MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, on_query, &walk);
+    return !walk.is_bad;
+}
+
+struct header_count {
+    const char *name;
+    uint32_t seen;
+};
+
+static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char *key,
+                                 const char *value)
+{
+    struct header_count *count = arg;
+    (void)kind;
+    (void)value;
+    count->seen += strcasecmp(key, count->name) == 0 ? 1U : 0U;
+    return MHD_YES;
+}
+
+/* libmicrohttpd 0.9.75 goes by one of several; whoever stands in front may go by another. */
+static bool is_said_once(struct call *call, const char *name)
+{
+    struct header_count count = {.name = name};
+    (void)MHD_get_connection_values(call->connection, MHD_HEADER_KIND, on_header, &count);
+    if (count.seen > 1) {
+        call->request.reply.must_close = true;
+        api_problem(&call->request, "malformed-request", "%s more than once", name);
+        return false;
+    }
+    return true;
+}
+
+/* libmicrohttpd 0.9.75 takes both framings at once and serves what follows as a request. */
+static bool framing_is_fine(struct call *call)
+{
+    if (!is_said_once(call, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+        !is_said_once(call, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
+        !is_said_once(call, MHD_HTTP_HEADER_HOST)) {
+        return false;
+    }
+    struct slice length = api_head_field(call->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    struct slice coding = api_head_field(call->connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    if (coding.ptr == NULL || (length.ptr == NULL && slice_eq_nocase(coding, SLICE("chunked")))) {
+        return true;
+    }
+    call->request.reply.must_close = true;
+    api_problem(&call->request, "malformed-request",
+                length.ptr != NULL ? "Content-Length and Transfer-Encoding together"
+                                   : "Transfer-Encoding may only be chunked%s",
+                "");
+    return false;
+}
+
+static bool is_no_browser(struct call *call)
+{
+    struct slice mode = api_head_field(call->connection, "Sec-Fetch-Mode");
+    if (api_head_field(call->connection, MHD_HTTP_HEADER_ORIGIN).ptr == NULL &&
+        !slice_eq_nocase(mode, SLICE("no-cors"))) {
+        return true;
+    }
+    api_problem(&call->request, "forbidden", "requests made by web pages are refused");
+    return false;
+}
+
+static bool path_is_known(struct call *call)
+{
+    struct api_request *request = &call->request;
+    request->row = api_table_find(request);
+    if (request->row != NULL && call->door->is_observe && !request->row->is_observable) {
+        request->row = NULL;
+    }
+    if (request->row != NULL) {
+        return true;
+    }
+    struct slice bad = api_table_bad_name(request->path);
+    if (bad.len != 0 && !call->door->is_observe) {
+        api_problem(request, "not-found",
+                    "'%.*s' is not a name: a-z, 0-9 and inside also . _ -, at most 63 characters",
+                    SLICE_ARG(bad));
+    } else {
+        api_problem(request, "not-found", "there is no resource '%.*s'", SLICE_ARG(request->path));
+    }
+    return false;
+}
+
+static bool method_is_known(struct call *call)
+{
+    static const struct {
+        const char *word;
+        enum api_method method;
+    } words[] = {{"GET", API_GET},     {"HEAD", API_GET},      {"PUT", API_PUT},
+                 {"PATCH", API_PATCH}, {"DELETE", API_DELETE}, {"POST", API_POST}};
+    struct api_request *request = &call->request;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (strcmp(call->method, words[i].word) == 0 &&
+            request->row->handlers[words[i].method] != NULL) {
+            request->method = words[i].method;
+            return true;
+        }
+    }
+    api_table_allow(request->row, request->reply.allow, sizeof(request->reply.allow));
+    api_problem(request, "method-not-allowed", "'%.*s' has %s", SLICE_ARG(request->path),
+                request->reply.allow);
+    return false;
+}
+
+static bool has_body(const struct call *call)
+{
+    struct slice length = api_head_field(call->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return (length.ptr != NULL && !slice_eq(length, SLICE("0"))) ||
+           api_head_field(call->connection, MHD_HTTP_HEADER_TRANSFER_ENCODING).ptr != NULL;
+}
+
+static bool type_is_fine(struct call *call)
+{
+    struct api_request *request = &call->request;
+    if (request->method == API_PUT && !api_request_has_type(request, "application/json")) {
+        api_problem(request, "unsupported-media-type", "PUT takes application/json");
+        return false;
+    }
+    if (request->method == API_PATCH &&
+        !api_request_has_type(request, "application/merge-patch+json")) {
+        request->reply.accept_patch = "application/merge-patch+json";
+        api_problem(request, "unsupported-media-type", "PATCH takes application/merge-patch+json");
+        return false;
+    }
+    if (request->method == API_POST && has_body(call) &&
+        !api_request_has_type(request, "application/json")) {
+        api_problem(request, "unsupported-media-type", "POST takes application/json");
+        return false;
+    }
+    return true;
+}
+
+size_t api_head_body_max(const struct call *call)
+{
+    return call->request.row != NULL && call->request.row->body_max != 0
+               ? call->request.row->body_max
+               : API_BODY_MAX;
+}
+
+bool api_head_refuse_large(struct call *call)
+{
+    call->request.reply.must_close = true;
+    api_problem(&call->request, "too-large", "the body has more than %zu bytes",
+                api_head_body_max(call));
+    return false;
+}
+
+static bool length_is_fine(struct call *call)
+{
+    struct slice length = api_head_field(call->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    uint64_t bytes = 0;
+    if (length.ptr == NULL) {
+        return true;
+    }
+    if (!num_parse_u64(length, &bytes)) { /* libmicrohttpd has seen that it is a number */
+        bytes = UINT64_MAX;
+    }
+    return bytes <= api_head_body_max(call) || api_head_refuse_large(call);
+}
+
+static const char *role_word(enum api_role role)
+{
+    static const char *const words[] = {
+        [API_ROLE_NONE] = "none",       [API_ROLE_METRICS] = "metrics", [API_ROLE_READ] = "read",
+        [API_ROLE_OPERATE] = "operate", [API_ROLE_ADMIN] = "admin",
+    };
+    return words[role];
+}
+
+static bool role_is_enough(struct call *call)
+{
+    struct api_request *request = &call->request;
+    enum api_role needed = api_table_role(request->row, request->method);
+    if (request->role >= needed) {
+        return true;
+    }
+    api_problem(request, "forbidden", "this takes the role %s, and %s has the role %s",
+                role_word(needed), request->who, role_word(request->role));
+    return false;
+}
+
+bool api_head_is_fine(struct call *call)
+{
+    return framing_is_fine(call) && is_no_browser(call) && path_is_known(call) &&
+           method_is_known(call) && role_is_enough(call) && query_is_fine(call) &&
+           type_is_fine(call) && length_is_fine(call);
+}

@@ -227,6 +227,7 @@ static bool start_helpers(struct control *control, struct err *err)
         .mailbox = &control->mailbox,
         .changed = on_health_changed,
         .arg = control,
+        .events = control->events,
     };
     const struct control_resolve_options resolve = {
         .loop = control->options.loop,
@@ -258,6 +259,7 @@ struct control *control_new(const struct control_options *options, struct err *e
     char *state_dir = mem_slicedup(options->daemon->state_dir);
 
     control->options = *options;
+    control->events = events_new(now_wall_us());
     list_init(&control->live);
     list_init(&control->waiting);
     registry_init(&control->registry);
@@ -436,6 +438,7 @@ void control_free(struct control *control)
     control_health_free(control->health);
     control_resolve_free(control->resolve);
     log_writer_stop(control->access_log);
+    events_free(control->events);
     registry_fini(&control->registry);
     overrides_fini(&control->overrides);
     conf_document_unref(control->document);
@@ -477,6 +480,11 @@ const struct control_facts *control_facts(const struct control *control)
 const struct registry *control_registry(const struct control *control)
 {
     return &control->registry;
+}
+
+struct events *control_events(const struct control *control)
+{
+    return control->events;
 }
 
 const struct control_health *control_checks(const struct control *control)

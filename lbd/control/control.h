@@ -161,6 +161,9 @@ struct control_facts {
 const struct control_facts *control_facts(const struct control *control);
 const char *control_source_word(enum conf_source source);
 const struct registry *control_registry(const struct control *control);
+struct events;
+/* What happened: whoever changes something says so there. */
+struct events *control_events(const struct control *control);
 struct control_health;
 /* For control_health_facts and _stats; borrowed. */
 const struct control_health *control_checks(const struct control *control);

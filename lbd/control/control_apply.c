@@ -30,6 +30,24 @@ static void count(struct control *control, const struct control_result *result)
     }
 }
 
+static void post(const struct control_job *job, const char *type, const char *message)
+{
+    const struct control_result *result = &job->result;
+    struct buf data;
+    struct json_write w;
+    buf_init(&data, EVENTS_DATA_MAX);
+    json_write_init(&w, &data, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_member_u64(&w, "revision", result->revision);
+    json_write_member_text(&w, "who", job->who);
+    if (result->err.kind != ERR_NONE) {
+        json_write_member_text(&w, "problem", result->problem);
+    }
+    json_write_object_end(&w);
+    events_post(job->control->events, type, SLICE("config"), data.data, "%s", message);
+    buf_fini(&data);
+}
+
 static void finish(struct control_job *job)
 {
     struct control *control = job->control;
@@ -44,6 +62,7 @@ static void finish(struct control_job *job)
         if (job->result.err.kind != ERR_NONE) {
             log_warn("config.refused", "%s problem=%s why=\"%s\"", job->what, job->result.problem,
                      job->result.err.text);
+            post(job, "config.rejected", job->result.err.text);
         }
     }
     if (job->result.err.kind != ERR_NONE) {
@@ -318,6 +337,7 @@ static void publish(struct control_job *job)
     control->facts.revision = job->result.revision;
     log_info("config.applied", "%s revision=%llu", job->what,
              (unsigned long long)job->result.revision);
+    post(job, "config.applied", job->what);
     control_commit(control, job->snapshot);
     job->snapshot = NULL;
     wait_for_workers(job);
@@ -368,6 +388,7 @@ void control_apply(struct control *control, const struct control_change *change,
     struct control_job *job = new_job(control, change->is_dry_run, done, arg);
     (void)snprintf(job->what, sizeof(job->what), "edit=%s at=\"%.*s\" who=\"%.*s\"",
                    words[change->edit], SLICE_ARG(change->pointer), SLICE_ARG(change->who));
+    (void)snprintf(job->who, sizeof(job->who), "%.*s", SLICE_ARG(change->who));
     if (may_write(job) && is_ours_to_write(job) && preconditions_hold(job, change) &&
         parse_and_validate(job, change)) {
         run(job);
@@ -422,6 +443,7 @@ void control_reload(struct control *control,
     struct control_job *job = new_job(control, false, done, arg);
     struct conf_daemon *daemon = NULL;
     (void)snprintf(job->what, sizeof(job->what), "edit=reload file=%s", file);
+    (void)snprintf(job->who, sizeof(job->who), "file");
 
     if (!may_write(job)) {
         finish(job);

@@ -66,6 +66,26 @@ static struct control_health *listening;
 
 /* --- a change of state --- */
 
+static void post(const struct health_server *live, const char *from, const char *to,
+                 const char *why)
+{
+    const struct server *server = live->server;
+    char name[EVENTS_NAME_MAX + 1];
+    struct buf data;
+    struct json_write w;
+    (void)snprintf(name, sizeof(name), "%s/%s", server->pool_name, server->name);
+    buf_init(&data, EVENTS_DATA_MAX);
+    json_write_init(&w, &data, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "from", from);
+    json_write_member_text(&w, "to", to);
+    json_write_member_text(&w, "reason", why);
+    json_write_object_end(&w);
+    events_post(live->pool->health->options.events, "server.health", slice_from(name), data.data,
+                "%s -> %s: %s", from, to, why);
+    buf_fini(&data);
+}
+
 static void set_state(struct health_server *live, enum server_health state, const char *why)
 {
     struct server *server = live->server;
@@ -75,15 +95,20 @@ static void set_state(struct health_server *live, enum server_health state, cons
         const char *event = "server.health";
         const char *from = server_health_word(before);
         const char *to = server_health_word(state);
+        bool is_news = true;
         if (before == SERVER_STARTING && live->pool->plan == NULL) {
             log_debug(event, "pool=%s server=%s from=%s to=%s why=\"%s\"", server->pool_name,
                       server->name, from, to, why); /* nobody looked: no news */
+            is_news = false;
         } else if (state == SERVER_DOWN) {
             log_warn(event, "pool=%s server=%s from=%s to=%s why=\"%s\"", server->pool_name,
                      server->name, from, to, why);
         } else {
             log_info(event, "pool=%s server=%s from=%s to=%s why=\"%s\"", server->pool_name,
                      server->name, from, to, why);
+        }
+        if (is_news) {
+            post(live, from, to, why);
         }
     }
     if (is_usability_new) {

@@ -27,6 +27,7 @@
 #include "conf/conf.h"
 #include "lbd/base/addr.h"
 #include "lbd/base/mailbox.h"
+#include "lbd/control/events.h"
 #include "lbd/net/loop.h"
 #include "lbd/snapshot/registry.h"
 #include "lbd/stats/histogram.h"
@@ -46,7 +47,8 @@ struct control_health_options {
     /* A server's usability is different: the pool should be published again. */
     void (*changed)(struct server *server, void *arg);
     void *arg;
-    uint32_t probes_max; /* 0: CONTROL_HEALTH_PROBES_MAX */
+    struct events *events; /* borrowed; NULL: nobody is told of changes of health */
+    uint32_t probes_max;   /* 0: CONTROL_HEALTH_PROBES_MAX */
 };
 
 /* Registers the passive hook. Before the first worker starts. */

@@ -15,6 +15,7 @@
 #include "lbd/control/control.h"
 #include "lbd/control/control_health.h"
 #include "lbd/control/control_resolve.h"
+#include "lbd/control/events.h"
 #include "lbd/control/overrides.h"
 #include "lbd/snapshot/snapshot_retire.h"
 
@@ -24,6 +25,7 @@ struct control {
     struct conf_document *document; /* held; NULL before control_start */
     struct registry registry;
     struct overrides overrides;
+    struct events *events;
     struct control_facts facts;
 
     struct mailbox mailbox; /* what workers say */
@@ -55,6 +57,7 @@ struct control_job {
     struct conf_errors errors;
     struct snapshot *snapshot; /* being prepared */
     char what[256];            /* for the log */
+    char who[64];              /* for the event */
     bool is_wait;              /* no change, only waits for what was published */
     uint64_t started_us;
     uint64_t generation; /* that must be adopted */

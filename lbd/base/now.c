@@ -31,6 +31,11 @@ uint64_t now_wall_us(void)
     return fixed != 0 ? fixed : read_clock(CLOCK_REALTIME);
 }
 
+uint64_t now_thread_cpu_us(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void now_set_for_test(uint64_t mono_us, uint64_t wall_us)
 {
     atomic_store_explicit(&test_mono_us, mono_us, memory_order_relaxed);

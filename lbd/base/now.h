@@ -16,6 +16,8 @@
 uint64_t now_us(void);      /* CLOCK_MONOTONIC */
 uint64_t now_ms(void);      /* the same in milliseconds */
 uint64_t now_wall_us(void); /* CLOCK_REALTIME since 1970 */
+/* Processor time that the calling thread has used; the test clock does not touch it. */
+uint64_t now_thread_cpu_us(void);
 /* Both write LEN bytes and a NUL. */
 void now_http_date(char out[NOW_HTTP_DATE_LEN + 1], uint64_t wall_s);
 void now_log_date(char out[NOW_LOG_DATE_LEN + 1], uint64_t wall_us);

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "lbd/base/now.h"
 #include "lbd/proxy/front.h"
 #include "lbd/upstream/idle.h"
 #include "lbd/worker/worker_inside.h"
@@ -70,6 +71,9 @@ static void on_released(struct lease *lease)
 void worker_adopt(struct worker *worker, struct snapshot *snapshot, struct worker_hold *hold)
 {
     struct proxy_worker *proxy = &worker->proxy;
+    struct counters_loop *counters = &proxy->counters->loop;
+    uint64_t began_us = now_us();
+    uint64_t cpu_us = now_thread_cpu_us();
     struct lease *old = proxy->lease;
     struct lease *lease = &snapshot->leases[worker->number];
     lease_init(lease, on_released, &hold->parts[worker->number]);
@@ -83,6 +87,8 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot, struct worke
     }
     idle_sweep(&worker->upstream);
     counters_sweep(proxy->counters);
-    counter_set(&proxy->counters->loop.revision, snapshot->revision);
+    counter_set(&counters->revision, snapshot->revision);
+    histogram_note_us(&counters->adoption_cpu, now_thread_cpu_us() - cpu_us);
+    histogram_note_us(&counters->adoption, now_us() - began_us);
     atomic_store_explicit(&worker->generation, snapshot->generation, memory_order_release);
 }

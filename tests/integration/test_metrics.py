@@ -22,6 +22,8 @@ FAMILIES = {
     "lbd_worker_config_revision": ("gauge", {"worker"}),
     "lbd_worker_last_loop_timestamp_seconds": ("gauge", {"worker"}),
     "lbd_worker_loop_seconds_total": ("counter", {"worker", "state"}),
+    "lbd_worker_adoption_cpu_seconds": ("histogram", {"worker"}),
+    "lbd_worker_adoption_duration_seconds": ("histogram", {"worker"}),
     "lbd_worker_loops_total": ("counter", {"worker"}),
     "lbd_connections": ("gauge", set()),
     "lbd_connections_limit": ("gauge", set()),

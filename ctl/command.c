@@ -4,151 +4,46 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/cmd_config.h"
-#include "ctl/cmd_get.h"
-#include "ctl/cmd_server.h"
-#include "ctl/cmd_status.h"
-#include "ctl/cmd_wait.h"
-#include "ctl/completion.h"
 #include "lbd/base/num.h"
 #include "lbd_version.h"
 
-#define BIT(option) (UINT32_C(1) << (unsigned)(option))
-
 static const uint64_t timeout_max_ms = UINT64_C(366) * 24 * 3600 * 1000;
 
-const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
-    [COMMAND_SOCKET] = {"--socket", 's', "PATH",
-                        "the socket of lbd's API (else $LBCTL_SOCKET, else where lbd puts it)"},
-    [COMMAND_OUTPUT] = {"--output", 'o', "FORMAT", "table, wide, json, jsonl or name"},
-    [COMMAND_COLOR] = {"--color", '\0', "WHEN", "auto, always or never"},
-    [COMMAND_TIMEOUT] = {"--timeout", '\0', "TIME",
-                         "give up after this long: an answer 10s, a wait 60s"},
-    [COMMAND_TRACE] = {"--trace", '\0', NULL, "show each question as a line of curl"},
-    [COMMAND_HELP] = {"--help", 'h', NULL, "say what a command does"},
-    [COMMAND_VERSION] = {"--version", '\0', NULL, "say which lbctl this is"},
-    [COMMAND_FILE] = {"--file", 'f', "FILE", "the configuration; - reads it from stdin"},
-    [COMMAND_DRY_RUN] = {"--dry-run", '\0', NULL, "say what would change and change nothing"},
-    [COMMAND_REASON] = {"--reason", '\0', "TEXT", "why, for those who look at it later"},
-    [COMMAND_WAIT] = {"--wait", '\0', NULL, "return when no connection is left"},
-    [COMMAND_FOR] = {"--for", '\0', "WHAT", "ready, drained or servers=N"},
-};
+/* "config" and "validate" are "config validate" */
+static bool is_word(const char *row, const char *first, const char *second)
+{
+    size_t len = strlen(first);
+    if (second == NULL) {
+        return strcmp(row, first) == 0;
+    }
+    return strncmp(row, first, len) == 0 && row[len] == ' ' && strcmp(row + len + 1, second) == 0;
+}
 
-const uint32_t command_global_options =
-    BIT(COMMAND_SOCKET) | BIT(COMMAND_OUTPUT) | BIT(COMMAND_COLOR) | BIT(COMMAND_TIMEOUT) |
-    BIT(COMMAND_TRACE) | BIT(COMMAND_HELP) | BIT(COMMAND_VERSION);
-
-const struct command command_rows[] = {
-    {
-        .word = "status",
-        .arguments = "",
-        .summary = "one screen: what runs, how its servers are, what is wrong",
-        .run = cmd_status,
-    },
-    {
-        .word = "get",
-        .arguments = "KIND [NAME]",
-        .summary = "list what is configured, and how it is",
-        .details = "KIND is listeners, routes, pools, servers or health-checks (or the singular), "
-                   "or config:\nthe whole document, which `lbctl apply -f` and `lbd -c` take "
-                   "again. The name of a server is\nPOOL/SERVER; `get servers POOL` lists one "
-                   "pool.",
-        .arg_min = 1,
-        .arg_max = 2,
-        .names = COMMAND_KINDS,
-        .run = cmd_get,
-    },
-    {
-        .word = "apply",
-        .arguments = "-f FILE",
-        .summary = "make the configuration what a file says, all of it or nothing",
-        .details = "The file may hold comments and trailing commas. Its key `daemon` is for lbd's "
-                   "start and is\nleft out. What ran before is kept, and the command that brings "
-                   "it back is printed.",
-        .options = BIT(COMMAND_FILE) | BIT(COMMAND_DRY_RUN),
-        .run = cmd_config_apply,
-    },
-    {
-        .word = "drain",
-        .arguments = "POOL/SERVER",
-        .summary = "send a server nothing new and let it finish what it has",
-        .details = "A server's name alone will do where only one pool has it.",
-        .options = BIT(COMMAND_REASON) | BIT(COMMAND_WAIT),
-        .arg_min = 1,
-        .arg_max = 1,
-        .names = COMMAND_SERVERS,
-        .run = cmd_server_drain,
-    },
-    {
-        .word = "enable",
-        .arguments = "POOL/SERVER",
-        .summary = "send a server its share again",
-        .options = BIT(COMMAND_REASON),
-        .arg_min = 1,
-        .arg_max = 1,
-        .names = COMMAND_SERVERS,
-        .run = cmd_server_enable,
-    },
-    {
-        .word = "maint",
-        .arguments = "POOL/SERVER",
-        .summary = "take a server out for maintenance, without checks",
-        .options = BIT(COMMAND_REASON) | BIT(COMMAND_WAIT),
-        .arg_min = 1,
-        .arg_max = 1,
-        .names = COMMAND_SERVERS,
-        .run = cmd_server_maint,
-    },
-    {
-        .word = "wait",
-        .arguments = "POOL[/SERVER] --for WHAT",
-        .summary = "return when something has become true",
-        .details = "ready: every server that is not taken out is up, and there is one. drained: "
-                   "taken out, and no\nconnection left. servers=N: at least N servers may receive "
-                   "requests. With --timeout 0 it asks\nonce and ends with 0 for yes and 1 for "
-                   "no.",
-        .options = BIT(COMMAND_FOR),
-        .arg_min = 1,
-        .arg_max = 1,
-        .names = COMMAND_POOLS_SERVERS,
-        .run = cmd_wait,
-    },
-    {
-        .word = "version",
-        .arguments = "",
-        .summary = "which lbctl this is, and which lbd answers",
-        .run = cmd_status_version,
-    },
-    {
-        .word = "help",
-        .arguments = "[COMMAND]",
-        .summary = "what a command does",
-        .arg_max = 1,
-        .names = COMMAND_COMMANDS,
-        .run = command_help,
-    },
-    {
-        .word = "completion",
-        .arguments = "bash|zsh",
-        .summary = "print the script that completes lbctl's words in a shell",
-        .details = "Try it: . <(lbctl completion bash)",
-        .arg_min = 1,
-        .arg_max = 1,
-        .names = COMMAND_SHELLS,
-        .run = completion_script,
-    },
-};
-
-const size_t command_count = ARRAY_LEN(command_rows);
-
-const struct command *command_find(const char *word)
+static const struct command *find_exactly(const char *first, const char *second)
 {
     for (size_t i = 0; i < command_count; i++) {
-        if (strcmp(command_rows[i].word, word) == 0) {
+        if (is_word(command_rows[i].word, first, second)) {
             return &command_rows[i];
         }
     }
     return NULL;
+}
+
+const struct command *command_find(const char *first, const char *second)
+{
+    const struct command *command = second != NULL ? find_exactly(first, second) : NULL;
+    return command != NULL ? command : find_exactly(first, NULL);
+}
+
+bool command_is_group(const char *word)
+{
+    size_t len = strlen(word);
+    for (size_t i = 0; i < command_count; i++) {
+        if (strncmp(command_rows[i].word, word, len) == 0 && command_rows[i].word[len] == ' ') {
+            return true;
+        }
+    }
+    return false;
 }
 
 const struct command_option_row *command_option_find(const char *word, enum command_option *option)
@@ -226,13 +121,33 @@ static enum ctl_exit unknown(struct ctl *ctl, const char *kind, const char *type
     return CTL_USAGE;
 }
 
-static enum ctl_exit unknown_command(struct ctl *ctl, const char *typed)
+/* Which of the words of commands with this first word (NULL: of all commands) was meant? */
+static enum ctl_exit unknown_word(struct ctl *ctl, const char *group, const char *typed)
 {
-    const char *words[ARRAY_LEN(command_rows) + 1] = {NULL};
-    for (size_t i = 0; i < command_count; i++) {
-        words[i] = command_rows[i].word;
+    enum { WORDS_MAX = 96, FIRST_MAX = 32 };
+    const char *words[WORDS_MAX + 1] = {NULL};
+    char first[WORDS_MAX][FIRST_MAX];
+    char kind[FIRST_MAX + sizeof("command of ")];
+    size_t count = 0;
+    size_t len = group != NULL ? strlen(group) : 0;
+    for (size_t i = 0; i < command_count && count < WORDS_MAX; i++) {
+        const char *word = command_rows[i].word;
+        if (group == NULL) {
+            (void)snprintf(first[count], FIRST_MAX, "%.*s", (int)strcspn(word, " "), word);
+            words[count] = first[count];
+            count++;
+        } else if (strncmp(word, group, len) == 0 && word[len] == ' ') {
+            words[count++] = word + len + 1;
+        }
     }
-    return unknown(ctl, "command", typed, words);
+    (void)snprintf(kind, sizeof(kind), "%s%s", group != NULL ? "command of " : "command",
+                   group != NULL ? group : "");
+    return unknown(ctl, kind, typed, words);
+}
+
+enum ctl_exit command_unknown(struct ctl *ctl, const char *typed)
+{
+    return unknown_word(ctl, NULL, typed);
 }
 
 static enum ctl_exit unknown_option(struct ctl *ctl, const char *typed)
@@ -281,42 +196,80 @@ static enum ctl_exit take_timeout(struct ctl *ctl, const char *value)
     return CTL_OK;
 }
 
-static enum ctl_exit take_option(struct ctl *ctl, enum command_option option, const char *value)
+/* An option that may be given again. */
+static enum ctl_exit take_repeat(struct ctl *ctl, const char *option, const char *list[],
+                                 uint32_t *count, const char *value)
+{
+    if (*count == CTL_REPEATS_MAX) {
+        return ctl_fail(ctl, CTL_USAGE, "%s is given too often", option);
+    }
+    list[(*count)++] = value;
+    return CTL_OK;
+}
+
+static enum ctl_exit take_label(struct ctl *ctl, const char *value)
+{
+    const char *equals = strchr(value, '=');
+    if (equals == NULL || equals == value) {
+        return ctl_fail(ctl, CTL_USAGE, "--label must be KEY=VALUE, not '%s'", value);
+    }
+    return take_repeat(ctl, "--label", ctl->labels, &ctl->label_count, value);
+}
+
+static enum ctl_exit take_header(struct ctl *ctl, const char *value)
+{
+    const char *colon = strchr(value, ':');
+    if (colon == NULL || colon == value) {
+        return ctl_fail(ctl, CTL_USAGE, "--header must be 'NAME: VALUE', not '%s'", value);
+    }
+    return take_repeat(ctl, "--header", ctl->headers, &ctl->header_count, value);
+}
+
+static enum ctl_exit take_special(struct ctl *ctl, enum command_option option, const char *value)
 {
     switch (option) {
-    case COMMAND_SOCKET:
-        ctl->socket_path = value;
-        return CTL_OK;
     case COMMAND_OUTPUT:
         return take_output(ctl, value);
     case COMMAND_COLOR:
         return take_color(ctl, value);
     case COMMAND_TIMEOUT:
         return take_timeout(ctl, value);
-    case COMMAND_TRACE:
-        ctl->trace = true;
-        return CTL_OK;
-    case COMMAND_FILE:
-        ctl->file = value;
-        return CTL_OK;
-    case COMMAND_DRY_RUN:
-        ctl->dry_run = true;
-        return CTL_OK;
-    case COMMAND_REASON:
-        ctl->reason = value;
-        return CTL_OK;
-    case COMMAND_WAIT:
-        ctl->wait = true;
-        return CTL_OK;
-    case COMMAND_FOR:
-        ctl->until = value;
-        return CTL_OK;
-    case COMMAND_HELP:
-    case COMMAND_VERSION:
-    case COMMAND_OPTION_COUNT:
-        break;
+    case COMMAND_LABEL:
+        return take_label(ctl, value);
+    case COMMAND_HEADER:
+        return take_header(ctl, value);
+    default:
+        return CTL_OK; /* --help and --version: the parser has seen to them */
     }
-    return CTL_OK; /* the parser has seen to them */
+}
+
+static enum ctl_exit take_option(struct ctl *ctl, enum command_option option, const char *value)
+{
+    const struct command_option_row *row = &command_option_rows[option];
+    char *place = (char *)ctl + row->place;
+    uint64_t number;
+    switch (row->value) {
+    case COMMAND_FLAG:
+        *(bool *)place = true;
+        return CTL_OK;
+    case COMMAND_TIME:
+        if (!num_parse_duration_ms(slice_from(value), &number)) {
+            return ctl_fail(ctl, CTL_USAGE, "%s must be a time such as 30s, 2m or 1h, not '%s'",
+                            row->word, value);
+        }
+        break;
+    case COMMAND_COUNT:
+        if (!num_parse_u64(slice_from(value), &number)) {
+            return ctl_fail(ctl, CTL_USAGE, "%s must be a number, not '%s'", row->word, value);
+        }
+        break;
+    case COMMAND_TEXT:
+        break;
+    case COMMAND_SPECIAL:
+        return take_special(ctl, option, value);
+    }
+    *(const char **)(void *)place = value;
+    return CTL_OK;
 }
 
 /* A command line on its way into struct ctl. */
@@ -326,7 +279,9 @@ struct parser {
     char *const *argv;
     int at;
     bool options_ended;
-    uint32_t seen; /* bit n: option n was given */
+    uint64_t seen;     /* bit n: option n was given */
+    const char *first; /* the command's first word */
+    bool is_complete;  /* its second word was seen, or there is none */
     const struct command *command;
 };
 
@@ -363,7 +318,7 @@ static enum ctl_exit parse_option(struct parser *parser)
         }
         value = parser->argv[++parser->at];
     }
-    parser->seen |= BIT(option);
+    parser->seen |= COMMAND_BIT(option);
     return take_option(parser->ctl, option, value);
 }
 
@@ -378,9 +333,22 @@ static enum ctl_exit parse_word(struct parser *parser)
         }
         return parse_option(parser);
     }
-    if (parser->command == NULL) {
-        parser->command = command_find(typed);
-        return parser->command != NULL ? CTL_OK : unknown_command(ctl, typed);
+    if (parser->first == NULL) {
+        parser->first = typed;
+        parser->command = command_find(typed, NULL);
+        bool is_known = parser->command != NULL || command_is_group(typed);
+        return is_known ? CTL_OK : command_unknown(ctl, typed);
+    }
+    if (ctl->arg_count == 0 && !parser->is_complete) {
+        parser->is_complete = true;
+        const struct command *longer = command_find(parser->first, typed);
+        if (longer == NULL) {
+            return unknown_word(ctl, parser->first, typed);
+        }
+        if (longer != parser->command) {
+            parser->command = longer;
+            return CTL_OK;
+        }
     }
     if (ctl->arg_count == parser->command->arg_max || ctl->arg_count == CTL_ARGS_MAX) {
         return ctl_fail(ctl, CTL_USAGE, "'%s' is too much: lbctl %s%s%s", typed,
@@ -395,9 +363,9 @@ static enum ctl_exit parse_word(struct parser *parser)
 static enum ctl_exit check(const struct parser *parser)
 {
     const struct command *command = parser->command;
-    uint32_t foreign = parser->seen & ~(command->options | command_global_options);
+    uint64_t foreign = parser->seen & ~(command->options | command_global_options);
     for (unsigned i = 0; i < COMMAND_OPTION_COUNT; i++) {
-        if ((foreign & BIT(i)) != 0) {
+        if ((foreign & COMMAND_BIT(i)) != 0) {
             ctl_fail(parser->ctl, CTL_USAGE, "%s does not go with '%s'",
                      command_option_rows[i].word, command->word);
             ctl_hint(parser->ctl, "lbctl help %s", command->word);
@@ -411,6 +379,15 @@ static enum ctl_exit check(const struct parser *parser)
     return CTL_OK;
 }
 
+static void write_help(const struct parser *parser, FILE *out)
+{
+    if (parser->command == NULL && parser->first != NULL) {
+        command_write_group_help(out, parser->first);
+    } else {
+        command_write_help(out, parser->command);
+    }
+}
+
 const struct command *command_parse(struct ctl *ctl, int argc, char *const argv[],
                                     enum ctl_exit *code)
 {
@@ -422,82 +399,19 @@ const struct command *command_parse(struct ctl *ctl, int argc, char *const argv[
         }
     }
     *code = CTL_OK;
-    if ((parser.seen & BIT(COMMAND_VERSION)) != 0) {
+    if ((parser.seen & COMMAND_BIT(COMMAND_VERSION)) != 0) {
         (void)fprintf(ctl->out, "lbctl %s\n", LBD_VERSION);
         return NULL;
     }
-    if ((parser.seen & BIT(COMMAND_HELP)) != 0) {
-        command_write_help(ctl->out, parser.command);
+    if ((parser.seen & COMMAND_BIT(COMMAND_HELP)) != 0) {
+        write_help(&parser, ctl->out);
         return NULL;
     }
     if (parser.command == NULL) {
-        command_write_help(ctl->err, NULL);
+        write_help(&parser, ctl->err);
         *code = CTL_USAGE;
         return NULL;
     }
     *code = check(&parser);
     return *code == CTL_OK ? parser.command : NULL;
-}
-
-static void write_options(FILE *out, uint32_t options)
-{
-    enum { COLUMN = 22 };
-    for (unsigned i = 0; i < COMMAND_OPTION_COUNT; i++) {
-        const struct command_option_row *row = &command_option_rows[i];
-        if ((options & BIT(i)) == 0) {
-            continue;
-        }
-        char letter[] = {'-', row->letter, ',', ' ', '\0'};
-        int used =
-            fprintf(out, "  %s%s%s%s", row->letter != '\0' ? letter : "    ", row->word,
-                    row->argument != NULL ? " " : "", row->argument != NULL ? row->argument : "");
-        (void)fprintf(out, "%*s%s\n", used < COLUMN ? COLUMN - used + 2 : 2, "", row->summary);
-    }
-}
-
-static void write_all_commands(FILE *out)
-{
-    (void)fputs("lbctl [OPTIONS] COMMAND [ARGUMENTS] - look at lbd and change it while it runs\n\n"
-                "commands:\n",
-                out);
-    for (size_t i = 0; i < command_count; i++) {
-        (void)fprintf(out, "  %-11s %s\n", command_rows[i].word, command_rows[i].summary);
-    }
-    (void)fputs("\noptions for all of them:\n", out);
-    write_options(out, command_global_options);
-    (void)fputs("\nexit codes: 0 done, 1 no, 2 usage, 3 cannot reach lbd, 4 not allowed, 5 not "
-                "found, 6 conflict,\n            7 not valid, 8 timed out, 9 refused, 70 a bug\n",
-                out);
-}
-
-void command_write_help(FILE *out, const struct command *command)
-{
-    if (command == NULL) {
-        write_all_commands(out);
-        return;
-    }
-    (void)fprintf(out, "lbctl %s%s%s - %s\n", command->word,
-                  command->arguments[0] != '\0' ? " " : "", command->arguments, command->summary);
-    if (command->details != NULL) {
-        (void)fprintf(out, "\n%s\n", command->details);
-    }
-    if (command->options != 0) {
-        (void)fputs("\noptions:\n", out);
-        write_options(out, command->options);
-    }
-    (void)fputs("\noptions for all commands:\n", out);
-    write_options(out, command_global_options);
-}
-
-enum ctl_exit command_help(struct ctl *ctl)
-{
-    const struct command *command = NULL;
-    if (ctl->arg_count == 1) {
-        command = command_find(ctl->args[0]);
-        if (command == NULL) {
-            return unknown_command(ctl, ctl->args[0]);
-        }
-    }
-    command_write_help(ctl->out, command);
-    return CTL_OK;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "conf/json/json_patch.h"
 #include "ctl/cmd_get.h"
 #include "ctl/command.h"
 
@@ -12,7 +13,7 @@ static const char bash_script[] =
     "    local cur=${COMP_WORDS[COMP_CWORD]} IFS=$'\\n'\n"
     "    COMPREPLY=($(\"${COMP_WORDS[0]}\" __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" "
     "2>/dev/null))\n"
-    "    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
+    "    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=/.] ]] && compopt -o nospace\n"
     "    [[ -n $cur || ${#COMPREPLY[@]} -gt 0 ]]\n"
     "}\n"
     "complete -o default -F _lbctl lbctl\n";
@@ -24,7 +25,8 @@ static const char zsh_script[] =
     "    local -a found\n"
     "    found=(${(f)\"$(${words[1]} __complete ${(@)words[2,CURRENT]} 2>/dev/null)\"})\n"
     "    if (( ${#found} )); then\n"
-    "        compadd -a found\n"
+    "        compadd -S '' -- ${(M)found:#*[=/.]}\n"
+    "        compadd -- ${found:#*[=/.]}\n"
     "    else\n"
     "        _files\n"
     "    fi\n"
@@ -52,11 +54,11 @@ enum ctl_exit completion_script(struct ctl *ctl)
 struct line {
     struct ctl *ctl;
     struct slice current;
-    const struct command *command; /* NULL: its word is still to come */
+    const char *first;             /* the command's first word; NULL: it is still to come */
+    const struct command *command; /* NULL: not known yet, or a group's second word is missing */
     int arg_count;                 /* arguments before the current word */
     const char *first_arg;
     const struct command_option_row *value_of; /* the current word is the value of this option */
-    enum command_option value_option;
 };
 
 static void offer(const struct line *line, const char *word)
@@ -66,16 +68,24 @@ static void offer(const struct line *line, const char *word)
     }
 }
 
+static void offer_buf(const struct line *line, struct buf *word)
+{
+    if (!word->overflow && word->len != 0) {
+        offer(line, word->data);
+    }
+    buf_clear(word);
+}
+
 static void offer_list(const struct line *line, const char *const words[])
 {
-    for (; *words != NULL; words++) {
+    for (; words != NULL && *words != NULL; words++) {
         offer(line, *words);
     }
 }
 
 static void offer_options(const struct line *line)
 {
-    uint32_t options = command_global_options;
+    uint64_t options = command_global_options;
     options |= line->command != NULL ? line->command->options : 0;
     for (unsigned i = 0; i < COMMAND_OPTION_COUNT; i++) {
         if ((options >> i & 1U) != 0) {
@@ -84,26 +94,34 @@ static void offer_options(const struct line *line)
     }
 }
 
+/* First words, each once. */
 static void offer_commands(const struct line *line)
 {
+    const char *last = "";
+    size_t last_len = 0;
     for (size_t i = 0; i < command_count; i++) {
-        offer(line, command_rows[i].word);
+        const char *word = command_rows[i].word;
+        size_t len = strcspn(word, " ");
+        if (len == last_len && strncmp(word, last, len) == 0) {
+            continue;
+        }
+        last = word;
+        last_len = len;
+        if (slice_starts(slice_of(word, len), line->current)) {
+            (void)fprintf(line->ctl->out, "%.*s\n", (int)len, word);
+        }
     }
 }
 
-static void offer_values(const struct line *line)
+static void offer_second_words(const struct line *line, const char *first)
 {
-    static const char *const outputs[] = {"table", "wide", "json", "jsonl", "name", NULL};
-    static const char *const colors[] = {"auto", "always", "never", NULL};
-    static const char *const goals[] = {"ready", "drained", "servers=", NULL};
-    if (line->value_option == COMMAND_OUTPUT) {
-        offer_list(line, outputs);
-    } else if (line->value_option == COMMAND_COLOR) {
-        offer_list(line, colors);
-    } else if (line->value_option == COMMAND_FOR) {
-        offer_list(line, goals);
+    size_t len = strlen(first);
+    for (size_t i = 0; i < command_count; i++) {
+        const char *word = command_rows[i].word;
+        if (strncmp(word, first, len) == 0 && word[len] == ' ') {
+            offer(line, word + len + 1);
+        }
     }
-    /* nothing for a file or a socket: the shell offers files by itself then */
 }
 
 /* GET without a complaint when it fails. */
@@ -122,16 +140,26 @@ static struct json *get_silently(struct ctl *ctl, const char *target)
     return json;
 }
 
-static void offer_keys(const struct line *line, const struct json *object)
+/* Keys of an object, or of what `target` answers; "prefix" stands before each. */
+static void offer_keys(const struct line *line, const struct json *object, const char *prefix)
 {
     const struct json *member;
+    struct buf word;
+    buf_init(&word, CTL_PATH_MAX);
     json_for_each(member, object)
     {
         struct slice key = json_key(member);
-        if (slice_starts(key, line->current)) {
-            (void)fprintf(line->ctl->out, "%.*s\n", SLICE_ARG(key));
-        }
+        buf_printf(&word, "%s%.*s", prefix, SLICE_ARG(key));
+        offer_buf(line, &word);
     }
+    buf_fini(&word);
+}
+
+static void offer_collection(const struct line *line, const char *target, const char *prefix)
+{
+    struct json *objects = get_silently(line->ctl, target);
+    offer_keys(line, objects, prefix);
+    json_free(objects);
 }
 
 static void offer_servers(const struct line *line, const struct json *pools)
@@ -146,11 +174,8 @@ static void offer_servers(const struct line *line, const struct json *pools)
         {
             struct slice left = json_key(pool);
             struct slice right = json_key(server);
-            buf_clear(&name);
             buf_printf(&name, "%.*s/%.*s", SLICE_ARG(left), SLICE_ARG(right));
-            if (!name.overflow) {
-                offer(line, name.data);
-            }
+            offer_buf(line, &name);
         }
     }
     buf_fini(&name);
@@ -160,7 +185,7 @@ static void offer_names(const struct line *line, bool pools, bool servers)
 {
     struct json *status = get_silently(line->ctl, "/v1/pools");
     if (pools) {
-        offer_keys(line, status);
+        offer_keys(line, status, "");
     }
     if (servers) {
         offer_servers(line, status);
@@ -168,7 +193,7 @@ static void offer_names(const struct line *line, bool pools, bool servers)
     json_free(status);
 }
 
-/* Names of the kind that `get KIND` was given. */
+/* Names of the kind that was given. */
 static void offer_names_of_kind(const struct line *line)
 {
     const struct cmd_get_kind *kind = cmd_get_find_kind(line->first_arg);
@@ -177,41 +202,161 @@ static void offer_names_of_kind(const struct line *line)
     }
     if (kind->is_server) {
         offer_names(line, true, true);
-        return;
+    } else {
+        offer_collection(line, kind->path, "");
     }
-    struct json *objects = get_silently(line->ctl, kind->path);
-    offer_keys(line, objects);
-    json_free(objects);
 }
 
-static void offer_arguments(const struct line *line)
+/* What drain and enable take. */
+static void offer_targets(const struct line *line)
 {
-    static const char *const shells[] = {"bash", "zsh", NULL};
-    if (line->arg_count >= line->command->arg_max) {
-        return;
+    offer_names(line, false, true);
+    offer_collection(line, "/v1/listeners", "listener/");
+    offer(line, "process");
+}
+
+/* The keys below what was typed so far, of the document that runs. */
+static void offer_pointers(const struct line *line)
+{
+    struct buf path;
+    struct buf word;
+    struct slice typed = line->current;
+    const struct json *member;
+    size_t end = typed.len;
+    while (end != 0 && typed.ptr[end - 1] != '/') {
+        end--;
     }
-    switch (line->command->names) {
-    case COMMAND_KINDS:
-        if (line->arg_count == 0) {
-            offer_list(line, cmd_get_kind_words);
+    struct slice parent = slice_of(typed.ptr, end); /* with its slash, or empty */
+    buf_init(&path, CTL_PATH_MAX);
+    buf_init(&word, CTL_PATH_MAX);
+    if (parent.len != 0 && !slice_starts(parent, SLICE("/"))) {
+        buf_append_char(&path, '/');
+    }
+    buf_append(&path, parent.ptr, parent.len != 0 ? parent.len - 1 : 0);
+    struct json *document = get_silently(line->ctl, "/v1/config");
+    json_for_each(member, json_patch_get(document, buf_slice(&path)))
+    {
+        struct slice key = json_key(member);
+        buf_printf(&word, "%.*s%.*s%s", SLICE_ARG(parent), SLICE_ARG(key),
+                   json_is(member, JSON_OBJECT) ? "/" : "");
+        offer_buf(line, &word);
+    }
+    json_free(document);
+    buf_fini(&word);
+    buf_fini(&path);
+}
+
+/* The keys that the schema has below "pools.servers.". */
+static void offer_schema_keys(const struct line *line)
+{
+    struct buf target;
+    struct buf word;
+    struct slice typed = line->current;
+    const struct json *key;
+    size_t end = typed.len;
+    while (end != 0 && typed.ptr[end - 1] != '.') {
+        end--;
+    }
+    buf_init(&target, CTL_PATH_MAX);
+    buf_init(&word, CTL_PATH_MAX);
+    buf_append_text(&target, "/v1/explain");
+    if (end > 1) {
+        rest_client_append_segment(&target, slice_of(typed.ptr, end - 1));
+    }
+    struct json *answer = get_silently(line->ctl, target.data);
+    json_for_each(key, json_get(answer, SLICE("keys")))
+    {
+        struct slice name = json_is(key, JSON_STRING) ? json_string(key) : ctl_text(key, "key");
+        buf_printf(&word, "%.*s%.*s", (int)end, typed.ptr != NULL ? typed.ptr : "",
+                   SLICE_ARG(name));
+        offer_buf(line, &word);
+    }
+    json_free(answer);
+    buf_fini(&word);
+    buf_fini(&target);
+}
+
+/* A member of each object in a list. */
+static void offer_members(const struct line *line, const char *target, const char *list,
+                          const char *member)
+{
+    struct buf word;
+    const struct json *item;
+    buf_init(&word, CTL_PATH_MAX);
+    struct json *answer = get_silently(line->ctl, target);
+    json_for_each(item, ctl_member(answer, list))
+    {
+        uint64_t number = ctl_number(item, member);
+        if (number != 0) {
+            buf_append_u64(&word, number);
         } else {
-            offer_names_of_kind(line);
+            buf_append_slice(&word, ctl_text(item, member));
         }
+        offer_buf(line, &word);
+    }
+    json_free(answer);
+    buf_fini(&word);
+}
+
+static void offer_what(const struct line *line, enum command_names names, const char *const words[])
+{
+    switch (names) {
+    case COMMAND_WORDS:
+        offer_list(line, words);
+        return;
+    case COMMAND_KINDS:
+        offer_list(line, cmd_get_kind_words);
         return;
     case COMMAND_SERVERS:
         offer_names(line, false, true);
         return;
+    case COMMAND_TARGETS:
+        offer_targets(line);
+        return;
+    case COMMAND_POOLS:
+        offer_names(line, true, false);
+        return;
     case COMMAND_POOLS_SERVERS:
         offer_names(line, true, true);
+        return;
+    case COMMAND_LISTENERS:
+        offer_collection(line, "/v1/listeners", "");
+        return;
+    case COMMAND_POINTERS:
+        offer_pointers(line);
+        return;
+    case COMMAND_KEYS:
+        offer_schema_keys(line);
+        return;
+    case COMMAND_REVISIONS:
+        offer_members(line, "/v1/revisions", "revisions", "revision");
+        return;
+    case COMMAND_CONNECTIONS:
+        offer_members(line, "/v1/connections", "connections", "id");
         return;
     case COMMAND_COMMANDS:
         offer_commands(line);
         return;
-    case COMMAND_SHELLS:
-        offer_list(line, shells);
+    case COMMAND_NO_NAMES: /* the shell offers files by itself then */
         return;
-    case COMMAND_NO_NAMES:
+    }
+}
+
+static void offer_arguments(const struct line *line)
+{
+    const struct command *command = line->command;
+    if (line->arg_count == 0 && command_is_group(line->first)) {
+        offer_second_words(line, line->first);
+    }
+    if (command == NULL || line->arg_count >= command->arg_max) {
         return;
+    }
+    if (command->names == COMMAND_KINDS && line->arg_count != 0) {
+        offer_names_of_kind(line);
+    } else if (command->names == COMMAND_COMMANDS && line->arg_count != 0) {
+        offer_second_words(line, line->first_arg);
+    } else if (line->arg_count == 0 || command->arg_max == CTL_ARGS_MAX) {
+        offer_what(line, command->names, command->words);
     }
 }
 
@@ -220,7 +365,7 @@ static void take_word(struct line *line, const char *word)
 {
     enum command_option option;
     if (line->value_of != NULL) {
-        if (line->value_option == COMMAND_SOCKET) {
+        if (strcmp(line->value_of->word, "--socket") == 0) {
             line->ctl->socket_path = word;
         }
         line->value_of = NULL;
@@ -233,13 +378,21 @@ static void take_word(struct line *line, const char *word)
         const struct command_option_row *row = command_option_find(word, &option);
         if (row != NULL && row->argument != NULL) {
             line->value_of = row;
-            line->value_option = option;
         }
         return;
     }
-    if (line->command == NULL) {
-        line->command = command_find(word);
+    if (line->first == NULL) {
+        line->first = word;
+        line->command = command_find(word, NULL);
         return;
+    }
+    if (line->arg_count == 0 && line->first_arg == NULL) {
+        const struct command *longer = command_find(line->first, word);
+        if (longer != NULL && longer != line->command) {
+            line->command = longer;
+            line->first = ""; /* no third words */
+            return;
+        }
     }
     if (line->arg_count++ == 0) {
         line->first_arg = word;
@@ -256,10 +409,10 @@ enum ctl_exit completion_complete(struct ctl *ctl, int count, char *const words[
         take_word(&line, words[i]);
     }
     if (line.value_of != NULL) {
-        offer_values(&line);
+        offer_what(&line, line.value_of->names, line.value_of->words);
     } else if (slice_starts(line.current, SLICE("-"))) {
         offer_options(&line);
-    } else if (line.command == NULL) {
+    } else if (line.first == NULL) {
         offer_commands(&line);
     } else {
         offer_arguments(&line);

@@ -41,7 +41,8 @@ enum ctl_exit {
 enum ctl_output { CTL_TABLE, CTL_WIDE, CTL_JSON, CTL_JSONL, CTL_NAME };
 
 enum {
-    CTL_ARGS_MAX = 4,
+    CTL_ARGS_MAX = 16,
+    CTL_REPEATS_MAX = 16,            /* an option that may be given more than once */
     CTL_TIMEOUT_MS = 10 * 1000,      /* of one question, when nobody says otherwise */
     CTL_WAIT_TIMEOUT_MS = 60 * 1000, /* of waiting for something to become true */
     CTL_PATH_MAX = 4096,
@@ -52,8 +53,10 @@ struct ctl {
     FILE *in;
     FILE *out;
     FILE *err;
-    bool color;     /* of `out` */
-    uint32_t width; /* of the terminal behind `out`, in characters; 0: there is none */
+    bool color;          /* of `out` */
+    uint32_t width;      /* of the terminal behind `out`, in characters; 0: there is none */
+    bool is_interactive; /* a person sits at `in` and `err`: they can be asked */
+    bool is_followed;    /* `err` is a terminal: a line of progress may be written over */
 
     /* for every command */
     const char *socket_path; /* NULL: look where lbd puts it */
@@ -62,13 +65,32 @@ struct ctl {
     uint64_t timeout_ms; /* CTL_TIMEOUT_MS unless given */
     bool trace;
 
-    /* for some */
-    const char *file;   /* apply -f */
-    const char *reason; /* drain, enable, maint */
-    const char *until;  /* wait --for */
+    /* for some: what the options of command_rows.c said, NULL and false when they did not */
+    const char *file;
+    const char *owner;
+    const char *confirm_within;
+    const char *reason;
+    const char *until; /* --for: what, or how long */
+    const char *deadline;
+    const char *on_deadline;
+    const char *rev;
+    const char *since;
+    const char *pool;
+    const char *listener;
+    const char *limit;
+    const char *labels[CTL_REPEATS_MAX]; /* "key=value" */
+    uint32_t label_count;
+    const char *headers[CTL_REPEATS_MAX]; /* "Name: value" */
+    uint32_t header_count;
     bool dry_run;
     bool wait;
-    const char *args[CTL_ARGS_MAX]; /* after the command's word */
+    bool yes;
+    bool force;
+    bool seed;
+    bool watch;
+    bool once;
+    bool write;
+    const char *args[CTL_ARGS_MAX]; /* after the command's words */
     uint32_t arg_count;
 
     char socket_found[128]; /* what ctl_socket() found */

@@ -80,6 +80,15 @@ static void trace(const struct rest_client *client, const struct rest_request *r
     if (request->if_match != NULL) {
         (void)fprintf(out, " -H 'If-Match: %s'", request->if_match);
     }
+    if (request->if_none) {
+        (void)fputs(" -H 'If-None-Match: *'", out);
+    }
+    if (request->accept != NULL) {
+        (void)fprintf(out, " -N -H 'Accept: %s'", request->accept);
+    }
+    if (request->last_event != NULL) {
+        (void)fprintf(out, " -H 'Last-Event-ID: %s'", request->last_event);
+    }
     trace_word(out, url.data);
     if (is_piped) {
         (void)fprintf(out, " # %zu bytes", request->body.len);
@@ -194,6 +203,9 @@ static bool receive(const struct rest_client *client, int fd, struct rest_reply 
     while (verdict == REST_MORE) {
         ssize_t got = recv(fd, bytes, sizeof(bytes), 0);
         if (got > 0) {
+            if (reply->take != NULL) {
+                deadline_ms = now_ms() + client->timeout_ms;
+            }
             verdict = rest_reply_feed(reply, slice_of(bytes, (size_t)got), err);
         } else if (got == 0) {
             verdict = rest_reply_end(reply, err);
@@ -213,14 +225,21 @@ static void write_head(const struct rest_request *request, struct buf *head)
 {
     buf_printf(head,
                "%s %s HTTP/1.1\r\nHost: lbd\r\nUser-Agent: lbctl/%s\r\n"
-               "Accept: application/json, application/problem+json\r\nConnection: close\r\n",
-               request->method, request->target, LBD_VERSION);
+               "Accept: %s, application/problem+json\r\nConnection: close\r\n",
+               request->method, request->target, LBD_VERSION,
+               request->accept != NULL ? request->accept : "application/json");
+    if (request->last_event != NULL) {
+        buf_printf(head, "Last-Event-ID: %s\r\n", request->last_event);
+    }
     if (request->content_type != NULL) {
         buf_printf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", request->content_type,
                    request->body.len);
     }
     if (request->if_match != NULL) {
         buf_printf(head, "If-Match: %s\r\n", request->if_match);
+    }
+    if (request->if_none) {
+        buf_append_text(head, "If-None-Match: *\r\n");
     }
     buf_append_text(head, "\r\n");
 }

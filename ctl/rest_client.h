@@ -1,8 +1,9 @@
 /*
  * rest_client - asks lbd one question over its unix socket and waits for the answer.
  *
- * Blocking, one connection a question, everything within one deadline. Knows HTTP, not what is
- * asked.
+ * Blocking, one connection a question, everything within one deadline; only a body that is taken
+ * while it comes (rest_reply's `take`, for a stream without an end) may last, as long as something
+ * comes. Knows HTTP, not what is asked.
  *
  *     ctl --> rest_client --connect, send, receive--> lbd's API
  *                  +--> rest_reply (reads the answer)
@@ -26,7 +27,7 @@
 
 struct rest_client {
     const char *socket_path; /* borrowed */
-    uint64_t timeout_ms;     /* of one question with its answer */
+    uint64_t timeout_ms;     /* of one question with its answer; of each silence in a stream */
     FILE *trace;             /* borrowed; the same as a line of curl; NULL: not wanted */
 };
 
@@ -35,6 +36,9 @@ struct rest_request {
     const char *target;       /* path and query, percent-encoded */
     const char *content_type; /* of the body; NULL: there is none */
     const char *if_match;     /* an ETag, or NULL */
+    bool if_none;             /* If-None-Match: *, only when there is none yet */
+    const char *accept;       /* NULL: JSON */
+    const char *last_event;   /* Last-Event-ID, or NULL */
     struct slice body;
 };
 

@@ -21,8 +21,12 @@ void rest_reply_fini(struct rest_reply *reply)
 
 void rest_reply_clear(struct rest_reply *reply)
 {
+    rest_take_fn *take = reply->take;
+    void *user = reply->user;
     rest_reply_fini(reply);
     rest_reply_init(reply);
+    reply->take = take;
+    reply->user = user;
 }
 
 static enum rest_verdict bad(struct err *err, const char *what)
@@ -214,7 +218,13 @@ static enum rest_verdict take_body(struct rest_reply *reply, struct slice *bytes
     if (reply->state != REST_UNTIL_CLOSE && len > reply->left) {
         len = (size_t)reply->left;
     }
-    if (!buf_append(&reply->body, bytes->ptr, len)) {
+    if (reply->take != NULL && reply->status == 200) {
+        if (!reply->take(reply->user, slice_of(bytes->ptr, len))) {
+            reply->is_taken = true;
+            *bytes = SLICE_NONE;
+            return complete(reply);
+        }
+    } else if (!buf_append(&reply->body, bytes->ptr, len)) {
         return bad(err, "the body is too large");
     }
     *bytes = slice_from_at(*bytes, len);

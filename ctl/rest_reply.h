@@ -10,7 +10,7 @@
  *                          +--> UNTIL_CLOSE -------------------------------+
  *
  * Limits: REST_REPLY_LINE_MAX a line, REST_REPLY_HEADERS_MAX header lines, REST_REPLY_BODY_MAX of
- * body. Memory: the reply owns its texts. Threads: the only one of lbctl.
+ * body that is kept. Memory: the reply owns its texts. Threads: the only one of lbctl.
  */
 #ifndef CTL_REST_REPLY_H
 #define CTL_REST_REPLY_H
@@ -44,14 +44,22 @@ enum rest_state {
     REST_COMPLETE
 };
 
+/* Takes bytes of a body as they come; false ends it. */
+typedef bool rest_take_fn(void *user, struct slice bytes);
+
 struct rest_reply {
     /* what was said; complete once REST_DONE */
     uint32_t status;
     bool is_json;      /* application/json or application/...+json */
+    bool is_taken;     /* `take` wanted no more */
     bool is_changed;   /* not told that nothing changed (Lbd-Changed: false) */
     uint64_t revision; /* Lbd-Revision; 0: not said */
     char etag[REST_REPLY_ETAG_MAX];
-    struct buf body;
+    struct buf body; /* empty when `take` took it */
+
+    /* who takes the body of a 200 while it comes; NULL: `body` keeps it */
+    rest_take_fn *take;
+    void *user;
 
     /* where we are */
     enum rest_state state;
@@ -64,7 +72,7 @@ struct rest_reply {
 
 void rest_reply_init(struct rest_reply *reply);
 void rest_reply_fini(struct rest_reply *reply);
-/* Forgets everything, for the next answer. */
+/* Forgets everything but who takes the body, for the next answer. */
 void rest_reply_clear(struct rest_reply *reply);
 /* Takes bytes. REST_BAD fills *err. */
 LB_MUST_CHECK enum rest_verdict rest_reply_feed(struct rest_reply *reply, struct slice bytes,

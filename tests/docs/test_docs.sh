@@ -27,23 +27,32 @@ fi
 lbctl=${LBCTL_BIN:-}
 if [ -n "$lbctl" ] && [ -x "$lbctl" ]; then
     "$lbctl" help >"$work/help" || fail "lbctl help ends with $?"
-    commands=$(sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$work/help")
-    [ "$(echo "$commands" | wc -l)" -ge 8 ] || fail "lbctl help lists no commands"
-    for command in $commands; do
-        grep -q "^\.It Cm $command" docs/man/lbctl.1 || fail "lbctl.1 lacks the command $command"
-        "$lbctl" help "$command" >"$work/one" || fail "lbctl help $command ends with $?"
+    # a word or two, the summary two spaces behind; a page names "config validate" as Cm config Cm validate
+    sed -n '/^options for all/q; s/^  \([a-z]*\( [a-z][a-z]*\)\{0,1\}\)  .*/\1/p' "$work/help" >"$work/commands"
+    [ "$(wc -l <"$work/commands")" -ge 8 ] || fail "lbctl help lists no commands"
+    while read -r first second; do
+        grep -q "^\.It Cm $first${second:+ Cm $second}\b" docs/man/lbctl.1 ||
+            fail "lbctl.1 lacks the command $first $second"
+        # shellcheck disable=SC2086
+        "$lbctl" help "$first" $second >"$work/one" || fail "lbctl help $first $second ends with $?"
         for option in $(sed -n 's/^  .*--\([a-z-]*\).*/\1/p' "$work/one"); do
-            grep -q -e "^\..*[F,][l ]* -$option\b" docs/man/lbctl.1 || fail "lbctl.1 lacks --$option ($command)"
+            grep -q -e "^\..*[F,][l ]* -$option\b" docs/man/lbctl.1 ||
+                fail "lbctl.1 lacks --$option ($first $second)"
         done
-    done
-    for command in $(sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' docs/man/lbctl.1); do
-        echo "$commands" | grep -qx "$command" || fail "lbctl.1 has $command, which lbctl lacks"
-    done
+    done <"$work/commands"
+    sed -n 's/^\.It Cm \([a-z]*\)\( Cm \([a-z]*\)\)\{0,1\}.*/\1 \3/p' docs/man/lbctl.1 |
+        while read -r first second; do
+            grep -q "^$first\b" "$work/commands" || echo "lbctl.1 has $first, which lbctl lacks"
+            [ -z "$second" ] || grep -qx -e "$first $second" -e "$first" "$work/commands" ||
+                echo "lbctl.1 has $first $second, which lbctl lacks"
+        done >"$work/foreign"
+    [ ! -s "$work/foreign" ] || fail "$(cat "$work/foreign")"
+    sed 's/ .*//' "$work/commands" >"$work/words"
     # what the documents tell people to type
     grep -ho 'lbctl [a-z][a-z]*' README.md CONTRIBUTING.md conf/lbd.json docs/man/*.[1-9] |
         sort -u | while read -r _ word; do
             case $word in is | and | asks | over | refuses | holds | sees) continue ;; esac
-            echo "$commands" | grep -qx "$word" || echo "a document says 'lbctl $word'"
+            grep -qx "$word" "$work/words" || echo "a document says 'lbctl $word'"
         done >"$work/typed"
     [ ! -s "$work/typed" ] || fail "$(cat "$work/typed")"
 else

@@ -65,7 +65,7 @@ static const struct {
     const char *line;
     const char *want; /* in what is said */
 } mistakes[] = {
-    {"", "commands:"},
+    {"", "exit codes:"},
     {"statsu", "no command 'statsu'; did you mean 'status'?"},
     {"frobnicate", "no command 'frobnicate'\n"},
     {"status --wiat", "no option '--wiat'; did you mean '--wait'?"},
@@ -130,7 +130,7 @@ START_TEST(every_row_is_complete)
         ck_assert_str_ne(command->summary, "");
         ck_assert_uint_le(command->arg_min, command->arg_max);
         ck_assert_uint_le(command->arg_max, CTL_ARGS_MAX);
-        ck_assert_ptr_eq(command_find(command->word), command);
+        ck_assert_ptr_eq(command_find(command->word, NULL), command);
         FILE *out = open_memstream(&text, &len);
         command_write_help(out, command);
         (void)fclose(out);

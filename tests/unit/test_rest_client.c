@@ -39,6 +39,49 @@ START_TEST(asks_and_reads_the_answer)
 }
 END_TEST
 
+static bool keep_two_lines(void *user, struct slice bytes)
+{
+    struct buf *kept = user;
+    buf_append_slice(kept, bytes);
+    return kept->len < strlen("id: 1\nid: 2\n");
+}
+
+START_TEST(a_stream_is_taken_while_it_comes)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/watch",
+         FAKE_REPLY("200 OK", "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n",
+                    "6\r\nid: 1\n\r\n6\r\nid: 2\n\r\n6\r\nid: 3\n\r\n")},
+        {"GET /v1/watch", FAKE_PROBLEM("410 Gone", "{\"title\":\"gone\"}")}};
+    struct fake_api api;
+    struct rest_reply reply;
+    struct buf kept;
+    struct err err = {.kind = ERR_NONE};
+    fake_api_start(&api, turns, ARRAY_LEN(turns));
+    rest_reply_init(&reply);
+    buf_init(&kept, 1024);
+    reply.take = keep_two_lines;
+    reply.user = &kept;
+    const struct rest_client client = {.socket_path = api.path, .timeout_ms = FAKE_LIMIT_MS};
+    const struct rest_request request = {
+        .method = "GET", .target = "/v1/watch", .accept = "text/event-stream", .last_event = "7"};
+    ck_assert_msg(rest_client_ask(&client, &request, &reply, &err), "%s", err.text);
+    ck_assert(reply.is_taken);
+    ck_assert_uint_eq(reply.body.len, 0);
+    ck_assert(slice_starts(buf_slice(&kept), SLICE("id: 1\nid: 2\n")));
+    /* what is no stream is kept as ever */
+    ck_assert_msg(rest_client_ask(&client, &request, &reply, &err), "%s", err.text);
+    ck_assert_uint_eq(reply.status, 410);
+    ck_assert_str_eq(reply.body.data, "{\"title\":\"gone\"}");
+    fake_api_stop(&api);
+    ck_assert_ptr_nonnull(strstr(api.requests[0], "\r\nLast-Event-ID: 7\r\n"));
+    ck_assert_ptr_nonnull(strstr(api.requests[0], "\r\nAccept: text/event-stream, "));
+    buf_fini(&kept);
+    rest_reply_fini(&reply);
+    fake_api_fini(&api);
+}
+END_TEST
+
 START_TEST(gives_up_at_the_deadline)
 {
     static const struct fake_turn turns[] = {{"GET /v1/status", NULL}};
@@ -214,6 +257,6 @@ START_TEST(trace_is_a_line_for_a_shell)
 }
 END_TEST
 
-UNIT_TESTS("rest_client", asks_and_reads_the_answer, gives_up_at_the_deadline, early_answer_counts,
-           says_why_nobody_answers, a_server_that_hangs_up_is_no_answer, segments_are_encoded,
-           trace_is_a_line_for_a_shell)
+UNIT_TESTS("rest_client", asks_and_reads_the_answer, a_stream_is_taken_while_it_comes,
+           gives_up_at_the_deadline, early_answer_counts, says_why_nobody_answers,
+           a_server_that_hangs_up_is_no_answer, segments_are_encoded, trace_is_a_line_for_a_shell)

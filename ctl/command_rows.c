@@ -1,0 +1,196 @@
+/* The table: every option and every command of lbctl. */
+#include <stddef.h>
+
+#include "ctl/cmd_config.h"
+#include "ctl/cmd_get.h"
+#include "ctl/cmd_server.h"
+#include "ctl/cmd_status.h"
+#include "ctl/cmd_wait.h"
+#include "ctl/command.h"
+#include "ctl/completion.h"
+
+#define BIT(option) COMMAND_BIT(option)
+#define IN(member)  offsetof(struct ctl, member)
+
+static const char *const output_words[] = {"table", "wide", "json", "jsonl", "name", NULL};
+static const char *const color_words[] = {"auto", "always", "never", NULL};
+static const char *const goal_words[] = {"ready", "drained", "servers=", NULL};
+static const char *const ending_words[] = {"close", "keep", NULL};
+static const char *const shell_words[] = {"bash", "zsh", NULL};
+
+const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
+    [COMMAND_SOCKET] = {"--socket", 's', "PATH",
+                        "the socket of lbd's API (else $LBCTL_SOCKET, else where lbd puts it)",
+                        COMMAND_TEXT, IN(socket_path)},
+    [COMMAND_OUTPUT] = {"--output", 'o', "FORMAT", "table, wide, json, jsonl or name",
+                        COMMAND_SPECIAL, 0, COMMAND_WORDS, output_words},
+    [COMMAND_COLOR] = {"--color", '\0', "WHEN", "auto, always or never", COMMAND_SPECIAL, 0,
+                       COMMAND_WORDS, color_words},
+    [COMMAND_TIMEOUT] = {"--timeout", '\0', "TIME",
+                         "give up after this long: an answer 10s, a wait 60s", COMMAND_SPECIAL},
+    [COMMAND_TRACE] = {"--trace", '\0', NULL, "show each question as a line of curl", COMMAND_FLAG,
+                       IN(trace)},
+    [COMMAND_HELP] = {"--help", 'h', NULL, "say what a command does", COMMAND_SPECIAL},
+    [COMMAND_VERSION] = {"--version", '\0', NULL, "say which lbctl this is", COMMAND_SPECIAL},
+    [COMMAND_FILE] = {"--file", 'f', "FILE", "the configuration; - reads it from stdin",
+                      COMMAND_TEXT, IN(file)},
+    [COMMAND_OWNER] = {"--owner", '\0', "NAME", "only the resources that this owner manages",
+                       COMMAND_TEXT, IN(owner)},
+    [COMMAND_DRY_RUN] = {"--dry-run", '\0', NULL, "say what would change and change nothing",
+                         COMMAND_FLAG, IN(dry_run)},
+    [COMMAND_CONFIRM_WITHIN] = {"--confirm-within", '\0', "TIME",
+                                "take it back after this long, unless `lbctl confirm` comes",
+                                COMMAND_TIME, IN(confirm_within)},
+    [COMMAND_YES] = {"--yes", 'y', NULL, "do not ask, even where traffic drops", COMMAND_FLAG,
+                     IN(yes)},
+    [COMMAND_FORCE] = {"--force", '\0', NULL, "take over what another owner manages", COMMAND_FLAG,
+                       IN(force)},
+    [COMMAND_REV] = {"--rev", '\0', "A[..B]", "a revision against the current one, or two of them",
+                     COMMAND_TEXT, IN(rev), COMMAND_REVISIONS},
+    [COMMAND_SEED] = {"--seed", '\0', NULL, "what lbd was started with, against what runs",
+                      COMMAND_FLAG, IN(seed)},
+    [COMMAND_LABEL] = {"--label", 'l', "KEY=VALUE",
+                       "only what has this label; more than one: all of them", COMMAND_SPECIAL},
+    [COMMAND_WATCH] = {"--watch", 'w', NULL, "stay, and show what changes", COMMAND_FLAG,
+                       IN(watch)},
+    [COMMAND_REASON] = {"--reason", '\0', "TEXT", "why, for those who look at it later",
+                        COMMAND_TEXT, IN(reason)},
+    [COMMAND_WAIT] = {"--wait", '\0', NULL, "return when it is done", COMMAND_FLAG, IN(wait)},
+    [COMMAND_FOR] = {"--for", '\0', "WHAT", "what to wait for; or how long it is to last",
+                     COMMAND_TEXT, IN(until), COMMAND_WORDS, goal_words},
+    [COMMAND_DEADLINE] = {"--deadline", '\0', "TIME", "how long connections may take to finish",
+                          COMMAND_TIME, IN(deadline)},
+    [COMMAND_ON_DEADLINE] = {"--on-deadline", '\0', "WHAT",
+                             "then close what is left (the default), or keep it", COMMAND_TEXT,
+                             IN(on_deadline), COMMAND_WORDS, ending_words},
+    [COMMAND_POOL] = {"--pool", 'p', "POOL[/SERVER]", "only those of this pool or server",
+                      COMMAND_TEXT, IN(pool), COMMAND_POOLS_SERVERS},
+    [COMMAND_LISTENER] = {"--listener", '\0', "NAME", "only those of this listener", COMMAND_TEXT,
+                          IN(listener), COMMAND_LISTENERS},
+    [COMMAND_HEADER] = {"--header", 'H', "LINE", "a header of the request: 'NAME: VALUE'",
+                        COMMAND_SPECIAL},
+    [COMMAND_SINCE] = {"--since", '\0', "TIME", "how far back, such as 10m", COMMAND_TIME,
+                       IN(since)},
+    [COMMAND_LIMIT] = {"--limit", 'n', "N", "at most so many", COMMAND_COUNT, IN(limit)},
+    [COMMAND_ONCE] = {"--once", '\0', NULL, "print it once and end", COMMAND_FLAG, IN(once)},
+    [COMMAND_WRITE] = {"--write", '\0', NULL, "put the result into the file", COMMAND_FLAG,
+                       IN(write)},
+};
+
+const uint64_t command_global_options =
+    BIT(COMMAND_SOCKET) | BIT(COMMAND_OUTPUT) | BIT(COMMAND_COLOR) | BIT(COMMAND_TIMEOUT) |
+    BIT(COMMAND_TRACE) | BIT(COMMAND_HELP) | BIT(COMMAND_VERSION);
+
+const struct command command_rows[] = {
+    {
+        .word = "status",
+        .section = COMMAND_LOOK,
+        .arguments = "",
+        .summary = "one screen: what runs, how its servers are, what is wrong",
+        .run = cmd_status,
+    },
+    {
+        .word = "get",
+        .section = COMMAND_LOOK,
+        .arguments = "KIND [NAME]",
+        .summary = "list what is configured, and how it is",
+        .details = "KIND is listeners, routes, pools, servers or health-checks (or the singular), "
+                   "or config:\nthe whole document, which `lbctl apply -f` and `lbd -c` take "
+                   "again. The name of a server is\nPOOL/SERVER; `get servers POOL` lists one "
+                   "pool.",
+        .arg_min = 1,
+        .arg_max = 2,
+        .names = COMMAND_KINDS,
+        .run = cmd_get,
+    },
+    {
+        .word = "apply",
+        .section = COMMAND_CHANGE,
+        .arguments = "-f FILE",
+        .summary = "make the configuration what a file says, all of it or nothing",
+        .details = "The file may hold comments and trailing commas. Its key `daemon` is for lbd's "
+                   "start and is\nleft out. What ran before is kept, and the command that brings "
+                   "it back is printed.",
+        .options = BIT(COMMAND_FILE) | BIT(COMMAND_DRY_RUN),
+        .run = cmd_config_apply,
+    },
+    {
+        .word = "drain",
+        .section = COMMAND_RUN,
+        .arguments = "POOL/SERVER",
+        .summary = "send a server nothing new and let it finish what it has",
+        .details = "A server's name alone will do where only one pool has it.",
+        .options = BIT(COMMAND_REASON) | BIT(COMMAND_WAIT),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_SERVERS,
+        .run = cmd_server_drain,
+    },
+    {
+        .word = "enable",
+        .section = COMMAND_RUN,
+        .arguments = "POOL/SERVER",
+        .summary = "send a server its share again",
+        .options = BIT(COMMAND_REASON),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_SERVERS,
+        .run = cmd_server_enable,
+    },
+    {
+        .word = "maint",
+        .section = COMMAND_RUN,
+        .arguments = "POOL/SERVER",
+        .summary = "take a server out for maintenance, without checks",
+        .options = BIT(COMMAND_REASON) | BIT(COMMAND_WAIT),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_SERVERS,
+        .run = cmd_server_maint,
+    },
+    {
+        .word = "wait",
+        .section = COMMAND_RUN,
+        .arguments = "POOL[/SERVER] --for WHAT",
+        .summary = "return when something has become true",
+        .details = "ready: every server that is not taken out is up, and there is one. drained: "
+                   "taken out, and no\nconnection left. servers=N: at least N servers may receive "
+                   "requests. With --timeout 0 it asks\nonce and ends with 0 for yes and 1 for "
+                   "no.",
+        .options = BIT(COMMAND_FOR),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_POOLS_SERVERS,
+        .run = cmd_wait,
+    },
+    {
+        .word = "version",
+        .section = COMMAND_SELF,
+        .arguments = "",
+        .summary = "which lbctl this is, and which lbd answers",
+        .run = cmd_status_version,
+    },
+    {
+        .word = "help",
+        .section = COMMAND_SELF,
+        .arguments = "[COMMAND]",
+        .summary = "what a command does",
+        .arg_max = 2,
+        .names = COMMAND_COMMANDS,
+        .run = command_help,
+    },
+    {
+        .word = "completion",
+        .section = COMMAND_SELF,
+        .arguments = "bash|zsh",
+        .summary = "print the script that completes lbctl's words in a shell",
+        .details = "Try it: . <(lbctl completion bash)",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_WORDS,
+        .words = shell_words,
+        .run = completion_script,
+    },
+};
+
+const size_t command_count = ARRAY_LEN(command_rows);

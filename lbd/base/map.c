@@ -60,6 +60,20 @@ void *map_get(const struct map *map, struct slice key)
     return slot != NULL ? map->entries[*slot - 1].value : NULL;
 }
 
+void *map_get_near(const struct map *map, struct slice key, size_t *cursor)
+{
+    if (*cursor < map->entry_count && map->entries[*cursor].key.ptr != NULL &&
+        slice_eq(map->entries[*cursor].key, key)) {
+        return map->entries[(*cursor)++].value;
+    }
+    const uint32_t *slot = find_slot(map, key, hash_key(key));
+    if (slot == NULL) {
+        return NULL;
+    }
+    *cursor = *slot;
+    return map->entries[*slot - 1].value;
+}
+
 static void put_slot(struct map *map, uint64_t hash, size_t entry)
 {
     size_t mask = map->slot_count - 1;

@@ -35,6 +35,9 @@ void map_init(struct map *map);
 void map_fini(struct map *map); /* values are the caller's */
 /* NULL: not there. */
 void *map_get(const struct map *map, struct slice key);
+/* The same for who walks many keys in about the order in which they were put: *cursor (0 at first)
+ * remembers the place behind the last one found, and most keys are there. */
+void *map_get_near(const struct map *map, struct slice key, size_t *cursor);
 /* Puts or replaces; returns the value that was there before, or NULL. */
 void *map_put(struct map *map, struct slice key, void *value);
 /* Returns the removed value, or NULL. */

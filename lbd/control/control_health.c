@@ -423,9 +423,9 @@ static void set_authority(struct health_server *live, struct slice text)
 }
 
 static void apply_server(struct health_pool *pool, const struct conf_server *conf,
-                         const struct registry_server *known, bool is_check_new)
+                         const struct registry_server *known, bool is_check_new, size_t *cursor)
 {
-    struct health_server *live = map_get(&pool->servers, conf->name);
+    struct health_server *live = map_get_near(&pool->servers, conf->name, cursor);
     if (live != NULL && live->server != known->server) {
         (void)map_remove(&pool->servers, conf->name); /* the name lives on, the server does not */
         free_server(live);
@@ -451,6 +451,9 @@ static void apply_server(struct health_pool *pool, const struct conf_server *con
 
 static void sweep_servers(struct health_pool *pool, const struct conf_pool *conf)
 {
+    if (pool->servers.count == conf->server_count) {
+        return; /* all that the document names were put: none is too many */
+    }
     struct map_entry *entry = NULL;
     map_for_each (entry, &pool->servers) {
         struct health_server *live = entry->value;
@@ -498,15 +501,16 @@ static void apply_pool(struct control_health *health, const struct conf *conf,
     pool->check_version = check_version;
 
     bool is_check_new = apply_check(pool, check);
-    sweep_servers(pool, named);
+    const struct registry_pool *known = registry_find_pool(registry, named->name);
+    size_t known_cursor = 0;
+    size_t cursor = 0;
+    assert(known != NULL); /* the document was committed */
     for (uint32_t i = 0; i < named->server_count; i++) {
         const struct conf_server *server = &named->servers[i];
-        const struct registry_server *known =
-            registry_find_server(registry, named->name, server->name);
-        if (known != NULL) {
-            apply_server(pool, server, known, is_check_new);
-        }
+        apply_server(pool, server, map_get_near(&known->servers, server->name, &known_cursor),
+                     is_check_new, &cursor);
     }
+    sweep_servers(pool, named);
 }
 
 void control_health_apply(struct control_health *health, const struct conf *conf,

@@ -141,7 +141,14 @@ struct registry_pool *registry_make_pool(struct registry *registry, struct slice
 
 struct registry_server *registry_make_server(struct registry_pool *pool, struct slice name)
 {
-    struct registry_server *server = map_get(&pool->servers, name);
+    size_t cursor = 0;
+    return registry_make_server_near(pool, name, &cursor);
+}
+
+struct registry_server *registry_make_server_near(struct registry_pool *pool, struct slice name,
+                                                  size_t *cursor)
+{
+    struct registry_server *server = map_get_near(&pool->servers, name, cursor);
     if (server == NULL) {
         server = mem_zero(1, sizeof(*server));
         server->server =
@@ -291,8 +298,10 @@ void registry_commit(struct registry *registry, const struct conf *conf,
             continue;
         }
         pool->committed = named->version;
+        size_t cursor = 0;
         for (uint32_t s = 0; s < named->server_count; s++) {
-            struct registry_server *server = registry_make_server(pool, named->servers[s].name);
+            struct registry_server *server =
+                registry_make_server_near(pool, named->servers[s].name, &cursor);
             bool is_moved = commit_address(server, named->servers[s].address);
             if (committed != NULL) {
                 committed(server, named, &named->servers[s], is_moved, arg);

@@ -83,6 +83,9 @@ void registry_fini(struct registry *registry);
 /* Each finds the object or makes a new one. */
 struct registry_pool *registry_make_pool(struct registry *registry, struct slice name);
 struct registry_server *registry_make_server(struct registry_pool *pool, struct slice name);
+/* For all servers of a pool in turn; *cursor as in map_get_near. */
+struct registry_server *registry_make_server_near(struct registry_pool *pool, struct slice name,
+                                                  size_t *cursor);
 struct registry_listener *registry_make_listener(struct registry *registry, struct slice name);
 struct registry_route *registry_make_route(struct registry *registry, struct slice name);
 

@@ -31,8 +31,10 @@ static struct pool *build_pool(const struct conf_pool *conf, struct registry_poo
     pool->response_ms = conf->timeouts.response_ms;
     pool->idle_ms = conf->timeouts.idle_ms;
 
+    size_t cursor = 0;
     for (uint32_t i = 0; i < pool->count; i++) {
-        struct registry_server *server = registry_make_server(live, conf->servers[i].name);
+        struct registry_server *server =
+            registry_make_server_near(live, conf->servers[i].name, &cursor);
         fill_member(pool, i, server, &conf->servers[i]);
     }
     pool_build(pool, conf->algorithm == CONF_ALGORITHM_ROUND_ROBIN ? BALANCER_ROUND_ROBIN

@@ -94,5 +94,37 @@ START_TEST(iterates_in_order_of_insertion)
 }
 END_TEST
 
-UNIT_TESTS("map", puts_replaces_and_removes, behaves_like_an_array_of_flags,
-           iterates_in_order_of_insertion)
+/* Whatever the order of the questions and wherever the cursor stands, the answer is that of
+ * map_get. */
+START_TEST(a_cursor_changes_no_answer)
+{
+    enum { KEYS = 50 };
+    struct map map;
+    static int values[KEYS];
+    uint32_t state = 7;
+    size_t cursor = 0;
+    map_init(&map);
+    ck_assert_ptr_null(map_get_near(&map, SLICE("a"), &cursor));
+    for (int i = 0; i < KEYS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%d", i);
+        ck_assert_ptr_null(map_put(&map, slice_from(name), &values[i]));
+    }
+    for (int i = 0; i < 2000; i++) {
+        char name[16];
+        state = state * 1664525U + 1013904223U;
+        int key = i % 3 != 0 ? i % KEYS : (int)(state >> 8U) % (KEYS + 5); /* mostly in order */
+        (void)snprintf(name, sizeof(name), "%d", key);
+        ck_assert_ptr_eq(map_get_near(&map, slice_from(name), &cursor),
+                         map_get(&map, slice_from(name)));
+        ck_assert_uint_le(cursor, KEYS);
+        if (i % 100 == 99) {
+            (void)map_remove(&map, slice_from(name));
+        }
+    }
+    map_fini(&map);
+}
+END_TEST
+
+UNIT_TESTS("map", a_cursor_changes_no_answer, puts_replaces_and_removes,
+           behaves_like_an_array_of_flags, iterates_in_order_of_insertion)

@@ -142,10 +142,10 @@ struct api *api_new(const struct api_options *options, struct err *err)
     api->loop = options->loop;
     api->control = options->control;
     list_init(&api->streaming);
-    for (uint32_t i = 0; ok && i < daemon->api_listen_count; i++) {
-        ok = open_door(api, daemon->api_listen[i], false, err);
+    for (uint32_t i = 0; ok && i < daemon->api.listen_count; i++) {
+        ok = open_door(api, daemon->api.listen[i], false, err);
     }
-    if (ok && daemon->api_listen_count == 0) {
+    if (ok && daemon->api.listen_count == 0) {
         api_socket_default(usual);
         ok = open_door(api, slice_from(usual), false, err);
     }

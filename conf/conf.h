@@ -159,13 +159,71 @@ struct conf {
     uint32_t health_check_count;
 };
 
+enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
+enum conf_audit { CONF_AUDIT_REFUSE, CONF_AUDIT_CONTINUE };
+
+struct conf_api_tls {
+    struct slice chain_file; /* empty: no TLS */
+    struct slice key_file;
+    struct slice client_ca_file; /* empty: clients show no certificate */
+    enum conf_tls_version min_version;
+};
+
+/* Group names; empty: nobody. */
+struct conf_api_groups {
+    struct slice admin;
+    struct slice operate;
+    struct slice read;
+};
+
+/* Patterns of names in certificates. */
+struct conf_api_certificates {
+    struct slice *admin;
+    uint32_t admin_count;
+    struct slice *operate;
+    uint32_t operate_count;
+    struct slice *read;
+    uint32_t read_count;
+    struct slice *metrics;
+    uint32_t metrics_count;
+};
+
+struct conf_api_audit {
+    struct slice path; /* "off" or a file */
+    enum conf_audit on_failure;
+};
+
+struct conf_api_limits {
+    uint32_t connections;
+    uint32_t connections_per_address;
+    uint32_t handshake_timeout_ms;
+    uint32_t writes_per_second; /* of one identity; 0: no limit */
+    uint32_t write_burst;
+    uint32_t unix_admin_writes_per_second; /* 0: no limit */
+    uint32_t auth_failures_per_minute;     /* of one source; 0: no limit */
+};
+
+struct conf_api {
+    struct slice *listen; /* "unix:/path", "127.0.0.1:9443" */
+    uint32_t listen_count;
+    struct conf_api_tls tls;
+    uint32_t insecure;   /* bool: loopback without TLS */
+    struct slice *hosts; /* host patterns */
+    uint32_t host_count;
+    struct conf_api_groups groups;
+    struct conf_api_certificates certificates;
+    struct slice tokens_file;       /* empty: state_dir/tokens */
+    uint32_t require_preconditions; /* bool */
+    struct conf_api_audit audit;
+    struct conf_api_limits limits;
+};
+
 /* The key "daemon": bootstrap settings, from the file only. */
 struct conf_daemon {
     struct arena arena;
-    uint32_t workers;         /* 0: auto */
-    struct slice user;        /* dropped to when started as root; empty: stay */
-    struct slice *api_listen; /* "unix:/path" */
-    uint32_t api_listen_count;
+    uint32_t workers;  /* 0: auto */
+    struct slice user; /* dropped to when started as root; empty: stay */
+    struct conf_api api;
     struct slice *observe_listen; /* "127.0.0.1:9901" */
     uint32_t observe_listen_count;
     enum conf_source config_source;

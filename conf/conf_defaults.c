@@ -32,6 +32,7 @@ static void set_defaults(const struct conf_object *object, char *base)
         case CONF_TYPE_AUTO:
         case CONF_TYPE_DURATION:
         case CONF_TYPE_SIZE:
+        case CONF_TYPE_BOOL:
         case CONF_TYPE_ENUM:
             default_number(field, base);
             break;

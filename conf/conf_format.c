@@ -311,6 +311,19 @@ static const char *location_problem(struct slice text)
     return NULL;
 }
 
+static const char *certificate_name_problem(struct slice text)
+{
+    static const struct slice kinds[] = {SLICE_INIT("DNS:"), SLICE_INIT("URI:"),
+                                         SLICE_INIT("email:"), SLICE_INIT("CN:")};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (slice_starts(text, kinds[i]) && text.len > kinds[i].len) {
+            return text.len > 253 ? "must be at most 253 bytes long" : text_problem(text, "");
+        }
+    }
+    return "must be \"DNS:\", \"URI:\", \"email:\" or \"CN:\" and a name, in which * stands for any "
+           "characters";
+}
+
 const char *conf_format_header_name_problem(struct slice name)
 {
     static const struct slice ours[] = {
@@ -364,14 +377,13 @@ const char *conf_format_problem(enum conf_format format, struct slice text)
         return location_problem(text);
     case CONF_FORMAT_BODY:
         return NULL;
-    case CONF_FORMAT_UNIX_LISTEN:
-        return addr_is_unix(text) ? unix_problem(text, true)
-                                  : "must be \"unix:\" and a path; TCP is not possible yet";
     case CONF_FORMAT_IP_PORT:
         return ip_port_problem(text, false,
                                "must be an IP address and a port such as \"127.0.0.53:53\"");
     case CONF_FORMAT_IP_PORT_OR_UNIX:
         return observe_problem(text);
+    case CONF_FORMAT_CERTIFICATE_NAME:
+        return certificate_name_problem(text);
     case CONF_FORMAT_FILE:
         return text_problem(text, "");
     }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "conf/conf_check.h"
 #include "conf/conf_defaults.h"
 #include "conf/conf_format.h"
 #include "conf/conf_suggest.h"
@@ -370,6 +371,11 @@ static void read_field(struct reader *reader, const struct reading *in)
     case CONF_TYPE_SIZE:
         read_quantity(reader, in);
         break;
+    case CONF_TYPE_BOOL:
+        if (expect_type(reader, in, JSON_BOOL, "true or false")) {
+            store_u32(in->base, in->field->offset, json_bool(in->json) ? 1 : 0);
+        }
+        break;
     case CONF_TYPE_ENUM:
         read_enum(reader, in);
         break;
@@ -591,6 +597,7 @@ struct conf_daemon *conf_read_daemon(const struct json *json, struct conf_errors
         conf_defaults_fill(conf_schema_daemon, daemon);
     }
     daemon->arena = arena;
+    ok = conf_check_daemon(daemon, errors) && ok;
     if (!ok) {
         conf_daemon_free(daemon);
         return NULL;

@@ -88,6 +88,8 @@ const char *conf_schema_type_text(const struct conf_field *field)
         return "duration";
     case CONF_TYPE_SIZE:
         return "size";
+    case CONF_TYPE_BOOL:
+        return "true or false";
     case CONF_TYPE_ENUM:
         return "word";
     case CONF_TYPE_STATUS_LIST:
@@ -147,6 +149,9 @@ bool conf_schema_default_text(const struct conf_field *field, struct buf *out)
         append_number(field, field->preset, out);
         (void)buf_append_char(out, '"');
         return true;
+    case CONF_TYPE_BOOL:
+        (void)buf_append_text(out, field->preset != 0 ? "true" : "false");
+        return true;
     case CONF_TYPE_ENUM:
         (void)buf_printf(out, "\"%s\"", field->words[field->preset]);
         return true;
@@ -196,6 +201,7 @@ bool conf_schema_range_text(const struct conf_field *field, struct buf *out)
     case CONF_TYPE_MAP:
         (void)buf_printf(out, "at most %lld", (long long)field->max);
         return true;
+    case CONF_TYPE_BOOL:
     case CONF_TYPE_ENUM:
     case CONF_TYPE_OBJECT:
         return false;

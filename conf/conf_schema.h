@@ -24,6 +24,7 @@ enum conf_type {
     CONF_TYPE_AUTO,        /* "auto" (stored as 0) or an integer: uint32_t */
     CONF_TYPE_DURATION,    /* "250ms": uint32_t of milliseconds */
     CONF_TYPE_SIZE,        /* "64KiB": uint32_t of bytes */
+    CONF_TYPE_BOOL,        /* true or false: uint32_t, 1 or 0 */
     CONF_TYPE_ENUM,        /* one of `words`: an enum */
     CONF_TYPE_STATUS_LIST, /* ["2xx", 204]: uint8_t bits of classes; uint16_t * of exact codes and a
                               count */
@@ -35,22 +36,22 @@ enum conf_type {
 
 /* What a string must look like beyond being a string; conf_format.c knows. */
 enum conf_format {
-    CONF_FORMAT_TEXT,            /* no control characters but tab and newline */
-    CONF_FORMAT_NAME,            /* [a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])? */
-    CONF_FORMAT_BIND,            /* "ip:port" (port 0 allowed), "unix:/path" */
-    CONF_FORMAT_SERVER_ADDRESS,  /* "host:port", "[v6]:port", "unix:/path" */
-    CONF_FORMAT_HOST_PATTERN,    /* "www.example.com", "*.example.com"; stored in lower case */
-    CONF_FORMAT_HOST,            /* a host, with or without a port */
-    CONF_FORMAT_PATH,            /* begins with '/', normalised as requests are, no query */
-    CONF_FORMAT_CHECK_TARGET,    /* begins with '/', may hold a query */
-    CONF_FORMAT_METHOD,          /* an HTTP method in capitals */
-    CONF_FORMAT_HEADER_VALUE,    /* no CR, LF, NUL or other control characters */
-    CONF_FORMAT_LOCATION,        /* a URI or a path, may hold {path} */
-    CONF_FORMAT_BODY,            /* any text */
-    CONF_FORMAT_UNIX_LISTEN,     /* "unix:/path", relative paths too */
-    CONF_FORMAT_IP_PORT,         /* "ip:port", not port 0 */
-    CONF_FORMAT_IP_PORT_OR_UNIX, /* "ip:port" (port 0 allowed) or "unix:/path" */
-    CONF_FORMAT_FILE             /* a path */
+    CONF_FORMAT_TEXT,             /* no control characters but tab and newline */
+    CONF_FORMAT_NAME,             /* [a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])? */
+    CONF_FORMAT_BIND,             /* "ip:port" (port 0 allowed), "unix:/path" */
+    CONF_FORMAT_SERVER_ADDRESS,   /* "host:port", "[v6]:port", "unix:/path" */
+    CONF_FORMAT_HOST_PATTERN,     /* "www.example.com", "*.example.com"; stored in lower case */
+    CONF_FORMAT_HOST,             /* a host, with or without a port */
+    CONF_FORMAT_PATH,             /* begins with '/', normalised as requests are, no query */
+    CONF_FORMAT_CHECK_TARGET,     /* begins with '/', may hold a query */
+    CONF_FORMAT_METHOD,           /* an HTTP method in capitals */
+    CONF_FORMAT_HEADER_VALUE,     /* no CR, LF, NUL or other control characters */
+    CONF_FORMAT_LOCATION,         /* a URI or a path, may hold {path} */
+    CONF_FORMAT_BODY,             /* any text */
+    CONF_FORMAT_IP_PORT,          /* "ip:port", not port 0 */
+    CONF_FORMAT_IP_PORT_OR_UNIX,  /* "ip:port" (port 0 allowed) or "unix:/path" */
+    CONF_FORMAT_CERTIFICATE_NAME, /* "DNS:", "URI:", "email:" or "CN:" and a pattern */
+    CONF_FORMAT_FILE              /* a path */
 };
 
 struct conf_object;
@@ -65,8 +66,9 @@ struct conf_field {
     bool required;       /* there is no default */
     bool is_signed;
     int64_t min,
-        max;        /* numbers in base units (ms, bytes); strings: bytes; lists and maps: length */
-    int64_t preset; /* the default: numbers in base units, ENUM the index of the word */
+        max; /* numbers in base units (ms, bytes); strings: bytes; lists and maps: length */
+    int64_t
+        preset; /* the default: numbers in base units, BOOL 0 or 1, ENUM the index of the word */
     const char *preset_text;          /* the default of strings; of STATUS_LIST its only element */
     const char *const *words;         /* ENUM; INTEGER: the numbers allowed; ends with NULL */
     const struct conf_object *object; /* OBJECT, MAP */

@@ -243,6 +243,9 @@ static void write_field_schema(const struct conf_field *field, struct json_write
     case CONF_TYPE_SIZE:
         write_string_schema(field, w);
         break;
+    case CONF_TYPE_BOOL:
+        json_write_member_text(w, "type", "boolean");
+        break;
     case CONF_TYPE_ENUM:
         write_words(field, w);
         break;

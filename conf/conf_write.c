@@ -59,6 +59,7 @@ static bool has_value(const struct conf_object *object, const struct conf_field 
     case CONF_TYPE_AUTO:
     case CONF_TYPE_DURATION:
     case CONF_TYPE_SIZE:
+    case CONF_TYPE_BOOL:
     case CONF_TYPE_ENUM:
     case CONF_TYPE_STATUS_LIST:
     case CONF_TYPE_MAP:
@@ -169,6 +170,9 @@ static void write_field(const struct conf_field *field, const char *base, struct
     case CONF_TYPE_DURATION:
     case CONF_TYPE_SIZE:
         write_quantity(field, base, w);
+        break;
+    case CONF_TYPE_BOOL:
+        json_write_bool(w, load_u32(base, field->offset) != 0);
         break;
     case CONF_TYPE_ENUM:
         json_write_text(w, field->words[load_u32(base, field->offset)]);

@@ -18,6 +18,7 @@
 
 #include "api/api.h"
 #include "api/api_socket.h"
+#include "lbd/base/addr.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
@@ -143,14 +144,17 @@ static bool make_places(const struct conf_daemon *daemon, const struct privilege
     free(path);
 
     api_socket_default(usual);
-    for (uint32_t i = 0; ok && (i == 0 || i < daemon->api_listen_count); i++) {
+    for (uint32_t i = 0; ok && (i == 0 || i < daemon->api.listen_count); i++) {
         struct slice address =
-            daemon->api_listen_count != 0 ? daemon->api_listen[i] : slice_from(usual);
+            daemon->api.listen_count != 0 ? daemon->api.listen[i] : slice_from(usual);
+        if (!addr_is_unix(address)) {
+            continue;
+        }
         path = mem_slicedup(slice_from_at(address, strlen("unix:")));
         ok = privileges_make_directory(dirname(path), 0750, user, err);
         free(path);
     }
-    const struct slice logs[] = {daemon->log_path, daemon->access_log_path};
+    const struct slice logs[] = {daemon->log_path, daemon->access_log_path, daemon->api.audit.path};
     for (size_t i = 0; ok && i < ARRAY_LEN(logs); i++) {
         path = mem_slicedup(logs[i]);
         ok = path[0] != '/' || privileges_make_file(path, user, err);

@@ -306,7 +306,7 @@ START_TEST(the_daemon_has_defaults)
         ck_assert_ptr_nonnull(daemon);
         ck_assert_uint_eq(daemon->workers, 0);
         ck_assert(slice_eq(daemon->user, SLICE("lbd")));
-        ck_assert_uint_eq(daemon->api_listen_count, 0);
+        ck_assert_uint_eq(daemon->api.listen_count, 0);
         ck_assert_uint_eq(daemon->observe_listen_count, 0);
         ck_assert_uint_eq(daemon->config_source, CONF_SOURCE_API);
         ck_assert(slice_eq(daemon->state_dir, SLICE("/var/lib/lbd")));
@@ -335,8 +335,8 @@ START_TEST(the_daemon_reads_its_keys)
     ck_assert_ptr_nonnull(daemon);
     ck_assert_uint_eq(daemon->workers, 3);
     ck_assert_uint_eq(daemon->user.len, 0);
-    ck_assert_uint_eq(daemon->api_listen_count, 2);
-    ck_assert(slice_eq(daemon->api_listen[1], SLICE("unix:/b")));
+    ck_assert_uint_eq(daemon->api.listen_count, 2);
+    ck_assert(slice_eq(daemon->api.listen[1], SLICE("unix:/b")));
     ck_assert(slice_eq(daemon->observe_listen[0], SLICE("127.0.0.1:0")));
     ck_assert_uint_eq(daemon->config_source, CONF_SOURCE_FILE);
     ck_assert_uint_eq(daemon->drain_timeout_ms, 0);

@@ -40,7 +40,9 @@ static void look_sane(const struct conf_object *object, const struct conf_field 
     ck_assert_msg(field->since != NULL, "%s: since", path);
     ck_assert_msg(!has_words || field->words != NULL, "%s: words", path);
     ck_assert_msg(has_object == (field->object != NULL), "%s: object", path);
-    ck_assert_msg(has_object || field->type == CONF_TYPE_ENUM || field->max > 0, "%s: max", path);
+    ck_assert_msg(has_object || field->type == CONF_TYPE_ENUM || field->type == CONF_TYPE_BOOL ||
+                      field->max > 0,
+                  "%s: max", path);
     ck_assert_msg(field->min <= field->max || field->max == 0, "%s: range", path);
     ck_assert_msg(conf_schema_find(object, slice_from(field->key)) == field, "%s: twice", path);
     json_free(example);

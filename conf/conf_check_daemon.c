@@ -1,0 +1,82 @@
+/* conf_check_daemon - the key `daemon` as a whole; declared in conf_check.h. */
+#include <string.h>
+
+#include "conf/conf_check.h"
+#include "lbd/base/addr.h"
+
+#define PATH(name_, parent_, key_)                                                                 \
+    const struct conf_path name_ = {.parent = (parent_), .key = (key_)}
+
+static bool is_loopback(const struct addr *address)
+{
+    if (address->u.any.sa_family == AF_INET) {
+        return ntohl(address->u.v4.sin_addr.s_addr) >> 24 == 127;
+    }
+    return address->u.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->u.v6.sin6_addr);
+}
+
+/* One entry of daemon.api.listen that is no unix socket. */
+static bool check_tcp(const struct conf_api *api, const struct conf_path *path,
+                      struct conf_errors *errors)
+{
+    struct slice text = api->listen[path->index];
+    struct addr address;
+    if (api->tls.chain_file.len != 0 || text.len == 0 || !addr_parse(text, &address)) {
+        return true; /* what is no address was refused before */
+    }
+    if (!is_loopback(&address)) {
+        conf_errors_add(
+            errors, path, "needs-tls", SLICE_NONE,
+            "must be a unix socket or have 'tls' beside it: only a loopback address may "
+            "do without (with 'insecure')");
+        return false;
+    }
+    if (api->insecure == 0) {
+        conf_errors_add(errors, path, "needs-tls", SLICE_NONE,
+                        "must be a unix socket, or have 'tls' or \"insecure\": true beside it");
+        return false;
+    }
+    return true;
+}
+
+static bool check_api(const struct conf_api *api, const struct conf_path *parent,
+                      struct conf_errors *errors)
+{
+    const struct conf_api_certificates *names = &api->certificates;
+    bool ok = true;
+    bool has_tcp = false;
+    PATH(path, parent, SLICE("api"));
+    PATH(listen, &path, SLICE("listen"));
+    for (uint32_t i = 0; i < api->listen_count; i++) {
+        const struct conf_path entry = {.parent = &listen, .index = i};
+        if (!addr_is_unix(api->listen[i])) {
+            has_tcp = true;
+            ok = check_tcp(api, &entry, errors) && ok;
+        }
+    }
+    if (api->insecure != 0 && api->tls.chain_file.len != 0) {
+        PATH(insecure, &path, SLICE("insecure"));
+        conf_errors_add(errors, &insecure, "exclusive-keys", SLICE_NONE,
+                        "must not be true beside 'tls': every \"IP:port\" speaks TLS then");
+        ok = false;
+    }
+    if (api->tls.client_ca_file.len == 0 &&
+        names->admin_count + names->operate_count + names->read_count + names->metrics_count != 0) {
+        PATH(certificates, &path, SLICE("certificates"));
+        conf_errors_add(errors, &certificates, "needs-client-ca", SLICE_NONE,
+                        "must have 'tls.client_ca_file': without it no certificate is asked for");
+        ok = false;
+    }
+    if (!has_tcp && api->tls.chain_file.len != 0) {
+        PATH(tls, &path, SLICE("tls"));
+        conf_errors_warn(errors, &tls, "no-effect", "no \"IP:port\" in 'listen': it is not used");
+    }
+    return ok;
+}
+
+bool conf_check_daemon(const struct conf_daemon *daemon, struct conf_errors *errors)
+{
+    const struct conf_path root = {0};
+    PATH(path, &root, SLICE("daemon"));
+    return check_api(&daemon->api, &path, errors);
+}

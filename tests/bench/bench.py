@@ -17,10 +17,12 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import contenders  # noqa: E402
+import control_rows  # noqa: E402
 import procfs  # noqa: E402
 import rows  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROWS = {**rows.ROWS, **control_rows.ROWS}
 KINDS = {kind.name: kind for kind in (contenders.Nginx, contenders.Haproxy, contenders.Lbd)}
 
 
@@ -124,10 +126,10 @@ def main():
     parser.add_argument("--json", help="where the results go; rows not run now keep their last figures")
     args = parser.parse_args()
     if args.list:
-        for name, row in rows.ROWS.items():
+        for name, row in ROWS.items():
             print(f"{name:<24}{row.title}")
         return 0
-    unknown = [name for name in args.rows if name not in rows.ROWS]
+    unknown = [name for name in args.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row named {', '.join(unknown)}; see --list")
 
@@ -139,8 +141,8 @@ def main():
         print(f"not here, left out: {', '.join(missing)}")
     results = {}
     try:
-        for name in args.rows or rows.ROWS:
-            results[name] = rows.ROWS[name](bench)
+        for name in args.rows or ROWS:
+            results[name] = ROWS[name](bench)
             show(name, results[name])
     except KeyboardInterrupt:
         print("\nstopped")

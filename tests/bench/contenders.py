@@ -23,6 +23,16 @@ START_S = 15
 
 
 @dataclasses.dataclass
+class Farm:
+    """Further pools p0... of servers s0..., which get no requests."""
+
+    pools: int
+    servers: int
+    address: str  # of all of them
+    interval: str = ""  # of their health checks; "": none
+
+
+@dataclasses.dataclass
 class Setup:
     """What a row asks of every contender."""
 
@@ -31,6 +41,13 @@ class Setup:
     access_log: bool = False
     master: bool = False  # started so that it can be reloaded
     preload: dict = dataclasses.field(default_factory=dict)  # environment of the malloc counter
+    farm: Farm | None = None
+
+    def farm_pools(self):
+        """[(pool, [server])]"""
+        if self.farm is None:
+            return []
+        return [(f"p{p}", [f"s{i}" for i in range(self.farm.servers)]) for p in range(self.farm.pools)]
 
 
 def free_port():
@@ -153,6 +170,8 @@ class Nginx(Contender):
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Forwarded-Proto $scheme;
     }"""
+        farm = "\n".join(f"  upstream {pool} {{ " + " ".join(f"server {setup.farm.address};" for _ in servers) + " }"
+                         for pool, servers in setup.farm_pools())
         names = [f"h{i}.bench.test" for i in range(setup.hosts)] or ["_"]
         sites = "\n".join(f"  server {{ listen 127.0.0.1:{self.port} backlog=16384; server_name {name}; {location} }}"
                           if i == 0 else
@@ -187,6 +206,7 @@ http {{
     keepalive_requests 1000000000;
     keepalive_timeout 600s;
   }}
+{farm}
 {sites}
 }}
 """
@@ -205,6 +225,8 @@ class Haproxy(Contender):
 
     def command(self, setup):
         servers = "\n".join(f"    server s{i} {host}:{port}" for i, (host, port) in enumerate(setup.servers))
+        farm = "\n".join(f"backend {pool}\n" + "\n".join(f"    server {one} {setup.farm.address}" for one in farmed)
+                         for pool, farmed in setup.farm_pools())
         log = "    log global\n    option httplog" if setup.access_log else "    no log"
         choose = "    default_backend origin"
         if setup.hosts:
@@ -237,6 +259,7 @@ backend origin
     balance roundrobin
     fullconn {CONNECTIONS_MAX}
 {servers}
+{farm}
 """
         with open(self.path("haproxy.cfg"), "w", encoding="ascii") as conf:
             conf.write(text)
@@ -262,6 +285,13 @@ class Lbd(Contender):
 
     def api(self):
         return self.path("api.sock")
+
+    def document(self):
+        """What it was started with, as the API takes it."""
+        with open(self.path("lbd.json"), encoding="ascii") as conf:
+            document = json.load(conf)
+        del document["daemon"]
+        return document
 
     def command(self, setup):
         daemon = {
@@ -292,6 +322,11 @@ class Lbd(Contender):
                 "servers": {f"s{i}": {"address": f"{host}:{port}"}
                             for i, (host, port) in enumerate(setup.servers)}}},
         }
+        for pool, servers in setup.farm_pools():
+            document["pools"][pool] = {"servers": {one: {"address": setup.farm.address} for one in servers}}
+            if setup.farm.interval:
+                document["pools"][pool]["health_check"] = "farm"
+                document["health_checks"] = {"farm": {"type": "tcp", "interval": setup.farm.interval}}
         os.makedirs(self.path("state"))
         with open(self.path("lbd.json"), "w", encoding="ascii") as conf:
             json.dump(document, conf, indent=1)

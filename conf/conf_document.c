@@ -1,5 +1,6 @@
 #include "conf/conf_document.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "conf/conf_check.h"
@@ -15,7 +16,7 @@ enum {
 };
 
 struct conf_document {
-    uint32_t refs;
+    _Atomic uint32_t refs;
     struct conf_part *root; /* its value is the struct conf */
 };
 
@@ -62,13 +63,14 @@ static struct conf_document *document_new(struct conf_part *root)
 
 struct conf_document *conf_document_ref(struct conf_document *document)
 {
-    document->refs++;
+    (void)atomic_fetch_add_explicit(&document->refs, 1, memory_order_relaxed);
     return document;
 }
 
 void conf_document_unref(struct conf_document *document)
 {
-    if (document != NULL && --document->refs == 0) {
+    if (document != NULL &&
+        atomic_fetch_sub_explicit(&document->refs, 1, memory_order_acq_rel) == 1) {
         conf_part_unref(document->root);
         free(document);
     }

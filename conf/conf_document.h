@@ -18,8 +18,8 @@
  * "/pools/api/servers/a", and so on for listeners, routes and health_checks.
  *
  * Limits: json_limits_document for whole texts, json_limits_resource for resources.
- * Memory: counted references; a document lives until its last _unref. Threads: control. struct conf
- * inside is constant and may be read by any thread while a reference is held.
+ * Memory: counted references; a document lives until its last _unref. Threads: any may hold one,
+ * read it and make another from it: nothing in it ever changes.
  */
 #ifndef CONF_CONF_DOCUMENT_H
 #define CONF_CONF_DOCUMENT_H

@@ -13,8 +13,8 @@ enum {
     PART_SLACK_BYTES = 64,             /* for the rounding of small pieces in a part's arena */
 };
 
-/* Parts with equal versions have equal content. Counted by the control thread alone. */
-static uint64_t last_version;
+/* Parts with equal versions have equal content. */
+static _Atomic uint64_t last_version;
 
 void conf_part_builder_init(struct conf_builder *builder, struct conf_errors *errors)
 {
@@ -28,23 +28,29 @@ void conf_part_builder_fini(struct conf_builder *builder)
     buf_fini(&builder->scratch);
 }
 
+/* Drops one; whoever drops the last has seen what all others did. */
+static bool is_last(_Atomic uint32_t *refs)
+{
+    return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
+}
+
 struct conf_part *conf_part_ref(struct conf_part *part)
 {
-    part->refs++;
+    (void)atomic_fetch_add_explicit(&part->refs, 1, memory_order_relaxed);
     return part;
 }
 
 static struct conf_list *list_ref(struct conf_list *list)
 {
     if (list != NULL) {
-        list->refs++;
+        (void)atomic_fetch_add_explicit(&list->refs, 1, memory_order_relaxed);
     }
     return list;
 }
 
 void conf_part_unref(struct conf_part *part)
 {
-    if (part == NULL || --part->refs > 0) {
+    if (part == NULL || !is_last(&part->refs)) {
         return;
     }
     for (size_t i = 0; i < CONF_SCHEMA_MAPS_MAX; i++) {
@@ -56,7 +62,7 @@ void conf_part_unref(struct conf_part *part)
 
 void conf_part_list_unref(struct conf_list *list)
 {
-    if (list == NULL || --list->refs > 0) {
+    if (list == NULL || !is_last(&list->refs)) {
         return;
     }
     for (uint32_t i = 0; i < list->count; i++) {
@@ -226,7 +232,7 @@ static struct conf_part *part_new(struct conf_builder *builder, const struct con
     builder->ok = conf_read_object(object, own, path, &part->arena, part->value, builder->errors) &&
                   builder->ok;
     if (object->is_named) {
-        uint64_t version = ++last_version;
+        uint64_t version = atomic_fetch_add_explicit(&last_version, 1, memory_order_relaxed) + 1;
         char *base = part->value;
         memcpy(base + object->name_offset, &part->name, sizeof(part->name));
         memcpy(base + object->version_offset, &version, sizeof version);

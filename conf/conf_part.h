@@ -15,11 +15,13 @@
  *
  * conf_document.c is the only caller.
  *
- * Memory: counted references. Threads: control.
+ * Memory: counted references, which any thread may take and drop. Threads: a tree is made by one
+ * thread at a time (control, or the one that compiles for it) and may share parts of another.
  */
 #ifndef CONF_CONF_PART_H
 #define CONF_CONF_PART_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,7 +35,7 @@
 struct conf_part;
 
 struct conf_list {
-    uint32_t refs;
+    _Atomic uint32_t refs;
     uint32_t count;
     const struct conf_object *object; /* of the members */
     struct conf_part **parts;         /* sorted by name; a reference each */
@@ -42,7 +44,7 @@ struct conf_list {
 };
 
 struct conf_part {
-    uint32_t refs;
+    _Atomic uint32_t refs;
     const struct conf_object *object;
     struct slice name;
     struct slice text; /* "{...}" canonical, without the lists */

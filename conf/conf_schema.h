@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/json/json_write.h"
 #include "lbd/base/buf.h"
 #include "lbd/base/slice.h"
 
@@ -121,5 +122,12 @@ bool conf_schema_range_text(const struct conf_field *field, struct buf *out);
 void conf_schema_write_markdown(struct buf *out);
 /* A JSON Schema (2020-12) of the file, for editors and tests. */
 void conf_schema_write_json(struct buf *out);
+/* "PoolTimeouts": what an object is called in a JSON Schema; the document is "Config". */
+#define CONF_SCHEMA_NAME_MAX 64
+void conf_schema_object_name(const struct conf_object *object, char out[CONF_SCHEMA_NAME_MAX]);
+/* `object` and all that is below it, as members of an open object: "Pool": {schema}, ... They refer
+ * to each other as prefix + name. */
+void conf_schema_write_definitions(struct json_write *w, const struct conf_object *object,
+                                   const char *prefix);
 
 #endif

@@ -181,19 +181,21 @@ START_TEST(every_key_is_in_the_reference)
 }
 END_TEST
 
-/* The schema of an object in the JSON Schema, by the same walk. */
-static void compare_schema(const struct conf_object *object, const struct json *schema)
+/* The definition of an object in the JSON Schema, and of those below it. */
+static void compare_schema(const struct conf_object *object, const struct json *definitions)
 {
+    char name[CONF_SCHEMA_NAME_MAX];
+    conf_schema_object_name(object, name);
+    const struct json *schema = json_get(definitions, slice_from(name));
+    ck_assert_msg(schema != NULL, "%s", name);
     const struct json *properties = json_get(schema, SLICE("properties"));
     for (size_t i = 0; i < object->field_count; i++) {
         const struct conf_field *field = &object->fields[i];
         const struct json *property = json_get(properties, slice_from(field->key));
         ck_assert_msg(property != NULL, "%s", field->key);
         ck_assert(json_get(property, SLICE("description")) != NULL);
-        if (field->type == CONF_TYPE_MAP) {
-            compare_schema(field->object, json_get(property, SLICE("additionalProperties")));
-        } else if (field->object != NULL) {
-            compare_schema(field->object, property);
+        if (field->object != NULL) {
+            compare_schema(field->object, definitions);
         }
         struct buf preset;
         buf_init(&preset, 1000);
@@ -216,9 +218,8 @@ START_TEST(the_json_schema_says_the_same)
     ck_assert(!text.overflow);
     struct json *schema = json_parse(buf_slice(&text), JSON_STRICT, &json_limits_document, &error);
     ck_assert_msg(schema != NULL, "%s", error.text);
-    compare_schema(conf_schema_document, schema);
-    compare_schema(conf_schema_daemon,
-                   json_get(json_get(schema, SLICE("properties")), SLICE("daemon")));
+    compare_schema(conf_schema_document, json_get(schema, SLICE("$defs")));
+    compare_schema(conf_schema_daemon, json_get(schema, SLICE("$defs")));
     json_free(schema);
     buf_fini(&text);
 }

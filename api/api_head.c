@@ -210,15 +210,6 @@ static bool length_is_fine(struct call *call)
     return bytes <= api_head_body_max(call) || api_head_refuse_large(call);
 }
 
-static const char *role_word(enum api_role role)
-{
-    static const char *const words[] = {
-        [API_ROLE_NONE] = "none",       [API_ROLE_METRICS] = "metrics", [API_ROLE_READ] = "read",
-        [API_ROLE_OPERATE] = "operate", [API_ROLE_ADMIN] = "admin",
-    };
-    return words[role];
-}
-
 static bool role_is_enough(struct call *call)
 {
     struct api_request *request = &call->request;
@@ -227,7 +218,7 @@ static bool role_is_enough(struct call *call)
         return true;
     }
     api_problem(request, "forbidden", "this takes the role %s, and %s has the role %s",
-                role_word(needed), request->who, role_word(request->role));
+                api_request_role_word(needed), request->who, api_request_role_word(request->role));
     return false;
 }
 

@@ -3,12 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const struct problem {
-    const char *type;
-    unsigned status;
-    const char *title;
-    const char *explanation;
-} problems[] = {
+static const struct api_problem_type problems[] = {
     {"malformed-request", 400, "The request is malformed",
      "The framing or the form of the HTTP request is not acceptable. The connection is closed."},
     {"malformed-json", 400, "The body is not JSON",
@@ -48,7 +43,7 @@ static const struct problem {
      "changed."},
 };
 
-static const struct problem *find(struct slice type)
+static const struct api_problem_type *find(struct slice type)
 {
     for (size_t i = 0; i < ARRAY_LEN(problems); i++) {
         if (slice_eq(type, slice_from(problems[i].type))) {
@@ -56,6 +51,11 @@ static const struct problem *find(struct slice type)
         }
     }
     return NULL;
+}
+
+const struct api_problem_type *api_problem_type_at(size_t index)
+{
+    return index < ARRAY_LEN(problems) ? &problems[index] : NULL;
 }
 
 const char *api_problem_of(enum err_kind kind)
@@ -131,7 +131,7 @@ void api_problem_write_warnings(struct json_write *w, const struct conf_errors *
 void api_problem_with(struct api_request *request, const char *type, const char *detail,
                       const struct conf_errors *errors)
 {
-    const struct problem *problem = find(slice_from(type));
+    const struct api_problem_type *problem = find(slice_from(type));
     struct api_reply *reply = &request->reply;
     struct json_write w;
     char place[96];
@@ -173,7 +173,7 @@ void api_problem(struct api_request *request, const char *type, const char *fmt,
 
 void api_problem_explain(struct api_request *request)
 {
-    const struct problem *problem = find(request->names[0]);
+    const struct api_problem_type *problem = find(request->names[0]);
     if (problem == NULL) {
         api_problem(request, "not-found", "there is no problem type '%.*s'",
                     SLICE_ARG(request->names[0]));

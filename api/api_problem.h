@@ -18,6 +18,16 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 
+/* A row of the table. */
+struct api_problem_type {
+    const char *type; /* the last part of its path */
+    unsigned status;
+    const char *title;
+    const char *explanation;
+};
+/* NULL: past the end. */
+const struct api_problem_type *api_problem_type_at(size_t index);
+
 /* Fills the reply with the problem `type` (a row of the table) and its status. */
 void api_problem(struct api_request *request, const char *type, const char *fmt, ...)
     LB_PRINTF(3, 4);

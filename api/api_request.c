@@ -30,6 +30,16 @@ void api_request_header(struct api_request *request, const char *name, const cha
     va_end(args);
 }
 
+const char *api_request_role_word(enum api_role role)
+{
+    static const char *const words[] = {[API_ROLE_NONE] = "none",
+                                        [API_ROLE_METRICS] = "metrics",
+                                        [API_ROLE_READ] = "read",
+                                        [API_ROLE_OPERATE] = "operate",
+                                        [API_ROLE_ADMIN] = "admin"};
+    return words[role];
+}
+
 struct slice api_request_query(const struct api_request *request, const char *name)
 {
     for (uint32_t i = 0; i < request->query_count; i++) {

@@ -108,6 +108,8 @@ void api_stream_wake(struct api_stream *stream);
 /* A header of the answer beyond the usual ones; `name` is static. */
 void api_request_header(struct api_request *request, const char *name, const char *fmt, ...)
     LB_PRINTF(3, 4);
+/* "read" */
+const char *api_request_role_word(enum api_role role);
 /* Empty when it was not given. */
 struct slice api_request_query(const struct api_request *request, const char *name);
 /* Was it given as "true"? (The transport has refused what is neither true nor false.) */

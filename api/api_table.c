@@ -4,6 +4,7 @@
 
 #include "api/api_admin.h"
 #include "api/api_metrics.h"
+#include "api/api_openapi.h"
 #include "api/api_problem.h"
 #include "api/api_resource.h"
 #include "api/api_status.h"
@@ -68,6 +69,7 @@ static const struct api_row rows[] = {
     READ("/v1/reasons", api_status_reasons, ""),
     READ("/v1/version", api_status_version, ""),
     READ("/v1/schema.json", api_status_schema, ""),
+    READ("/v1/openapi.json", api_openapi_get, ""),
     READ("/v1/problems/{}", api_problem_explain, ""),
     OBSERVE("/healthz", api_status_healthz, ""),
     OBSERVE("/readyz", api_status_readyz, "pool"),

@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/api_openapi.h"
 #include "api/api_socket.h"
+#include "conf/conf_schema.h"
 #include "lbd/base/addr.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
@@ -58,17 +60,32 @@ static const char usage_text[] =
     "usage: lbd [-t] [-c FILE]\n"
     "  -c, --config FILE  the configuration (default " FILE_DEFAULT ")\n"
     "  -t, --check        say all that is wrong with it and exit: 0 nothing, 78 something\n"
+    "      --openapi      print the API as an OpenAPI document and exit\n"
+    "      --schema        print a JSON Schema of the configuration and exit\n"
     "      --version      print the version and exit\n"
     "      --help         print this and exit\n";
 
+/* Writes what one of the tables says to the standard output. */
+static int print_made(void (*write)(struct buf *out))
+{
+    struct buf text;
+    buf_init(&text, 64U * 1024U * 1024U);
+    write(&text);
+    bool ok = fwrite(text.data, 1, text.len, stdout) == text.len && fflush(stdout) == 0;
+    buf_fini(&text);
+    return ok ? EXIT_STOPPED : EXIT_RUNTIME;
+}
+
 static int read_flags(int argc, char **argv, struct flags *flags)
 {
-    enum { OPTION_VERSION = 1000, OPTION_HELP };
+    enum { OPTION_VERSION = 1000, OPTION_HELP, OPTION_OPENAPI, OPTION_SCHEMA };
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"check", no_argument, NULL, 't'},
         {"version", no_argument, NULL, OPTION_VERSION},
         {"help", no_argument, NULL, OPTION_HELP},
+        {"openapi", no_argument, NULL, OPTION_OPENAPI},
+        {"schema", no_argument, NULL, OPTION_SCHEMA},
         {NULL, 0, NULL, 0},
     };
     int option = 0;
@@ -86,6 +103,10 @@ static int read_flags(int argc, char **argv, struct flags *flags)
         case OPTION_HELP:
             (void)fputs(usage_text, stdout);
             return EXIT_STOPPED;
+        case OPTION_OPENAPI:
+            return print_made(api_openapi_write);
+        case OPTION_SCHEMA:
+            return print_made(conf_schema_write_json);
         default:
             (void)fputs(usage_text, stderr);
             return EXIT_USAGE;

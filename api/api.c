@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/api_calls.h"
 #include "api/api_inside.h"
 #include "api/api_socket.h"
 #include "lbd/base/addr.h"
@@ -77,6 +78,15 @@ static void on_mhd_log(void *arg, const char *fmt, va_list args)
     log_debug("api.mhd", "%s", text);
 }
 
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    (void)arg;
+    (void)connection;
+    (void)context;
+    api_calls_connection(code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
+}
+
 /* -- doors -- */
 
 /* With the port that was taken when the file says 0. */
@@ -114,7 +124,8 @@ static bool open_door(struct api *api, struct slice address, bool is_observe, st
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, PER_IP_MAX, MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        api_call_on_completed, door, MHD_OPTION_END);
+        api_call_on_completed, door, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
+        MHD_OPTION_END);
     if (door->daemon == NULL) {
         (void)close(fd);
         api_socket_remove(address);
@@ -142,6 +153,7 @@ struct api *api_new(const struct api_options *options, struct err *err)
     api->loop = options->loop;
     api->control = options->control;
     list_init(&api->streaming);
+    list_init(&api->held);
     for (uint32_t i = 0; ok && i < daemon->api.listen_count; i++) {
         ok = open_door(api, daemon->api.listen[i], false, err);
     }
@@ -178,6 +190,7 @@ void api_free(struct api *api)
         loop_watch_stop(&door->watch);
         loop_timer_stop(&door->timer);
         loop_ready_remove(&door->ready);
+        loop_ready_remove(&api->held_ready);
         (void)MHD_run(door->daemon); /* takes in what was resumed: it must be before the end */
         MHD_stop_daemon(door->daemon);
         api_socket_remove(door->address);

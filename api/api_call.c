@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "api/api_calls.h"
 #include "api/api_inside.h"
-#include "api/api_metrics.h"
 #include "api/api_problem.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
@@ -14,6 +14,9 @@
 
 /* A body that is too large is read so many times its limit, then cut. */
 #define DISCARD_MAX_TIMES 4U
+/* A pass of the loop that has worked so long makes one more block at most: whoever asks something
+ * small must not wait for many that read something long. */
+#define PULL_PASS_US 1000U
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
@@ -32,26 +35,75 @@ static void log_call(const struct call *call)
 
 /* -- answers that are made while they are sent -- */
 
-static ssize_t on_pull(void *arg, uint64_t position, char *out, size_t max)
+static void suspend(struct call *call)
 {
-    struct call *call = arg;
-    (void)position;
-    ssize_t n = call->stream != NULL ? call->stream->read(call->stream, out, max) : API_STREAM_END;
-    if (n == API_STREAM_WAIT) {
-        call->is_suspended = true;
-        MHD_suspend_connection(call->connection);
-        return 0;
-    }
-    return n > 0 ? n : MHD_CONTENT_READER_END_OF_STREAM;
+    call->is_suspended = true;
+    MHD_suspend_connection(call->connection);
 }
 
 static void resume(struct call *call)
 {
+    if (call->is_held) {
+        call->is_held = false;
+        list_remove(&call->held_link);
+    }
     if (call->is_suspended) {
         call->is_suspended = false;
         MHD_resume_connection(call->connection);
         api_turn_soon(call->door);
     }
+}
+
+/* -- fairness: the first block of a pass is always made -- */
+
+static void on_held(struct loop_ready *ready)
+{
+    struct api *api = container_of(ready, struct api, held_ready);
+    struct list_node *node = NULL;
+    while ((node = list_first(&api->held)) != NULL) {
+        resume(container_of(node, struct call, held_link));
+    }
+}
+
+static bool must_hold(struct api *api)
+{
+    uint64_t pass = loop_stats(api->loop).passes;
+    if (api->pulled_pass == pass && loop_pass_us(api->loop) > PULL_PASS_US) {
+        return true;
+    }
+    api->pulled_pass = pass;
+    return false;
+}
+
+static void hold(struct call *call)
+{
+    struct api *api = call->door->api;
+    call->is_held = true;
+    list_push_back(&api->held, &call->held_link);
+    loop_ready_put(api->loop, &api->held_ready, on_held);
+    suspend(call);
+}
+
+static ssize_t on_pull(void *arg, uint64_t position, char *out, size_t max)
+{
+    struct call *call = arg;
+    (void)position;
+    if (call->stream == NULL) {
+        return MHD_CONTENT_READER_END_WITH_ERROR; /* lbd ends: it was not the whole answer */
+    }
+    if (must_hold(call->door->api)) {
+        hold(call);
+        return 0;
+    }
+    ssize_t n = call->stream->read(call->stream, out, max);
+    if (n == API_STREAM_WAIT) {
+        suspend(call);
+        return 0;
+    }
+    if (n == API_STREAM_BROKEN) {
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    return n > 0 ? n : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
 static void on_wake(struct api_stream *stream)
@@ -80,8 +132,13 @@ static struct MHD_Response *make_response(struct call *call)
         call->stream->transport = call;
         call->stream->wake = on_wake;
         list_push_back(&call->door->api->streaming, &call->link);
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, API_STREAM_BLOCK, on_pull, call,
-                                                 NULL);
+        struct MHD_Response *response = MHD_create_response_from_callback(
+            MHD_SIZE_UNKNOWN, API_STREAM_BLOCK, on_pull, call, NULL);
+        if (response != NULL && strcmp(call->method, "HEAD") == 0) {
+            /* libmicrohttpd 0.9.75 would send the last chunk of a body that is not there */
+            (void)MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+        }
+        return response;
     }
     char *body = buf_take(&reply->body, &len);
     struct MHD_Response *response =
@@ -145,7 +202,7 @@ static enum MHD_Result queue(struct call *call)
     if (request->row != NULL) {
         row = (size_t)(request->row - api_table_row(0));
     }
-    api_metrics_note(row, call->method, reply->status);
+    api_calls_note(row, call->method, reply->status, now_us() - call->began_us);
     log_call(call);
     enum MHD_Result result = MHD_queue_response(call->connection, reply->status, response);
     MHD_destroy_response(response);
@@ -199,6 +256,7 @@ static struct call *begin(struct door *door, struct MHD_Connection *connection, 
     call->door = door;
     call->connection = connection;
     call->method = method;
+    call->began_us = now_us();
     request->control = door->api->control;
     request->path = slice_from(url);
     request->done = on_done;
@@ -235,8 +293,7 @@ static enum MHD_Result handle(struct call *call)
     if (call->is_done) {
         return queue(call);
     }
-    call->is_suspended = true;
-    MHD_suspend_connection(call->connection);
+    suspend(call);
     return MHD_YES;
 }
 

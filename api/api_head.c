@@ -21,6 +21,11 @@ struct query_walk {
     bool is_bad;
 };
 
+static bool is_repeated(const struct api_request *request, const char *key)
+{
+    return api_request_query(request, key).ptr != NULL && strcmp(key, "name[]") != 0;
+}
+
 /* Repeated, too many, or flags that are neither true nor false. */
 static enum MHD_Result on_query(void *arg, enum MHD_ValueKind kind, const char *key,
                                 const char *value)
@@ -31,7 +36,7 @@ static enum MHD_Result on_query(void *arg, enum MHD_ValueKind kind, const char *
     struct slice given = slice_from(value != NULL ? value : "");
     (void)kind;
 
-    if (request->query_count == API_QUERY_MAX || api_request_query(request, key).ptr != NULL ||
+    if (request->query_count == API_QUERY_MAX || is_repeated(request, key) ||
         !api_table_knows_query(request->row, request->method, name) ||
         (is_flag(name) && !slice_eq(given, SLICE("true")) && !slice_eq(given, SLICE("false"))) ||
         (slice_eq(name, SLICE("missing")) &&

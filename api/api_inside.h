@@ -39,6 +39,9 @@ struct api {
     struct door doors[API_DOORS_MAX];
     uint32_t door_count;
     struct list_node streaming; /* struct call.link: answers that are still being made */
+    struct list_node held; /* struct call.held_link: those of them that wait for the next pass */
+    struct loop_ready held_ready;
+    uint64_t pulled_pass; /* of the loop, in which a block was made last */
 };
 
 /* One request in the transport. */
@@ -47,12 +50,15 @@ struct call {
     struct list_node link; /* api.streaming, while `stream` is set */
     struct door *door;
     struct MHD_Connection *connection;
-    const char *method; /* as it came */
+    struct list_node held_link; /* api.held, while is_held */
+    const char *method;         /* as it came */
+    uint64_t began_us;
     struct buf body;
     uint64_t discarded;        /* bytes of a body that is too large */
     struct api_stream *stream; /* kept; the rest of the answer, or NULL */
     bool is_refused;           /* answered from the head alone */
     bool is_suspended;
+    bool is_held;
     bool is_in_handler;
     bool is_done;
 };

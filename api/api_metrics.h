@@ -1,9 +1,15 @@
 /*
- * api_metrics - /metrics: everything that is counted, as Prometheus reads it.
+ * api_metrics - GET /metrics: everything that is counted, as Prometheus reads it.
  *
- * Numbers of listeners, routes, pools, servers and workers come from stats/counters; those of the
- * process and of control are written here. ?scope=full adds the rarer numbers of servers,
- * ?scope=none leaves servers out.
+ *     ?scope=process,listener,route,pool,server   only these; a scrape never has more than the
+ *                                                 document's observability.metrics gives
+ *     ?pool=web                                   of pools and servers only these
+ *     ?name[]=lbd_pool_servers&name[]=...         only these families, at most 16
+ *     Accept                                      text 0.0.4 or OpenMetrics 1.0
+ *
+ * The answer is made while it is sent (api_scrape.h): a client that reads slowly costs its cursor
+ * and one block. Who takes longer than API_METRICS_LIMIT_S is cut off, so that nothing that was
+ * removed is kept for it.
  *
  * Threads: control.
  */
@@ -12,12 +18,8 @@
 
 #include "api/api_request.h"
 
-#define API_METRICS_SERIES_MAX                                                                     \
-    50000 /* of servers; above it they are left out, and that is said                              \
-           */
+#define API_METRICS_LIMIT_S 60
 
 void api_metrics_get(struct api_request *request);
-/* Counts an answered request of a row of the table (SIZE_MAX: of no row). */
-void api_metrics_note(size_t row, const char *method, unsigned status);
 
 #endif

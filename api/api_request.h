@@ -20,8 +20,8 @@
 #include "lbd/base/slice.h"
 #include "lbd/control/control.h"
 
-#define API_QUERY_MAX    8
-#define API_NAMES_MAX    2 /* the {} of a path */
+#define API_QUERY_MAX    24 /* with each name[] */
+#define API_NAMES_MAX    2  /* the {} of a path */
 #define API_ID_MAX       25
 #define API_WHO_MAX      48
 #define API_BODY_MAX     (1024U * 1024U)       /* of a request */
@@ -45,10 +45,11 @@ struct api_query {
  * called whenever the client has taken what there was.
  */
 #define API_STREAM_BLOCK (32U * 1024U)
-enum { API_STREAM_END = -1, API_STREAM_WAIT = 0 };
+enum { API_STREAM_BROKEN = -2, API_STREAM_END = -1, API_STREAM_WAIT = 0 };
 struct api_stream {
     /* Puts at most `max` bytes and says how many; API_STREAM_WAIT: none yet, api_stream_wake will
-     * be called; API_STREAM_END: that was all. */
+     * be called; API_STREAM_END: that was all; API_STREAM_BROKEN: the rest does not come, and the
+     * client must not take what it has for the whole. */
     ssize_t (*read)(struct api_stream *stream, char *out, size_t max);
     /* The client has everything, or is gone, or lbd ends. Once. */
     void (*free)(struct api_stream *stream);

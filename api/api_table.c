@@ -73,7 +73,7 @@ static const struct api_row rows[] = {
     READ("/v1/problems/{}", api_problem_explain, ""),
     OBSERVE("/healthz", api_status_healthz, ""),
     OBSERVE("/readyz", api_status_readyz, "pool"),
-    OBSERVE("/metrics", api_metrics_get, "scope"),
+    OBSERVE("/metrics", api_metrics_get, "scope pool name[]"),
 };
 
 size_t api_table_count(void)

@@ -32,6 +32,7 @@ enum conf_check_type { CONF_CHECK_HTTP, CONF_CHECK_TCP };
 enum conf_action { CONF_ACTION_POOL, CONF_ACTION_RESPOND, CONF_ACTION_REDIRECT };
 enum conf_trailers { CONF_TRAILERS_DROP, CONF_TRAILERS_FORWARD };
 enum conf_source { CONF_SOURCE_API, CONF_SOURCE_FILE };
+enum conf_server_scope { CONF_SERVER_SCOPE_NONE, CONF_SERVER_SCOPE_BASIC, CONF_SERVER_SCOPE_FULL };
 
 /* "meta" of any object: carried, never interpreted. */
 struct conf_meta {
@@ -146,9 +147,17 @@ struct conf_health_check {
     struct conf_meta meta;
 };
 
+/* "observability.metrics": how much /metrics shows. */
+struct conf_metrics {
+    enum conf_server_scope server_scope; /* of single servers */
+    uint32_t
+        max_series; /* of listeners, routes, pools and servers; above it servers are left out */
+};
+
 struct conf {
     struct arena arena;
     uint32_t schema; /* 1 */
+    struct conf_metrics metrics;
     struct conf_listener *listeners;
     uint32_t listener_count;
     struct conf_route *routes;

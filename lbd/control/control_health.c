@@ -27,6 +27,7 @@ struct health_pool {
     struct health_probe_plan *plan; /* referenced; NULL: no check */
     struct map servers;             /* name -> struct health_server */
     struct control_health_stats stats;
+    struct counters_id *counters; /* held: the pool's block, in which control counts too */
 };
 
 /* A server and what we know of it.
@@ -194,6 +195,32 @@ static void schedule_next(struct health_server *live, uint64_t duration_us)
     loop_timer_set(health->options.loop, &live->timer, wait_us / 1000, on_due);
 }
 
+static struct counters_pool *counters_of(const struct health_pool *pool)
+{
+    return counters_of_pool(counters_control(), pool->counters->id);
+}
+
+static void count_result(struct health_pool *pool, const struct health_probe_result *result)
+{
+    struct counters_pool *counters = counters_of(pool);
+    switch (result->verdict) {
+    case HEALTH_PROBE_PASSED:
+        pool->stats.passed++;
+        counter_add(&counters->checks[COUNTERS_CHECK_PASSED], 1);
+        break;
+    case HEALTH_PROBE_FAILED:
+        pool->stats.failed++;
+        counter_add(&counters->checks[COUNTERS_CHECK_FAILED], 1);
+        break;
+    case HEALTH_PROBE_NOT_RUN:
+        pool->stats.not_run++;
+        counter_add(&counters->checks[COUNTERS_CHECK_NOT_RUN], 1);
+        return;
+    }
+    histogram_note_us(&pool->stats.duration, result->duration_us);
+    histogram_note_us(&counters->check_duration, result->duration_us);
+}
+
 static void on_result(const struct health_probe_result *result, void *arg)
 {
     struct health_server *live = arg;
@@ -208,16 +235,15 @@ static void on_result(const struct health_probe_result *result, void *arg)
     live->facts.last_passed = passed;
     remember(live, result->text);
     schedule_next(live, result->duration_us);
+    count_result(pool, result);
     if (result->verdict == HEALTH_PROBE_NOT_RUN) {
-        pool->stats.not_run++; /* says something about us, nothing about the server */
+        /* says something about us, nothing about the server */
         uint64_t now = loop_now_us(pool->health->options.loop);
         if (is_time_to_say(&pool->health->not_run_us, now)) {
             log_warn("health.not_run", "pool=%s server=%s why=\"%s\"", live->server->pool_name,
                      live->server->name, result->text);
         }
     } else {
-        *(passed ? &pool->stats.passed : &pool->stats.failed) += 1;
-        histogram_note_us(&pool->stats.duration, result->duration_us);
         (void)health_note(&live->health, passed);
         if (live->health.state != SERVER_STARTING) {
             set_state(live, live->health.state, result->text);
@@ -238,6 +264,7 @@ static void start_waiting(struct control_health *health)
         struct health_probe_plan *plan = live->pool->plan;
         if (now > live->due_us + plan->check.interval_ms * UINT64_C(1000)) {
             live->pool->stats.late++;
+            counter_add(&counters_of(live->pool)->checks_late, 1);
         }
         health->probing++;
         live->probe = health_probe_start(health->options.loop, plan, &live->address,
@@ -288,6 +315,7 @@ static void mark_down(struct health_server *live)
         return;
     }
 
+    counter_add(&counters_of(live->pool)->ejections, 1);
     live->health.state = SERVER_DOWN;
     live->health.streak = 0;
     remember(live, why);
@@ -410,6 +438,7 @@ static void free_pool(struct health_pool *pool)
     }
     map_fini(&pool->servers);
     health_probe_plan_unref(pool->plan);
+    counters_id_unref(pool->counters);
     free(pool->name);
     free(pool);
 }
@@ -505,6 +534,10 @@ static void apply_pool(struct control_health *health, const struct conf *conf,
     size_t known_cursor = 0;
     size_t cursor = 0;
     assert(known != NULL); /* the document was committed */
+    if (pool->counters != known->counters) {
+        counters_id_unref(pool->counters);
+        pool->counters = counters_id_ref(known->counters);
+    }
     for (uint32_t i = 0; i < named->server_count; i++) {
         const struct conf_server *server = &named->servers[i];
         apply_server(pool, server, map_get_near(&known->servers, server->name, &known_cursor),

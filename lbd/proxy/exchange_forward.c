@@ -469,8 +469,9 @@ static void count_response(struct exchange *x, uint16_t status)
     struct counters_pool *pool = pool_counters(x);
     counter_add(&pool->responses[counters_code_of(status)], 1);
     histogram_note_us(&pool->response_duration, x->first_byte_us - x->sent_us);
-    counter_add(&counters_of_server(x->proxy->counters, x->server->id)->response_us,
-                x->first_byte_us - x->sent_us);
+    struct counters_server *server = counters_of_server(x->proxy->counters, x->server->id);
+    counter_add(&server->responses[counters_code_of(status)], 1);
+    counter_add(&server->response_us, x->first_byte_us - x->sent_us);
 }
 
 static void forward_interim(struct exchange *x, struct message *message)

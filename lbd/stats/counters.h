@@ -18,10 +18,10 @@
  * out again; while a scrape is going on (counters_hold) nothing is zeroed, so an object that is
  * removed meanwhile keeps its numbers to the end of it.
  *
- * Limits: 4096 chunks per kind (65,536 listeners, 131,072 pools, a million routes and servers).
- * Id 0 belongs to nobody: a zeroed object counts into the void.
- * Memory: chunks are made when an id needs them and live until counters_fini; the pointer that
- * counters_of_* gives stays valid as long. Threads: named at each function.
+ * Limits: 4096 chunks per kind (65,536 listeners, 131,072 pools, half a million servers, a million
+ * routes). Id 0 belongs to nobody: a zeroed object counts into the void. Memory: chunks are made
+ * when an id needs them and live until counters_fini; the pointer that counters_of_* gives stays
+ * valid as long. Threads: named at each function.
  */
 #ifndef LBD_STATS_COUNTERS_H
 #define LBD_STATS_COUNTERS_H
@@ -78,7 +78,12 @@ enum counters_error {
     COUNTERS_ERROR_COUNT
 };
 
-enum counters_check { COUNTERS_CHECK_PASSED, COUNTERS_CHECK_FAILED, COUNTERS_CHECK_COUNT };
+enum counters_check {
+    COUNTERS_CHECK_PASSED,
+    COUNTERS_CHECK_FAILED,
+    COUNTERS_CHECK_NOT_RUN, /* lbd itself had no descriptor, port or memory */
+    COUNTERS_CHECK_COUNT
+};
 enum counters_loop_state { COUNTERS_LOOP_BUSY, COUNTERS_LOOP_IDLE, COUNTERS_LOOP_COUNT };
 
 /* endings are indexed by enum close_reason; some of them are protocol errors */
@@ -112,14 +117,14 @@ enum counters_loop_state { COUNTERS_LOOP_BUSY, COUNTERS_LOOP_IDLE, COUNTERS_LOOP
 #undef DURATION
 #undef SIZE
 
-static_assert(sizeof(struct counters_server) == LB_CACHE_LINE, "a server's block is one line");
+static_assert(sizeof(struct counters_server) == 2 * LB_CACHE_LINE, "a server's block is two lines");
 
 #define COUNTERS_CHUNKS_MAX 4096
 /* Blocks per chunk, as powers of two: chunks of 10 to 20 KB. */
 #define COUNTERS_LISTENER_SHIFT 4U
 #define COUNTERS_ROUTE_SHIFT    8U
 #define COUNTERS_POOL_SHIFT     5U
-#define COUNTERS_SERVER_SHIFT   8U
+#define COUNTERS_SERVER_SHIFT   7U
 
 /* One thread's numbers. */
 struct counters_worker {

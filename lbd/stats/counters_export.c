@@ -23,7 +23,7 @@ WORDS(CODE, "code_class", "1xx", "2xx", "3xx", "4xx", "5xx")
 WORDS(REJECT, "reason", "limit", "acl", "rate", "proxy_protocol", "memory", "draining")
 WORDS(ACCEPT, "reason", "descriptors", "memory", "other")
 WORDS(ERROR, "reason", "refused", "timeout", "reset", "tls", "protocol", "dns")
-WORDS(CHECK, "result", "passed", "failed")
+WORDS(CHECK, "result", "passed", "failed", "not_run")
 WORDS(LOOP, "state", "busy", "idle")
 
 static struct slice word_of_ending(size_t index)
@@ -108,10 +108,71 @@ static const struct {
     [COUNTERS_LOOP] = {rows_loop, ARRAY_LEN(rows_loop)},
 };
 
+static const struct row *row_of(enum counters_kind kind, size_t family)
+{
+    assert(kind < COUNTERS_KIND_COUNT && family < tables[kind].count);
+    return &tables[kind].rows[family];
+}
+
 size_t counters_export_families(enum counters_kind kind)
 {
     assert(kind < COUNTERS_KIND_COUNT);
     return tables[kind].count;
+}
+
+const char *counters_export_name(enum counters_kind kind, size_t family)
+{
+    return row_of(kind, family)->family;
+}
+
+bool counters_export_is_full(enum counters_kind kind, size_t family)
+{
+    return row_of(kind, family)->is_full;
+}
+
+size_t counters_export_series(enum counters_kind kind, size_t family)
+{
+    const struct row *row = row_of(kind, family);
+    size_t shown = 0;
+    switch (row->shape) {
+    case ROW_NUMBER:
+    case ROW_GAUGE:
+        break;
+    case ROW_ARRAY:
+        for (size_t i = 0; i < row->set->count; i++) {
+            shown += row->set->word(i).len != 0 ? 1U : 0U;
+        }
+        return shown;
+    case ROW_DURATION:
+        return HISTOGRAM_DURATION_BOUNDS + 3; /* +Inf, sum, count */
+    case ROW_SIZE:
+        return HISTOGRAM_SIZE_BOUNDS + 3;
+    }
+    return 1;
+}
+
+/* Is there a gauge that has this counter's name without _total? */
+static bool is_beside_gauge(enum counters_kind kind, const struct row *row)
+{
+    size_t len = strlen(row->family) - strlen("_total");
+    for (size_t i = 0; i < tables[kind].count; i++) {
+        const char *other = tables[kind].rows[i].family;
+        if (strlen(other) == len && strncmp(other, row->family, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void counters_export_heading(struct prometheus *out, enum counters_kind kind, size_t family)
+{
+    const struct row *row = row_of(kind, family);
+    enum prometheus_type type = row->type;
+    if (type == PROMETHEUS_COUNTER && is_beside_gauge(kind, row)) {
+        type = PROMETHEUS_COUNTER_BESIDE_GAUGE;
+    }
+    prometheus_family(out, row->family, type, row->help);
+    prometheus_fixed(out, row->fixed);
 }
 
 static void read_slots(enum counters_kind kind, uint32_t id, size_t slot, uint64_t *out,
@@ -134,9 +195,10 @@ static void put_array(struct prometheus *out, enum counters_kind kind, const str
     }
 }
 
-static void put_row(struct prometheus *out, enum counters_kind kind, const struct row *row,
-                    uint32_t id, struct slice labels)
+void counters_export_object(struct prometheus *out, enum counters_kind kind, size_t family,
+                            uint32_t id, struct slice labels)
 {
+    const struct row *row = row_of(kind, family);
     switch (row->shape) {
     case ROW_NUMBER:
         prometheus_sample_unit(out, labels, counters_sum(kind, id, row->slot), row->unit);
@@ -159,38 +221,5 @@ static void put_row(struct prometheus *out, enum counters_kind kind, const struc
         prometheus_sizes(out, labels, &copy);
         break;
     }
-    }
-}
-
-void counters_export_family(struct prometheus *out, enum counters_kind kind, size_t family,
-                            bool full, const struct counters_object *objects, size_t object_count)
-{
-    assert(family < counters_export_families(kind));
-    const struct row *row = &tables[kind].rows[family];
-    if (object_count == 0 || (row->is_full && !full)) {
-        return;
-    }
-    prometheus_family(out, row->family, row->type, row->help);
-    struct buf labels;
-    buf_init(&labels, 65536);
-    for (size_t i = 0; i < object_count; i++) {
-        if (row->fixed[0] == '\0') {
-            put_row(out, kind, row, objects[i].id, objects[i].labels);
-            continue;
-        }
-        buf_clear(&labels);
-        (void)buf_append_slice(&labels, objects[i].labels);
-        (void)buf_append_text(&labels, objects[i].labels.len != 0 ? "," : "");
-        (void)buf_append_text(&labels, row->fixed);
-        put_row(out, kind, row, objects[i].id, buf_slice(&labels));
-    }
-    buf_fini(&labels);
-}
-
-void counters_export(struct prometheus *out, enum counters_kind kind, bool full,
-                     const struct counters_object *objects, size_t object_count)
-{
-    for (size_t family = 0; family < counters_export_families(kind); family++) {
-        counters_export_family(out, kind, family, full, objects, object_count);
     }
 }

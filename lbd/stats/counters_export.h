@@ -2,11 +2,12 @@
  * counters_export - the rows of counters.def as families of /metrics.
  *
  *     for (size_t family = 0; family < counters_export_families(COUNTERS_POOL); family++) {
- *         counters_export_family(&out, COUNTERS_POOL, family, false, pools, pool_count);
+ *         counters_export_heading(&out, COUNTERS_POOL, family);
+ *         for each pool: counters_export_object(&out, COUNTERS_POOL, family, id, labels);
  *     }
  *
- * One family at a time, so that whoever answers a scrape can stop and send in between (between
- * counters_hold and counters_unhold).
+ * One object of one family at a time, so that whoever answers a scrape can stop and send anywhere
+ * (between counters_hold and counters_unhold).
  *
  * Threads: control.
  */
@@ -21,20 +22,18 @@
 #include "lbd/stats/counters.h"
 #include "lbd/stats/prometheus.h"
 
-struct counters_object {
-    uint32_t id;
-    struct slice labels; /* pool="web",server="a": made by prometheus_label; borrowed */
-};
-
 /* How many families a kind has, those of the full scope included. */
 size_t counters_export_families(enum counters_kind kind);
-/* Writes one of them for all objects; nothing when it belongs to the full scope and `full` is
- * false, or when there is no object. Each histogram of a family is read at one moment, different
- * samples at different ones. */
-void counters_export_family(struct prometheus *out, enum counters_kind kind, size_t family,
-                            bool full, const struct counters_object *objects, size_t object_count);
-/* All families of the kind. */
-void counters_export(struct prometheus *out, enum counters_kind kind, bool full,
-                     const struct counters_object *objects, size_t object_count);
+/* Its name in the text format. */
+const char *counters_export_name(enum counters_kind kind, size_t family);
+/* Does it belong to the full scope only? */
+bool counters_export_is_full(enum counters_kind kind, size_t family);
+/* How many samples each object has in it. */
+size_t counters_export_series(enum counters_kind kind, size_t family);
+void counters_export_heading(struct prometheus *out, enum counters_kind kind, size_t family);
+/* The samples of one object; `labels` as prometheus_label made them. A histogram is read at one
+ * moment, different samples at different ones. */
+void counters_export_object(struct prometheus *out, enum counters_kind kind, size_t family,
+                            uint32_t id, struct slice labels);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lbd/base/compiler.h"
 #include "lbd/base/num.h"
 #include "lbd/base/utf8.h"
 
@@ -20,19 +21,6 @@ static const char *const bounds_bytes[HISTOGRAM_SIZE_BOUNDS + 1] = {
 void prometheus_init(struct prometheus *prometheus, struct buf *out, enum prometheus_format format)
 {
     *prometheus = (struct prometheus){.out = out, .format = format};
-}
-
-enum prometheus_format prometheus_negotiate(struct slice accept)
-{
-    struct slice part;
-    while (slice_split(&accept, ',', &part)) {
-        struct slice type;
-        if (slice_split(&part, ';', &type) &&
-            slice_eq_nocase(slice_trim(type), SLICE("application/openmetrics-text"))) {
-            return PROMETHEUS_OPENMETRICS;
-        }
-    }
-    return PROMETHEUS_TEXT;
 }
 
 const char *prometheus_content_type(enum prometheus_format format)
@@ -80,53 +68,119 @@ void prometheus_label(struct buf *labels, const char *name, struct slice value)
     (void)buf_append_char(labels, '"');
 }
 
+/* The unit that a family's name ends in; empty: none. */
+static struct slice unit_of(struct slice family)
+{
+    static const struct slice units[] = {SLICE_INIT("seconds"), SLICE_INIT("bytes")};
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (family.len > units[i].len && slice_ends(family, units[i]) &&
+            family.ptr[family.len - units[i].len - 1] == '_') {
+            return units[i];
+        }
+    }
+    return SLICE_NONE;
+}
+
+static void put_comment(struct prometheus *prometheus, const char *keyword, struct slice family)
+{
+    put(prometheus, SLICE("# "));
+    put(prometheus, slice_from(keyword));
+    put(prometheus, SLICE(" "));
+    put(prometheus, family);
+    put(prometheus, SLICE(" "));
+}
+
 void prometheus_family(struct prometheus *prometheus, const char *name, enum prometheus_type type,
                        const char *help)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram"};
+    static const char *const types[] = {
+        [PROMETHEUS_COUNTER] = "counter",
+        [PROMETHEUS_GAUGE] = "gauge",
+        [PROMETHEUS_HISTOGRAM] = "histogram",
+        [PROMETHEUS_COUNTER_BESIDE_GAUGE] = "counter",
+    };
+    bool is_open = prometheus->format == PROMETHEUS_OPENMETRICS;
+    const char *word = types[type];
     size_t len = strlen(name);
     assert(len < sizeof(prometheus->name_bytes));
     memcpy(prometheus->name_bytes, name, len + 1);
     prometheus->name = slice_of(prometheus->name_bytes, len);
     prometheus->type = type;
+    prometheus->fixed = "";
 
     struct slice family = prometheus->name;
-    if (type == PROMETHEUS_COUNTER) {
+    if (type == PROMETHEUS_COUNTER || type == PROMETHEUS_COUNTER_BESIDE_GAUGE) {
         assert(slice_ends(family, SLICE("_total")));
-        if (prometheus->format == PROMETHEUS_OPENMETRICS) {
-            family.len -= strlen("_total");
-        }
     }
-    put(prometheus, SLICE("# HELP "));
-    put(prometheus, family);
-    put(prometheus, SLICE(" "));
-    put_escaped(prometheus->out, slice_from(help), prometheus->format == PROMETHEUS_OPENMETRICS);
-    put(prometheus, SLICE("\n# TYPE "));
-    put(prometheus, family);
-    put(prometheus, SLICE(" "));
-    put(prometheus, slice_from(types[type]));
+    if (is_open && type == PROMETHEUS_COUNTER) {
+        family.len -= strlen("_total");
+    } else if (is_open && type == PROMETHEUS_COUNTER_BESIDE_GAUGE) {
+        word = "unknown";
+    }
+    put_comment(prometheus, "HELP", family);
+    put_escaped(prometheus->out, slice_from(help), is_open);
     put(prometheus, SLICE("\n"));
+    put_comment(prometheus, "TYPE", family);
+    put(prometheus, slice_from(word));
+    put(prometheus, SLICE("\n"));
+    struct slice unit = unit_of(family);
+    if (is_open && unit.len != 0) {
+        put_comment(prometheus, "UNIT", family);
+        put(prometheus, unit);
+        put(prometheus, SLICE("\n"));
+    }
 }
 
-/* name_suffix{labels,extra="word"} with a space after it. */
+void prometheus_fixed(struct prometheus *prometheus, const char *labels)
+{
+    prometheus->fixed = labels;
+}
+
+static char *copy(char *at, const char *bytes, size_t len)
+{
+    memcpy(at, bytes, len);
+    return at + len;
+}
+
+/* name_suffix{labels,fixed,extra="word"} with a space after it: of all that is done for a scrape
+ * this is done most often, so the bytes are reserved once. */
 static void put_series(struct prometheus *prometheus, const char *suffix, struct slice labels,
                        const char *extra, struct slice word)
 {
-    put(prometheus, prometheus->name);
-    put(prometheus, slice_from(suffix));
-    if (labels.len != 0 || extra != NULL) {
-        put(prometheus, SLICE("{"));
-        put(prometheus, labels);
-        if (extra != NULL) {
-            put(prometheus, labels.len != 0 ? SLICE(",") : SLICE(""));
-            put(prometheus, slice_from(extra));
-            put(prometheus, SLICE("=\""));
-            put(prometheus, word);
-            put(prometheus, SLICE("\""));
-        }
-        put(prometheus, SLICE("}"));
+    size_t suffix_len = strlen(suffix);
+    size_t fixed_len = strlen(prometheus->fixed);
+    size_t extra_len = extra != NULL ? strlen(extra) : 0;
+    struct buf *out = prometheus->out;
+    if (!buf_reserve(out, prometheus->name.len + suffix_len + labels.len + fixed_len + extra_len +
+                              word.len + sizeof("{,,=\"\"} "))) {
+        return;
     }
-    put(prometheus, SLICE(" "));
+    char *at = out->data + out->len;
+    at = copy(at, prometheus->name.ptr, prometheus->name.len);
+    at = copy(at, suffix, suffix_len);
+    char *open = at;
+    if (labels.len != 0) {
+        *at++ = ',';
+        at = copy(at, labels.ptr, labels.len);
+    }
+    if (fixed_len != 0) {
+        *at++ = ',';
+        at = copy(at, prometheus->fixed, fixed_len);
+    }
+    if (extra != NULL) {
+        *at++ = ',';
+        at = copy(at, extra, extra_len);
+        at = copy(at, "=\"", 2);
+        at = copy(at, word.len != 0 ? word.ptr : "", word.len);
+        *at++ = '"';
+    }
+    if (at != open) {
+        *open = '{'; /* what stands before the first label */
+        *at++ = '}';
+    }
+    *at++ = ' ';
+    out->len = (size_t)(at - out->data);
+    out->data[out->len] = '\0';
 }
 
 /* Decimal seconds without trailing zeros: 1500000 is 1.5. */

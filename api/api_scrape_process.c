@@ -1,0 +1,407 @@
+/* api_scrape_process - process, control and API in a scrape; see api_scrape_inside.h. */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api_calls.h"
+#include "api/api_scrape_inside.h"
+#include "api/api_table.h"
+#include "lbd/base/log.h"
+#include "lbd/net/loop.h"
+#include "lbd/tls/digest.h"
+#include "lbd_version.h"
+
+static void put(struct api_scrape *scrape, uint64_t value)
+{
+    prometheus_sample(&scrape->out, SLICE_NONE, value);
+}
+
+static void put_us(struct api_scrape *scrape, uint64_t value_us)
+{
+    prometheus_sample_unit(&scrape->out, SLICE_NONE, value_us, PROMETHEUS_MICROSECONDS);
+}
+
+static void put_by(struct api_scrape *scrape, const char *label, const char *word, uint64_t value)
+{
+    prometheus_sample_by(&scrape->out, SLICE_NONE, label, slice_from(word), value, PROMETHEUS_ONE);
+}
+
+/* Several labels, given as name and value in turn, up to NULL. */
+static void put_labelled(struct api_scrape *scrape, uint64_t value, ...)
+{
+    struct buf labels;
+    va_list args;
+    va_start(args, value);
+    buf_init(&labels, 4096);
+    for (const char *name = va_arg(args, const char *); name != NULL;
+         name = va_arg(args, const char *)) {
+        prometheus_label(&labels, name, slice_from(va_arg(args, const char *)));
+    }
+    va_end(args);
+    prometheus_sample(&scrape->out, buf_slice(&labels), value);
+    buf_fini(&labels);
+}
+
+static const struct control_facts *facts_of(const struct api_scrape *scrape)
+{
+    return control_facts(scrape->control);
+}
+
+/* -- the process -- */
+
+static void write_build(struct api_scrape *scrape, uint32_t index)
+{
+    const char *plus = strchr(LBD_VERSION, '+'); /* "0.1.0+g1a2b3c4d5e" */
+    (void)index;
+    put_labelled(scrape, 1, "version", LBD_VERSION, "revision", plus != NULL ? plus + 1 : "",
+                 "openssl", digest_library_version(), "libevent", loop_library_version(),
+                 (char *)NULL);
+}
+
+static void write_cpu(struct api_scrape *scrape, uint32_t index)
+{
+    struct rusage usage;
+    (void)index;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    put_us(scrape, (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000U +
+                       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec));
+}
+
+/* Of /proc/self/statm: 0 the whole, 1 what is resident. */
+static uint64_t read_memory(int which)
+{
+    unsigned long long pages[2] = {0, 0};
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &pages[0], &pages[1]) != 2) {
+            pages[0] = pages[1] = 0;
+        }
+        (void)fclose(file);
+    }
+    return pages[which] * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void write_resident(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, read_memory(1));
+}
+
+static void write_virtual(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, read_memory(0));
+}
+
+/* Linux 6.2 and later say it as the size of the directory. Before, it is read: 0.3 us for each
+ * descriptor. */
+static uint64_t count_files(void)
+{
+    struct stat about;
+    uint64_t count = 0;
+    if (stat("/proc/self/fd", &about) == 0 && about.st_size > 0) {
+        return (uint64_t)about.st_size;
+    }
+    DIR *dir = opendir("/proc/self/fd");
+    if (dir == NULL) {
+        return 0;
+    }
+    for (const struct dirent *item = readdir(dir); item != NULL; item = readdir(dir)) {
+        count += item->d_name[0] != '.' ? 1 : 0;
+    }
+    (void)closedir(dir);
+    return count != 0 ? count - 1 : 0; /* without the directory itself */
+}
+
+static void write_files(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, count_files());
+}
+
+static void write_files_max(struct api_scrape *scrape, uint32_t index)
+{
+    struct rlimit limit = {0};
+    (void)index;
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    put(scrape, limit.rlim_cur);
+}
+
+static void write_start(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put_us(scrape, facts_of(scrape)->started_wall_us);
+}
+
+static void write_log_dropped(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, log_dropped() + control_access_log_dropped(scrape->control));
+}
+
+static void write_workers(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, facts_of(scrape)->workers);
+}
+
+static void write_connections(struct api_scrape *scrape, uint32_t index)
+{
+    uint64_t connections = 0;
+    (void)index;
+    for (uint32_t i = 0; i < facts_of(scrape)->workers; i++) {
+        connections += control_worker(scrape->control, i).connections;
+    }
+    put(scrape, connections);
+}
+
+static void write_connections_limit(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, facts_of(scrape)->max_connections);
+}
+
+/* -- the configuration -- */
+
+static void write_revision(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, facts_of(scrape)->revision);
+}
+
+/* The digest of a large document takes milliseconds, so it is kept for its revision. */
+static const char *find_hash(const struct api_scrape *scrape)
+{
+    static struct {
+        uint64_t started_wall_us;
+        uint64_t revision;
+        char hash[CONTROL_ETAG_MAX];
+    } kept;
+    const struct control_facts *facts = facts_of(scrape);
+    if (kept.revision != facts->revision || kept.started_wall_us != facts->started_wall_us) {
+        kept.hash[0] = '\0';
+        (void)control_etag(control_document(scrape->control), SLICE_NONE, kept.hash);
+        kept.revision = facts->revision;
+        kept.started_wall_us = facts->started_wall_us;
+    }
+    return kept.hash;
+}
+
+static void write_config_info(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put_labelled(scrape, 1, "hash", find_hash(scrape), "source",
+                 control_source_word(facts_of(scrape)->source), (char *)NULL);
+}
+
+static void write_apply_success(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, facts_of(scrape)->last_apply_succeeded ? 1 : 0);
+}
+
+static void write_apply_time(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put_us(scrape, facts_of(scrape)->last_apply_wall_us);
+}
+
+static void write_seed(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, facts_of(scrape)->is_seed_different ? 1 : 0);
+}
+
+static void write_objects(struct api_scrape *scrape, uint32_t index)
+{
+    const struct conf *conf = scrape->conf;
+    uint64_t servers = 0;
+    (void)index;
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        servers += conf->pools[i].server_count;
+    }
+    put_by(scrape, "kind", "listeners", conf->listener_count);
+    put_by(scrape, "kind", "routes", conf->route_count);
+    put_by(scrape, "kind", "pools", conf->pool_count);
+    put_by(scrape, "kind", "servers", servers);
+    put_by(scrape, "kind", "health_checks", conf->health_check_count);
+}
+
+static void write_overrides(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put_by(scrape, "kind", "admin_state", control_override_count(scrape->control));
+}
+
+static void write_snapshots(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, facts_of(scrape)->snapshots);
+}
+
+static void write_applies(struct api_scrape *scrape, uint32_t index)
+{
+    static const char *const words[CONTROL_APPLY_WORDS] = {
+        [CONTROL_APPLIED] = "applied",
+        [CONTROL_UNCHANGED] = "unchanged",
+        [CONTROL_REJECTED] = "rejected",
+        [CONTROL_FAILED] = "failed",
+    };
+    (void)index;
+    for (size_t i = 0; i < CONTROL_APPLY_WORDS; i++) {
+        put_by(scrape, "result", words[i], facts_of(scrape)->applies[i]);
+    }
+}
+
+static void write_apply_duration(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    prometheus_durations(&scrape->out, SLICE_NONE, &facts_of(scrape)->apply_duration);
+}
+
+static void write_persist_duration(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    prometheus_durations(&scrape->out, SLICE_NONE, &facts_of(scrape)->persist_duration);
+}
+
+static void write_persist_failures(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, facts_of(scrape)->persist_failures);
+}
+
+/* -- the API: a row at a time -- */
+
+static uint32_t count_rows(const struct api_scrape *scrape)
+{
+    (void)scrape;
+    return (uint32_t)api_table_count() + 1; /* and what was in no row */
+}
+
+static const char *route_of(uint32_t row)
+{
+    return row < api_table_count() ? api_table_row(row)->pattern : "none";
+}
+
+/* What a row is for is there from the start, the rest when it has happened. */
+static bool is_expected(uint32_t row, size_t method, unsigned code)
+{
+    static const char *const words[API_METHODS] = {[API_GET] = "GET",
+                                                   [API_PUT] = "PUT",
+                                                   [API_PATCH] = "PATCH",
+                                                   [API_DELETE] = "DELETE",
+                                                   [API_POST] = "POST"};
+    for (size_t i = 0; row < api_table_count() && i < API_METHODS; i++) {
+        if (api_table_row(row)->handlers[i] != NULL && code == (i == API_DELETE ? 204 : 200) &&
+            strcmp(words[i], api_calls_method(method)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void write_api_requests(struct api_scrape *scrape, uint32_t row)
+{
+    for (size_t m = 0; m < api_calls_methods(); m++) {
+        for (size_t c = 0; c < api_calls_codes(); c++) {
+            unsigned code = api_calls_code(c);
+            uint64_t count = api_calls_count(row, m, c);
+            char text[16] = "other";
+            if (count == 0 && !is_expected(row, m, code)) {
+                continue;
+            }
+            if (code != 0) {
+                (void)snprintf(text, sizeof(text), "%u", code);
+            }
+            put_labelled(scrape, count, "method", api_calls_method(m), "route", route_of(row),
+                         "code", text, (char *)NULL);
+        }
+    }
+}
+
+static void write_api_duration(struct api_scrape *scrape, uint32_t row)
+{
+    const struct histogram_duration *duration = api_calls_duration(row);
+    struct buf labels;
+    if (histogram_count(duration->buckets, ARRAY_LEN(duration->buckets)) == 0) {
+        return; /* 21 lines for a route that nobody uses */
+    }
+    buf_init(&labels, 4096);
+    prometheus_label(&labels, "route", slice_from(route_of(row)));
+    prometheus_durations(&scrape->out, buf_slice(&labels), duration);
+    buf_fini(&labels);
+}
+
+static void write_api_connections(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, api_calls_connections());
+}
+
+/* -- the scrape itself -- */
+
+static void write_omitted(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put_by(scrape, "scope", "server", scrape->is_omitted ? 1 : 0);
+}
+
+static void write_scrape_duration(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put_us(scrape, api_scrape_last_us());
+}
+
+/* clang-format off */
+#define GAUGE(name_, fn, text)     {.name = (name_), .type = PROMETHEUS_GAUGE, .help = (text), .write = (fn)}
+#define COUNTER(name_, fn, text)   {.name = (name_), .type = PROMETHEUS_COUNTER, .help = (text), .write = (fn)}
+#define HISTOGRAM(name_, fn, text) {.name = (name_), .type = PROMETHEUS_HISTOGRAM, .help = (text), .write = (fn)}
+
+const struct api_scrape_family api_scrape_process[] = {
+    GAUGE("lbd_build_info", write_build, "Version of this program; always 1."),
+    COUNTER("process_cpu_seconds_total", write_cpu, "User and system CPU time."),
+    GAUGE("process_resident_memory_bytes", write_resident, "Resident memory."),
+    GAUGE("process_virtual_memory_bytes", write_virtual, "Virtual memory."),
+    GAUGE("process_open_fds", write_files, "Open descriptors."),
+    GAUGE("process_max_fds", write_files_max, "Limit of descriptors."),
+    GAUGE("process_start_time_seconds", write_start, "When the process started."),
+    COUNTER("lbd_log_messages_dropped_total", write_log_dropped,
+            "Lines of the log and the access log that could not be written."),
+    GAUGE("lbd_workers", write_workers, "Worker threads."),
+    GAUGE("lbd_connections", write_connections, "Client connections that are open."),
+    GAUGE("lbd_connections_limit", write_connections_limit, "Client connections that may be open."),
+
+    GAUGE("lbd_config_revision", write_revision, "Revision of the configuration."),
+    GAUGE("lbd_config_info", write_config_info, "Hash and source of the configuration; always 1."),
+    GAUGE("lbd_config_last_apply_success", write_apply_success, "Was the last change accepted?"),
+    GAUGE("lbd_config_last_apply_timestamp_seconds", write_apply_time, "When a change was accepted last."),
+    GAUGE("lbd_config_seed_differs", write_seed, "Does the file differ from the saved configuration?"),
+    GAUGE("lbd_config_objects", write_objects, "Objects of the configuration."),
+    GAUGE("lbd_config_overrides", write_overrides, "Settings overridden by hand."),
+    GAUGE("lbd_snapshots", write_snapshots, "Configurations that are still in use."),
+    COUNTER("lbd_config_applies_total", write_applies, "Changes asked for, by what came of them."),
+    HISTOGRAM("lbd_config_apply_duration_seconds", write_apply_duration,
+              "Time from a change's arrival to its adoption by all workers."),
+    HISTOGRAM("lbd_config_persist_duration_seconds", write_persist_duration, "Time to save a change."),
+    COUNTER("lbd_config_persist_failures_total", write_persist_failures, "Saves that failed."),
+
+    {.name = "lbd_api_requests_total", .type = PROMETHEUS_COUNTER, .help = "Requests to this API.",
+     .count = count_rows, .write = write_api_requests},
+    {.name = "lbd_api_request_duration_seconds", .type = PROMETHEUS_HISTOGRAM,
+     .help = "Time from the head of a request to its answer, or to the first of it that is sent.",
+     .count = count_rows, .write = write_api_duration},
+    GAUGE("lbd_api_connections", write_api_connections, "Connections to the API and the observe addresses."),
+};
+const size_t api_scrape_process_count = ARRAY_LEN(api_scrape_process);
+
+const struct api_scrape_family api_scrape_last[] = {
+    GAUGE("lbd_metrics_scope_omitted", write_omitted, "Was a scope left out because it has too many series?"),
+    GAUGE("lbd_metrics_scrape_duration_seconds", write_scrape_duration,
+          "Time the last scrape took, from its request to its last byte."),
+};
+const size_t api_scrape_last_count = ARRAY_LEN(api_scrape_last);
+/* clang-format on */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/api_document.h"
 #include "api/api_problem.h"
 #include "api/api_table.h"
 #include "conf/conf_diff.h"
@@ -40,12 +41,28 @@ static bool write_resource(const struct conf_document *document, struct slice po
     return found;
 }
 
+/* The body of an answer that shows a resource; it exists. */
+static void reply_resource(struct api_request *request, struct conf_document *document,
+                           struct slice pointer, unsigned status)
+{
+    bool with_defaults = api_request_flag(request, "defaults");
+    struct json_write w;
+    if (!with_defaults && api_document_is_large(document, pointer)) {
+        request->reply.stream = api_document_stream(document, pointer);
+        request->reply.status = status;
+        request->reply.content_type = "application/json";
+        return;
+    }
+    api_request_json_begin(request, &w);
+    (void)write_resource(document, pointer, with_defaults, &w);
+    api_request_json_end(request, status);
+}
+
 void api_resource_get(struct api_request *request)
 {
     struct conf_document *document = control_document(request->control);
     struct api_reply *reply = &request->reply;
     struct buf pointer;
-    struct json_write w;
 
     buf_init(&pointer, 1024);
     write_pointer(request, &pointer);
@@ -56,10 +73,7 @@ void api_resource_get(struct api_request *request)
                api_request_names_tag(request->if_none_match, reply->etag)) {
         reply->status = 304;
     } else {
-        api_request_json_begin(request, &w);
-        (void)write_resource(document, buf_slice(&pointer), api_request_flag(request, "defaults"),
-                             &w);
-        api_request_json_end(request, 200);
+        reply_resource(request, document, buf_slice(&pointer), 200);
     }
     buf_fini(&pointer);
     api_request_done(request);
@@ -148,7 +162,6 @@ static void on_applied(const struct control_result *result, void *arg)
 {
     struct api_request *request = arg;
     struct api_reply *reply = &request->reply;
-    struct json_write w;
     struct buf pointer;
 
     buf_init(&pointer, 1024);
@@ -163,9 +176,10 @@ static void on_applied(const struct control_result *result, void *arg)
         reply->status = result->is_pending ? 202 : 204;
     } else {
         (void)control_etag(result->document, buf_slice(&pointer), reply->etag);
-        api_request_json_begin(request, &w);
-        (void)write_resource(result->document, buf_slice(&pointer), false, &w);
-        api_request_json_end(request, result->is_pending ? 202 : result->is_created ? 201 : 200);
+        reply_resource(request, result->document, buf_slice(&pointer),
+                       result->is_pending   ? 202
+                       : result->is_created ? 201
+                                            : 200);
     }
     buf_fini(&pointer);
     api_request_done(request);

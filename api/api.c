@@ -115,6 +115,7 @@ static bool open_door(struct api *api, struct slice address, bool is_observe, st
     }
     door->api = api;
     door->is_observe = is_observe;
+    door->is_unix = addr_is_unix(address);
     (void)snprintf(door->text, sizeof(door->text), "%.*s", SLICE_ARG(address));
     door->address = slice_from(door->text);
     door->daemon = MHD_start_daemon(
@@ -154,6 +155,8 @@ struct api *api_new(const struct api_options *options, struct err *err)
     api->control = options->control;
     list_init(&api->streaming);
     list_init(&api->held);
+    api->guard = api_guard_new(daemon, err);
+    ok = api->guard != NULL;
     for (uint32_t i = 0; ok && i < daemon->api.listen_count; i++) {
         ok = open_door(api, daemon->api.listen[i], false, err);
     }
@@ -169,6 +172,21 @@ struct api *api_new(const struct api_options *options, struct err *err)
         return NULL;
     }
     return api;
+}
+
+bool api_check(const struct conf_daemon *daemon, struct err *err)
+{
+    return api_guard_check(daemon, err);
+}
+
+void api_reload(struct api *api)
+{
+    api_guard_reload(api->guard);
+}
+
+void api_reopen_logs(struct api *api)
+{
+    api_guard_reopen(api->guard);
 }
 
 void api_end_streams(struct api *api)
@@ -195,5 +213,6 @@ void api_free(struct api *api)
         MHD_stop_daemon(door->daemon);
         api_socket_remove(door->address);
     }
+    api_guard_free(api->guard);
     free(api);
 }

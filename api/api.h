@@ -30,6 +30,12 @@ struct api_options {
 
 /* Opens the sockets that the file names, or the usual one. */
 LB_MUST_CHECK struct api *api_new(const struct api_options *options, struct err *err);
+/* Are the files that daemon.api names fit to be used? For `lbd -t`. */
+LB_MUST_CHECK bool api_check(const struct conf_daemon *daemon, struct err *err);
+/* SIGHUP: tokens, groups and certificates again. */
+void api_reload(struct api *api);
+/* SIGUSR1: the audit file again. */
+void api_reopen_logs(struct api *api);
 /* Ends the answers that are still being made (they may look at control); before control_free. NULL
  * is fine. */
 void api_end_streams(struct api *api);

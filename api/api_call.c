@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "api/api_calls.h"
 #include "api/api_inside.h"
 #include "api/api_problem.h"
+#include "lbd/base/addr.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
@@ -204,6 +204,13 @@ static enum MHD_Result queue(struct call *call)
     }
     api_calls_note(row, call->method, reply->status, now_us() - call->began_us);
     log_call(call);
+    if (call->is_write || call->is_denied) {
+        const struct api_guard_record record = {.request = request,
+                                                .method = call->method,
+                                                .is_denied = call->is_denied,
+                                                .revision_before = call->revision_before};
+        api_guard_audit(request->guard, &record);
+    }
     enum MHD_Result result = MHD_queue_response(call->connection, reply->status, response);
     MHD_destroy_response(response);
     return result;
@@ -222,21 +229,27 @@ static void on_done(struct api_request *request)
 
 static void who_is_it(struct call *call)
 {
-    const union MHD_ConnectionInfo *info =
+    const union MHD_ConnectionInfo *fd =
         MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct ucred peer;
-    socklen_t len = sizeof(peer);
-    if (info != NULL && getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-        peer.pid != 0) {
-        (void)snprintf(call->request.who, sizeof(call->request.who), "unix uid=%u pid=%d",
-                       (unsigned)peer.uid, (int)peer.pid);
-        call->request.role = API_ROLE_ADMIN; /* whoever may open the socket */
-    } else {
-        (void)snprintf(call->request.who, sizeof(call->request.who), "tcp");
+    const union MHD_ConnectionInfo *from =
+        MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct api_request *request = &call->request;
+    struct addr_small address = {0};
+    char ip[ADDR_TEXT_MAX] = "";
+    struct api_peer peer = {
+        .is_observe = call->door->is_observe,
+        .is_unix = call->door->is_unix,
+        .fd = fd != NULL ? fd->connect_fd : -1,
+        .ip = ip,
+        .authorization = api_head_field(call->connection, MHD_HTTP_HEADER_AUTHORIZATION),
+    };
+    if (from != NULL && from->client_addr != NULL) {
+        addr_small_from(&address, from->client_addr);
+        (void)addr_small_write_ip(&address, ip);
     }
-    if (call->door->is_observe) {
-        call->request.role = API_ROLE_METRICS;
-    }
+    call->verdict = api_guard_identify(request->guard, &peer, &request->identity);
+    request->role = request->identity.role;
+    (void)snprintf(request->who, sizeof(request->who), "%s", request->identity.who);
 }
 
 /* Sorts by time, differs between processes. */
@@ -258,6 +271,8 @@ static struct call *begin(struct door *door, struct MHD_Connection *connection, 
     call->method = method;
     call->began_us = now_us();
     request->control = door->api->control;
+    request->guard = door->api->guard;
+    call->revision_before = control_facts(request->control)->revision;
     request->path = slice_from(url);
     request->done = on_done;
     request->content_type = api_head_field(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
@@ -265,6 +280,7 @@ static struct call *begin(struct door *door, struct MHD_Connection *connection, 
     request->if_match = api_head_field(connection, MHD_HTTP_HEADER_IF_MATCH);
     request->if_none_match = api_head_field(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
     buf_init(&request->reply.body, API_REPLY_MAX);
+    buf_init(&request->changes, API_CHANGES_MAX);
     make_id(request->id);
     who_is_it(call);
     return call;
@@ -336,6 +352,7 @@ void api_call_on_completed(void *door, struct MHD_Connection *connection, void *
         api_call_end_stream(call);
         buf_fini(&call->body);
         buf_fini(&call->request.reply.body);
+        buf_fini(&call->request.changes);
         free(call);
         *state = NULL;
     }

@@ -106,6 +106,15 @@ static bool framing_is_fine(struct call *call)
     return false;
 }
 
+static bool deny(struct call *call, enum api_guard_failure why, const char *detail)
+{
+    api_guard_count(why);
+    call->is_denied = true;
+    call->request.identity.reason = api_guard_failure_word(why);
+    api_problem(&call->request, "forbidden", "%s", detail);
+    return false;
+}
+
 static bool is_no_browser(struct call *call)
 {
     struct slice mode = api_head_field(call->connection, "Sec-Fetch-Mode");
@@ -113,7 +122,49 @@ static bool is_no_browser(struct call *call)
         !slice_eq_nocase(mode, SLICE("no-cors"))) {
         return true;
     }
-    api_problem(&call->request, "forbidden", "requests made by web pages are refused");
+    return deny(call, API_GUARD_BROWSER, "requests made by web pages are refused");
+}
+
+/* A name that somebody else points at us (DNS rebinding) is not ours. */
+static bool host_is_ours(struct call *call)
+{
+    struct slice host = api_head_field(call->connection, MHD_HTTP_HEADER_HOST);
+    if (call->door->is_unix || call->door->is_observe ||
+        api_guard_knows_host(call->request.guard, host)) {
+        return true;
+    }
+    return deny(call, API_GUARD_HOST,
+                "the host of the request is no IP address and not in daemon.api.hosts");
+}
+
+static bool retry_later(struct call *call, uint32_t retry_s, const char *why)
+{
+    api_request_header(&call->request, MHD_HTTP_HEADER_RETRY_AFTER, "%u", retry_s);
+    api_problem(&call->request, "rate-limited", "%s; come again in %u s", why, retry_s);
+    return false;
+}
+
+static bool is_known(struct call *call)
+{
+    struct api_request *request = &call->request;
+    switch (call->verdict) {
+    case API_GUARD_KNOWN:
+        return true;
+    case API_GUARD_UNKNOWN:
+        call->is_denied = true;
+        api_request_header(request, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"lbd\"");
+        api_problem(request, "unauthenticated", "%s",
+                    api_head_field(call->connection, MHD_HTTP_HEADER_AUTHORIZATION).ptr == NULL
+                        ? "a token or a certificate is needed"
+                        : "the token is not known, or has expired");
+        return false;
+    case API_GUARD_NO_ROLE:
+        call->is_denied = true;
+        api_problem(request, "forbidden", "%s has no role here", request->who);
+        return false;
+    case API_GUARD_TOO_MANY: /* in the metrics, and not in the audit: that is the limit's purpose */
+        return retry_later(call, request->identity.retry_s, "too many failures to authenticate");
+    }
     return false;
 }
 
@@ -220,16 +271,38 @@ static bool role_is_enough(struct call *call)
     struct api_request *request = &call->request;
     enum api_role needed = api_table_role(request->row, request->method);
     if (request->role >= needed) {
+        call->is_write = request->method != API_GET && needed > API_ROLE_READ;
         return true;
     }
+    api_guard_count(API_GUARD_ROLE);
+    call->is_denied = true;
+    request->identity.reason = api_guard_failure_word(API_GUARD_ROLE);
     api_problem(request, "forbidden", "this takes the role %s, and %s has the role %s",
                 api_request_role_word(needed), request->who, api_request_role_word(request->role));
     return false;
 }
 
+/* Not too often, and not unseen. */
+static bool may_write_now(struct call *call)
+{
+    struct err err = {0};
+    uint32_t retry_s = 0;
+    if (!call->is_write) {
+        return true;
+    }
+    if (!api_guard_may_write(call->request.guard, &call->request.identity, &retry_s)) {
+        return retry_later(call, retry_s, "too many writes");
+    }
+    if (!api_guard_can_audit(call->request.guard, &err)) {
+        api_problem(&call->request, "unavailable", "%s", err.text);
+        return false;
+    }
+    return true;
+}
+
 bool api_head_is_fine(struct call *call)
 {
-    return framing_is_fine(call) && is_no_browser(call) && path_is_known(call) &&
-           method_is_known(call) && role_is_enough(call) && query_is_fine(call) &&
-           type_is_fine(call) && length_is_fine(call);
+    return framing_is_fine(call) && is_no_browser(call) && host_is_ours(call) && is_known(call) &&
+           path_is_known(call) && method_is_known(call) && role_is_enough(call) &&
+           query_is_fine(call) && type_is_fine(call) && length_is_fine(call) && may_write_now(call);
 }

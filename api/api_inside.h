@@ -15,6 +15,7 @@
 #include <microhttpd.h>
 
 #include "api/api.h"
+#include "api/api_guard.h"
 #include "api/api_request.h"
 #include "api/api_table.h"
 #include "lbd/base/list.h"
@@ -28,6 +29,7 @@ struct door {
     struct slice address; /* borrowed from `text` */
     char text[160];
     bool is_observe;
+    bool is_unix;
     struct loop_watch watch;
     struct loop_timer timer;
     struct loop_ready ready;
@@ -36,6 +38,7 @@ struct door {
 struct api {
     struct loop *loop;
     struct control *control;
+    struct api_guard *guard;
     struct door doors[API_DOORS_MAX];
     uint32_t door_count;
     struct list_node streaming; /* struct call.link: answers that are still being made */
@@ -56,7 +59,11 @@ struct call {
     struct buf body;
     uint64_t discarded;        /* bytes of a body that is too large */
     struct api_stream *stream; /* kept; the rest of the answer, or NULL */
-    bool is_refused;           /* answered from the head alone */
+    enum api_guard_verdict verdict;
+    uint64_t revision_before;
+    bool is_refused; /* answered from the head alone */
+    bool is_write;   /* changes something: goes into the audit */
+    bool is_denied;  /* so does this */
     bool is_suspended;
     bool is_held;
     bool is_in_handler;

@@ -11,9 +11,12 @@ static const struct api_problem_type problems[] = {
     {"unknown-parameter", 400, "A query parameter is not known here",
      "Unknown or repeated query parameters are errors, so that a typo in dry_run never applies a "
      "change. Flags are true or false."},
-    {"forbidden", 403, "Not from a browser",
-     "Requests with an Origin or with Sec-Fetch-Mode: no-cors are refused: no web page may drive "
-     "this API."},
+    {"unauthenticated", 401, "It is not known who asks",
+     "Over TCP a bearer token (Authorization: Bearer lbd_...) or a certificate is needed, and the "
+     "token must be known and not have expired."},
+    {"forbidden", 403, "Not allowed",
+     "Who asks has no role that allows this (GET /v1/whoami shows it), or the request comes from a "
+     "web page (Origin, Sec-Fetch-Mode: no-cors) or names a host that is not in daemon.api.hosts."},
     {"not-found", 404, "There is no such resource", "The path or a name in it does not exist."},
     {"method-not-allowed", 405, "The resource does not have this method",
      "The header Allow lists the methods that it has."},
@@ -36,6 +39,9 @@ static const struct api_problem_type problems[] = {
      "changed."},
     {"invalid-body", 422, "The body is not what this resource takes",
      "The body is JSON, but a member is missing, unknown or has a value that is not allowed."},
+    {"rate-limited", 429, "Too many requests",
+     "Writes of one identity and failures to authenticate from one source are limited "
+     "(daemon.api.limits). The header Retry-After says when to come again, in seconds."},
     {"internal", 500, "lbd failed", "A system call failed; the log has the details."},
     {"unavailable", 503, "Not now", "lbd is starting, stopping, or too busy. Try again."},
     {"storage", 507, "It could not be saved",

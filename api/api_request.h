@@ -23,7 +23,8 @@
 #define API_QUERY_MAX    24 /* with each name[] */
 #define API_NAMES_MAX    2  /* the {} of a path */
 #define API_ID_MAX       25
-#define API_WHO_MAX      48
+#define API_WHO_MAX      128
+#define API_CHANGES_MAX  (8U * 1024U)
 #define API_BODY_MAX     (1024U * 1024U)       /* of a request */
 #define API_DOCUMENT_MAX (16U * 1024U * 1024U) /* of a request that brings a whole document */
 #define API_REPLY_MAX    (512U * 1024U * 1024U)
@@ -32,6 +33,26 @@ enum api_method { API_GET, API_PUT, API_PATCH, API_DELETE, API_POST, API_METHODS
 
 /* Each may do what those before it may. */
 enum api_role { API_ROLE_NONE, API_ROLE_METRICS, API_ROLE_READ, API_ROLE_OPERATE, API_ROLE_ADMIN };
+
+/* How somebody showed who they are. */
+enum api_via {
+    API_VIA_UNIX,        /* a unix socket, by user and groups */
+    API_VIA_TOKEN,       /* a bearer token */
+    API_VIA_CERTIFICATE, /* the certificate of a TLS client */
+    API_VIA_INSECURE,    /* a bearer token that came without TLS */
+    API_VIA_OBSERVE      /* nobody asks there */
+};
+
+/* Who asks; made by api_guard. */
+struct api_identity {
+    enum api_role role;
+    enum api_via via;
+    char
+        who[API_WHO_MAX]; /* "unix uid=0 pid=7", "token ci", "certificate CN:ops", "tcp 10.0.0.1" */
+    char name[API_WHO_MAX]; /* the same for each of its requests: what limits go by */
+    const char *reason;     /* why it was not let in, or NULL; static, a word of the metrics */
+    uint32_t retry_s;       /* when it asked too often */
+};
 
 struct api_query {
     struct slice name;
@@ -80,6 +101,7 @@ struct api_reply {
 };
 
 struct api_row;
+struct api_guard;
 
 struct api_request {
     struct control *control; /* borrowed */
@@ -98,6 +120,9 @@ struct api_request {
     char id[API_ID_MAX];
     char who[API_WHO_MAX];
     enum api_role role;
+    struct api_identity identity; /* with more than who and role */
+    struct api_guard *guard;      /* borrowed */
+    struct buf changes;           /* what a write changed, for the audit: a JSON array, or empty */
     struct api_reply reply;
     void (*done)(struct api_request *request); /* the transport's */
 };

@@ -8,6 +8,7 @@
 #include "api/api_problem.h"
 #include "api/api_resource.h"
 #include "api/api_status.h"
+#include "api/api_tokens.h"
 #include "conf/conf_format.h"
 
 #define CONFIG(path, json_pointer, bytes)                                                          \
@@ -65,6 +66,18 @@ static const struct api_row rows[] = {
      .body_max = 64 * 1024},
     COLLECTION("/v1/health-checks", "/health_checks"),
     ITEM("/v1/health-checks/{}", "/health_checks/{}"),
+    {.pattern = "/v1/whoami",
+     .handlers = {[API_GET] = api_tokens_whoami},
+     .query = "",
+     .role = API_ROLE_METRICS},
+    {.pattern = "/v1/tokens",
+     .handlers = {[API_GET] = api_tokens_list},
+     .query = "",
+     .role = API_ROLE_ADMIN},
+    {.pattern = "/v1/tokens/{}",
+     .handlers = {[API_PUT] = api_tokens_put, [API_DELETE] = api_tokens_delete},
+     .changing_query = "missing",
+     .body_max = 64 * 1024},
     READ("/v1/status", api_status_overview, ""),
     READ("/v1/reasons", api_status_reasons, ""),
     READ("/v1/version", api_status_version, ""),

@@ -41,16 +41,6 @@ static const struct {
              {"operate", API_ROLE_OPERATE},
              {"admin", API_ROLE_ADMIN}};
 
-const char *token_file_role_word(enum api_role role)
-{
-    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
-        if (roles[i].role == role) {
-            return roles[i].word;
-        }
-    }
-    return "none";
-}
-
 bool token_file_role_parse(struct slice word, enum api_role *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
@@ -220,7 +210,7 @@ void token_file_write(const struct token_list *list, struct buf *out)
     for (uint32_t i = 0; i < list->count; i++) {
         const struct token *token = &list->items[i];
         char expires[32] = "-";
-        (void)buf_printf(out, "%s %s ", token->id, token_file_role_word(token->role));
+        (void)buf_printf(out, "%s %s ", token->id, api_request_role_word(token->role));
         for (size_t b = 0; b < DIGEST_SHA256_BYTES; b++) {
             (void)buf_printf(out, "%02x", token->hash[b]);
         }

@@ -54,8 +54,7 @@ LB_MUST_CHECK bool token_file_parse(struct slice text, struct token_list *list, 
 void token_file_write(const struct token_list *list, struct buf *out);
 void token_file_list_fini(struct token_list *list);
 
-/* "read" ... "admin"; "metrics". */
-const char *token_file_role_word(enum api_role role);
+/* "metrics", "read", "operate", "admin" */
 LB_MUST_CHECK bool token_file_role_parse(struct slice word, enum api_role *out);
 /* "2027-01-31T00:00:00Z" and back (seconds since 1970; a fraction is cut). */
 void token_file_time_write(uint64_t wall_s, char out[32]);

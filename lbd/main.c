@@ -284,10 +284,12 @@ static void on_signal(int number, void *arg)
     case SIGHUP:
         log_info("lbd.reload", "by=SIGHUP");
         (void)sd_notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
+        api_reload(lbd->api);
         control_reload(lbd->control, on_reloaded, lbd);
         break;
     case SIGUSR1:
         control_reopen_logs(lbd->control);
+        api_reopen_logs(lbd->api);
         break;
     default:
         break;
@@ -384,6 +386,10 @@ int main(int argc, char **argv)
         return EXIT_CONFIG;
     }
     code = EXIT_STOPPED;
+    if (flags.check && !api_check(lbd.daemon, &err)) {
+        (void)fprintf(stderr, "lbd: %s\n", err.text);
+        code = EXIT_CONFIG;
+    }
     if (!flags.check) {
         signals_block(); /* before any thread */
         if (!settle_rights(lbd.daemon, &err) || !open_log(lbd.daemon, &err) ||

@@ -322,6 +322,8 @@ class Lbd(Contender):
                 "servers": {f"s{i}": {"address": f"{host}:{port}"}
                             for i, (host, port) in enumerate(setup.servers)}}},
         }
+        if setup.farm is not None:
+            document["observability"] = {"metrics": {"max_series": 1000000}}
         for pool, servers in setup.farm_pools():
             document["pools"][pool] = {"servers": {one: {"address": setup.farm.address} for one in servers}}
             if setup.farm.interval:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -93,9 +94,12 @@ class ApiAnswer:
 
 
 class Lbd:
-    """A running lbd. `config` is the document without `daemon`; `daemon` overrides keys of that."""
+    """A running lbd. `config` is the document without `daemon`; `daemon` overrides keys of that.
 
-    def __init__(self, config, daemon=None, env=None, wrapper=(), text=None, directory=None,
+    `api` adds to daemon.api; its `listen` comes after the unix socket.
+    """
+
+    def __init__(self, config, daemon=None, api=None, env=None, wrapper=(), text=None, directory=None,
                  start=True):
         self.own_directory = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix="lab-"))
@@ -125,6 +129,9 @@ class Lbd:
         if os.geteuid() == 0:
             self.daemon["user"] = ""  # stay root; test_root.py is about dropping
         self.daemon.update(daemon or {})
+        if api is not None:
+            listen = self.daemon["api"]["listen"] + api.get("listen", [])
+            self.daemon["api"] = {**api, "listen": listen}
         self.daemon = {k: v for k, v in self.daemon.items() if v is not None}
         self.write_config(config, text)
         if start:
@@ -288,6 +295,16 @@ class Lbd:
         with Client(self.api_socket, timeout=TIMEOUT * 2) as client:
             client.send_request(method, path, headers, body, host="lbd")
             return ApiAnswer(client.read_response(method))
+
+    def api_addresses(self):
+        """(host, port) of each TCP address of the API, in the order of daemon.api.listen."""
+        found = re.findall(r" api\.listening address=(\S+:\d+)(?: |$)", self.log_text(), re.M)
+        pairs = [text.rpartition(":") for text in found if not text.startswith("unix:")]
+        return [(host.strip("[]"), int(port)) for host, _, port in pairs]
+
+    def token(self, name, role, **more):
+        """Makes a token; its secret."""
+        return self.put(f"/v1/tokens/{name}", {"role": role, **more}).body["secret"]
 
     def get(self, path, **more):
         """GET that must answer 200; its document."""

@@ -48,7 +48,7 @@ struct api_operation {
     const char *request;  /* type of the body; NULL: none */
     const char *answers;  /* "200 Pool|DryRun; 201 Pool; 204": status and type of each */
     const char *failures; /* statuses of problems beyond the usual ones, "410"; NULL: none */
-    const char *media;    /* of the answers; NULL: application/json */
+    const char *media;    /* of the answers, one or several; NULL: application/json */
 };
 
 /* A parameter of the query. */

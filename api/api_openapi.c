@@ -538,12 +538,17 @@ static void write_answer(struct json_write *w, const struct api_row *row,
     }
     json_write_object_end(w);
     if (type.len != 0) {
+        struct slice media =
+            slice_from(operation->media != NULL ? operation->media : "application/json");
+        struct slice kind;
         json_write_key(w, "content");
         json_write_object_begin(w);
-        json_write_key(w, operation->media != NULL ? operation->media : "application/json");
-        json_write_object_begin(w);
-        write_schema_of(w, type);
-        json_write_object_end(w);
+        while (media.len != 0 && slice_split(&media, ' ', &kind)) {
+            json_write_key_slice(w, kind);
+            json_write_object_begin(w);
+            write_schema_of(w, type);
+            json_write_object_end(w);
+        }
         json_write_object_end(w);
     }
     json_write_object_end(w);

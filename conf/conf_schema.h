@@ -120,6 +120,8 @@ bool conf_schema_range_text(const struct conf_field *field, struct buf *out);
 
 /* Every setting as Markdown: docs/reference.md. */
 void conf_schema_write_markdown(struct buf *out);
+/* The same as sections of a manual page: docs/man/lbd.json.5. */
+void conf_schema_write_mdoc(struct buf *out);
 /* A JSON Schema (2020-12) of the file, for editors and tests. */
 void conf_schema_write_json(struct buf *out);
 /* "PoolTimeouts": what an object is called in a JSON Schema; the document is "Config". */

@@ -10,7 +10,8 @@ set -eu
 
 build="cmake ninja-build gcc libc6-dev pkg-config git ca-certificates
        libevent-dev libcjson-dev libmicrohttpd-dev libc-ares-dev libssl-dev check python3-minimal"
-test="clang libclang-rt-14-dev python3 curl prometheus mandoc procps openssl binutils strace"
+test="clang libclang-rt-14-dev python3 curl prometheus mandoc procps openssl binutils strace
+      python3-jsonschema nodejs npm"
 bench="nginx-light haproxy strace util-linux procps python3"
 format="clang-format"
 demo="python3 curl util-linux"
@@ -38,6 +39,9 @@ missing() {
     for package in $*; do
         case $package in
         # any flavour of nginx will do
+        # nodejs of another origin brings its own npm, and Debian's does not go with it
+        nodejs) command -v node >/dev/null 2>&1 && continue ;;
+        npm) command -v npm >/dev/null 2>&1 && continue ;;
         nginx-light) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] && continue ;;
         esac
         case $have in

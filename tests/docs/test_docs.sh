@@ -59,20 +59,7 @@ else
     echo "no lbctl: its man page is not compared with it"
 fi
 
-# -- lbd.json(5) names keys that exist, and its example is valid --
-for key in $(sed -n 's/^\.I[ct] Ic \([a-z_.]*\).*/\1/p; s/^\.Ic \([a-z_.]*\).*/\1/p' docs/man/lbd.json.5); do
-    grep -q "\.key = \"${key##*.}\"" conf/conf_schema.def ||
-        [ "$key" = daemon ] || fail "lbd.json.5 names $key, which the schema lacks"
-done
-for key in $(sed -n 's/.*\.key = "\([a-z_]*\)".*/\1/p' conf/conf_schema.def | sort -u); do
-    case $key in
-    listen | level | format | path | header | body_idle | keep_alive | write_idle | tunnel_idle | \
-        connections | header_size | header_fields | host | path_prefix | status | body | \
-        content_type | location | connect | response | idle) continue ;; # of nested objects: reference.md
-    esac
-    grep -q "^\.I[ct] .*\b$key\b" docs/man/lbd.json.5 || fail "lbd.json.5 lacks $key"
-done
-
+# -- examples are valid; what lbd.json(5) says of settings is compared by test_conf_schema --
 lbd=${LBD_BIN:-}
 if [ -n "$lbd" ] && [ -x "$lbd" ]; then
     sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' docs/man/lbd.json.5 | sed '/^\./d' >"$work/man.json"

@@ -161,6 +161,40 @@ START_TEST(the_reference_is_up_to_date)
 }
 END_TEST
 
+/* Between its two marks the manual page is what the table says; LBD_WRITE_REFERENCE=1 puts it
+ * there. */
+START_TEST(the_manual_page_is_up_to_date)
+{
+    static const char path[] = "docs/man/lbd.json.5";
+    static const char begin[] = ".\\\" the table of settings begins; made by test_conf_schema\n";
+    static const char end[] = ".\\\" the table of settings ends\n";
+    struct buf want;
+    buf_init(&want, 1024 * 1024);
+    conf_schema_write_mdoc(&want);
+    ck_assert(!want.overflow);
+    struct buf is = read_file(path);
+    (void)buf_append_char(&is, '\0');
+    const char *from = strstr(is.data, begin);
+    const char *to = strstr(is.data, end);
+    ck_assert_msg(from != NULL && to != NULL && from < to, "%s has lost its marks", path);
+    from += strlen(begin);
+    if (getenv("LBD_WRITE_REFERENCE") != NULL) {
+        FILE *file = fopen(path, "we");
+        ck_assert_ptr_nonnull(file);
+        (void)fwrite(is.data, 1, (size_t)(from - is.data), file);
+        (void)fwrite(want.data, 1, want.len, file);
+        (void)fputs(to, file);
+        ck_assert_int_eq(fclose(file), 0);
+    } else {
+        ck_assert_msg(slice_eq(slice_of(from, (size_t)(to - from)), buf_slice(&want)),
+                      "%s is not what conf_schema.def says: run LBD_WRITE_REFERENCE=1 on this test",
+                      path);
+    }
+    buf_fini(&is);
+    buf_fini(&want);
+}
+END_TEST
+
 static void look_documented(const struct conf_object *object, const struct conf_field *field,
                             const char *path)
 {
@@ -226,5 +260,5 @@ START_TEST(the_json_schema_says_the_same)
 END_TEST
 
 UNIT_TESTS("conf_schema", every_row_is_complete, looks_up_by_path, says_types_defaults_and_ranges,
-           the_reference_is_up_to_date, every_key_is_in_the_reference,
-           the_json_schema_says_the_same)
+           the_reference_is_up_to_date, the_manual_page_is_up_to_date,
+           every_key_is_in_the_reference, the_json_schema_says_the_same)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import metrics, wire
 from .client import Client
+from .contract import contract_of
 from .waits import TIMEOUT, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,6 +59,11 @@ def run_lbctl(*args, socket_path=None, timeout=30, stdin=None, env=None):
         [*command, *args], capture_output=True, text=True, timeout=timeout,
         env=env or environment(), input=stdin if stdin is not None else "",
     )
+
+
+def contract():
+    """What the API promises."""
+    return contract_of(LBD_BIN, tuple(environment().items()))
 
 
 class ApiAnswer:
@@ -294,7 +300,9 @@ class Lbd:
         headers.setdefault("Connection", "close")
         with Client(self.api_socket, timeout=TIMEOUT * 2) as client:
             client.send_request(method, path, headers, body, host="lbd")
-            return ApiAnswer(client.read_response(method))
+            answer = ApiAnswer(client.read_response(method))
+        contract().check(method, path, body, answer)
+        return answer
 
     def api_addresses(self):
         """(host, port) of each TCP address of the API, in the order of daemon.api.listen."""

@@ -1,52 +1,28 @@
 #include "api/api_metrics.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "api/api_blocks.h"
 #include "api/api_problem.h"
 #include "api/api_scrape.h"
 #include "lbd/base/mem.h"
-#include "lbd/base/now.h"
 #include "lbd/stats/prometheus_accept.h"
 
 /* One answer on its way. */
-struct metrics_stream {
-    struct api_stream stream;
+struct metrics {
+    struct api_blocks blocks;
     struct api_scrape *scrape;
-    struct buf block; /* written and not yet taken */
-    size_t taken;
-    bool is_complete; /* the scrape has come to its end */
 };
 
-/* What is taken at once is about what is made at once: the block stays small. */
-static ssize_t read_block(struct api_stream *stream, char *out, size_t max)
+static bool make_more(struct api_blocks *blocks, struct buf *out, size_t bytes)
 {
-    struct metrics_stream *self = container_of(stream, struct metrics_stream, stream);
-    if (self->taken == self->block.len && !self->is_complete) {
-        if (now_us() - api_scrape_began_us(self->scrape) > API_METRICS_LIMIT_S * 1000000ULL) {
-            return API_STREAM_BROKEN;
-        }
-        buf_clear(&self->block);
-        self->taken = 0;
-        self->is_complete = !api_scrape_more(self->scrape, &self->block, max);
-    }
-    size_t len = self->block.len - self->taken;
-    if (len == 0) {
-        return API_STREAM_END;
-    }
-    if (len > max) {
-        len = max;
-    }
-    memcpy(out, self->block.data + self->taken, len);
-    self->taken += len;
-    return (ssize_t)len;
+    return api_scrape_more(container_of(blocks, struct metrics, blocks)->scrape, out, bytes);
 }
 
-static void free_stream(struct api_stream *stream)
+static void fini(struct api_blocks *blocks)
 {
-    struct metrics_stream *self = container_of(stream, struct metrics_stream, stream);
+    struct metrics *self = container_of(blocks, struct metrics, blocks);
     api_scrape_free(self->scrape);
-    buf_fini(&self->block);
     free(self);
 }
 
@@ -107,12 +83,9 @@ void api_metrics_get(struct api_request *request)
     };
     if (parse_scopes(request, &options.scopes) && parse_pool(request, &options) &&
         parse_names(request, &options)) {
-        struct metrics_stream *self = mem_zero(1, sizeof(*self));
-        self->stream.read = read_block;
-        self->stream.free = free_stream;
+        struct metrics *self = mem_zero(1, sizeof(*self));
         self->scrape = api_scrape_new(&options);
-        buf_init(&self->block, API_REPLY_MAX);
-        request->reply.stream = &self->stream;
+        api_blocks_start(request, &self->blocks, make_more, fini);
         request->reply.status = 200;
         request->reply.content_type = prometheus_content_type(options.format);
     }

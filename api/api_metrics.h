@@ -7,9 +7,7 @@
  *     ?name[]=lbd_pool_servers&name[]=...         only these families, at most 16
  *     Accept                                      text 0.0.4 or OpenMetrics 1.0
  *
- * The answer is made while it is sent (api_scrape.h): a client that reads slowly costs its cursor
- * and one block. Who takes longer than API_METRICS_LIMIT_S is cut off, so that nothing that was
- * removed is kept for it.
+ * The answer is made while it is sent (api_scrape, api_blocks).
  *
  * Threads: control.
  */
@@ -17,8 +15,6 @@
 #define API_API_METRICS_H
 
 #include "api/api_request.h"
-
-#define API_METRICS_LIMIT_S 60
 
 void api_metrics_get(struct api_request *request);
 

@@ -162,11 +162,6 @@ void api_scrape_free(struct api_scrape *scrape)
     free(scrape);
 }
 
-uint64_t api_scrape_began_us(const struct api_scrape *scrape)
-{
-    return scrape->began_us;
-}
-
 /* -- the cursor -- */
 
 /* A family is meant by its name in either format, or by the name of one of its samples. */

@@ -59,8 +59,6 @@ struct api_scrape *api_scrape_new(const struct api_scrape_options *options);
 /* Appends to `out` until it has `bytes` or some more (an object's samples are not torn). False:
  * that was the end. */
 bool api_scrape_more(struct api_scrape *scrape, struct buf *out, size_t bytes);
-/* When it began. */
-uint64_t api_scrape_began_us(const struct api_scrape *scrape);
 void api_scrape_free(struct api_scrape *scrape); /* NULL is fine */
 
 /* "process", "listener", ...: 0 is none of them. */

@@ -4,33 +4,34 @@
 #include <stdio.h>
 
 #include "api/api_problem.h"
+#include "api/api_scrape.h"
 #include "conf/conf_schema.h"
 #include "lbd/base/close_reason.h"
 #include "lbd/base/now.h"
+#include "lbd/control/control_conditions.h"
 #include "lbd/stats/counters.h"
 #include "lbd_version.h"
 
 /* -- conditions -- */
 
-struct condition {
-    const char *type;
-    bool status;
-    const char *reason; /* CamelCase */
-    const char *message;
-    uint64_t since_wall_us;
-};
-
-static void write_condition(struct json_write *w, const struct condition *condition,
-                            uint64_t revision)
+static void write_conditions(const struct api_request *request, struct json_write *w,
+                             const struct control_condition *conditions, uint32_t count)
 {
-    json_write_object_begin(w);
-    json_write_member_text(w, "type", condition->type);
-    json_write_member_bool(w, "status", condition->status);
-    json_write_member_text(w, "reason", condition->reason);
-    json_write_member_text(w, "message", condition->message);
-    api_request_write_time(w, "since", condition->since_wall_us);
+    uint64_t revision = control_facts(request->control)->adopted_revision;
     json_write_member_u64(w, "observed_revision", revision);
-    json_write_object_end(w);
+    json_write_key(w, "conditions");
+    json_write_array_begin(w);
+    for (uint32_t i = 0; i < count; i++) {
+        json_write_object_begin(w);
+        json_write_member_text(w, "type", conditions[i].type);
+        json_write_member_bool(w, "status", conditions[i].status);
+        json_write_member_text(w, "reason", conditions[i].reason);
+        json_write_member_text(w, "message", conditions[i].message);
+        api_request_write_time(w, "since", conditions[i].since_wall_us);
+        json_write_member_u64(w, "observed_revision", revision);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
 }
 
 /* -- servers and pools -- */
@@ -126,8 +127,7 @@ static const struct conf *conf_of(const struct api_request *request)
 void api_status_pool(struct api_request *request)
 {
     const struct conf_pool *pool = conf_pool_find(conf_of(request), request->names[0]);
-    uint64_t revision = control_facts(request->control)->adopted_revision;
-    char message[64];
+    struct control_condition conditions[CONTROL_CONDITIONS_MAX];
     struct json_write w;
 
     if (pool == NULL) {
@@ -135,23 +135,10 @@ void api_status_pool(struct api_request *request)
         api_request_done(request);
         return;
     }
-    struct tally tally = tally_of(request, pool);
-    (void)snprintf(message, sizeof(message), "%u of %u servers usable", tally.usable,
-                   tally.servers);
-    const struct condition ready = {
-        .type = "Ready",
-        .status = tally.usable != 0,
-        .reason = tally.usable != 0 ? "ServersUsable" : "NoServerUsable",
-        .message = message,
-        .since_wall_us = tally.since_wall_us,
-    };
+    uint32_t count = control_conditions_pool(request->control, pool->name, conditions);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
-    json_write_member_u64(&w, "observed_revision", revision);
-    json_write_key(&w, "conditions");
-    json_write_array_begin(&w);
-    write_condition(&w, &ready, revision);
-    json_write_array_end(&w);
+    write_conditions(request, &w, conditions, count);
     write_pool(request, pool, &w);
     json_write_object_end(&w);
     api_request_json_end(request, 200);
@@ -163,6 +150,7 @@ void api_status_server(struct api_request *request)
     const struct conf_pool *pool = conf_pool_find(conf_of(request), request->names[0]);
     const struct conf_server *server =
         pool != NULL ? conf_server_find(pool, request->names[1]) : NULL;
+    struct control_condition conditions[CONTROL_CONDITIONS_MAX];
     struct json_write w;
     if (server == NULL) {
         api_problem(request, "not-found", "there is no server '%.*s/%.*s'",
@@ -170,8 +158,9 @@ void api_status_server(struct api_request *request)
     } else {
         api_request_json_begin(request, &w);
         json_write_object_begin(&w);
-        json_write_member_u64(&w, "observed_revision",
-                              control_facts(request->control)->adopted_revision);
+        write_conditions(
+            request, &w, conditions,
+            control_conditions_server(request->control, pool->name, server->name, conditions));
         write_server(request, pool->name, server, &w);
         json_write_object_end(&w);
         api_request_json_end(request, 200);
@@ -246,8 +235,8 @@ void api_status_reasons(struct api_request *request)
 
 void api_status_listener(struct api_request *request)
 {
-    const struct control_facts *facts = control_facts(request->control);
     const struct conf_listener *listener = conf_listener_find(conf_of(request), request->names[0]);
+    struct control_condition conditions[CONTROL_CONDITIONS_MAX];
     struct json_write w;
 
     if (listener == NULL) {
@@ -256,24 +245,33 @@ void api_status_listener(struct api_request *request)
         api_request_done(request);
         return;
     }
-    const struct condition programmed = {
-        .type = "Programmed",
-        .status = !facts->is_draining,
-        .reason = facts->is_draining ? "Draining" : "Listening",
-        .message = facts->is_draining ? "lets open connections end" : "accepts connections",
-        .since_wall_us = facts->last_apply_wall_us,
-    };
+    uint32_t count = control_conditions_listener(request->control, listener->name, conditions);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
-    json_write_member_u64(&w, "observed_revision", facts->adopted_revision);
-    json_write_key(&w, "conditions");
-    json_write_array_begin(&w);
-    write_condition(&w, &programmed, facts->adopted_revision);
-    json_write_array_end(&w);
+    write_conditions(request, &w, conditions, count);
     write_listener(request, listener, &w);
     write_endings(request, listener, &w);
     json_write_object_end(&w);
     api_request_json_end(request, 200);
+    api_request_done(request);
+}
+
+/* -- routes -- */
+
+void api_status_route(struct api_request *request)
+{
+    struct control_condition conditions[CONTROL_CONDITIONS_MAX];
+    struct json_write w;
+    uint32_t count = control_conditions_route(request->control, request->names[0], conditions);
+    if (count == 0) {
+        api_problem(request, "not-found", "there is no route '%.*s'", SLICE_ARG(request->names[0]));
+    } else {
+        api_request_json_begin(request, &w);
+        json_write_object_begin(&w);
+        write_conditions(request, &w, conditions, count);
+        json_write_object_end(&w);
+        api_request_json_end(request, 200);
+    }
     api_request_done(request);
 }
 
@@ -339,6 +337,10 @@ static void write_problems(struct api_request *request, struct json_write *w)
                       "the file differs from the saved configuration, which is the one that runs",
                       "%s", "");
     }
+    if (!api_scrape_size(request->control).fits) {
+        write_problem(w, "metrics leave servers out: more than max_series", "%s",
+                      "#/observability/metrics/max_series");
+    }
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         write_pool_problems(request, &conf->pools[i], w);
     }
@@ -354,8 +356,27 @@ static const char *state_word(struct api_request *request)
     return control_is_ready(request->control, &why) ? "ready" : "starting";
 }
 
+/* The size of a scrape is known here, the rest in control. */
+static uint32_t find_conditions(const struct api_request *request,
+                                struct control_condition out[CONTROL_CONDITIONS_MAX])
+{
+    struct api_scrape_size size = api_scrape_size(request->control);
+    uint32_t count = control_conditions_process(request->control, out);
+    struct control_condition *metrics = &out[count++];
+    metrics->type = "MetricsComplete";
+    metrics->status = size.fits;
+    metrics->reason = size.fits ? "WithinBudget" : "ServersOmitted";
+    (void)snprintf(metrics->message, sizeof(metrics->message),
+                   "%llu series, observability.metrics.max_series is %llu%s",
+                   (unsigned long long)size.series, (unsigned long long)size.max,
+                   size.fits ? "" : ": servers are left out");
+    control_conditions_metrics(request->control, metrics);
+    return count;
+}
+
 void api_status_overview(struct api_request *request)
 {
+    struct control_condition conditions[CONTROL_CONDITIONS_MAX];
     const struct control_facts *facts = control_facts(request->control);
     const struct conf *conf = conf_of(request);
     uint64_t now = now_wall_us();
@@ -366,7 +387,7 @@ void api_status_overview(struct api_request *request)
     json_write_member_text(&w, "version", LBD_VERSION);
     json_write_member_text(&w, "state", state_word(request));
     json_write_member_u64(&w, "revision", facts->revision);
-    json_write_member_u64(&w, "observed_revision", facts->adopted_revision);
+    write_conditions(request, &w, conditions, find_conditions(request, conditions));
     json_write_member_text(&w, "source", control_source_word(facts->source));
     api_request_write_time(&w, "started", facts->started_wall_us);
     json_write_member_u64(&w, "uptime_seconds",
@@ -454,43 +475,47 @@ void api_status_schema(struct api_request *request)
 
 /* -- probes of lbd itself -- */
 
-static void reply_probe(struct api_request *request, const char *key, const char *why)
+static void reply_probe(struct api_request *request, const char *key, const char *const *reasons,
+                        size_t count)
 {
     struct json_write w;
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
-    json_write_member_bool(&w, key, why == NULL);
-    if (why != NULL) {
+    json_write_member_bool(&w, key, count == 0);
+    if (count != 0) {
         json_write_key(&w, "reasons");
         json_write_array_begin(&w);
-        json_write_text(&w, why);
+        for (size_t i = 0; i < count; i++) {
+            json_write_text(&w, reasons[i]);
+        }
         json_write_array_end(&w);
     }
     json_write_object_end(&w);
-    api_request_json_end(request, why == NULL ? 200 : 503);
+    api_request_json_end(request, count == 0 ? 200 : 503);
     api_request_done(request);
 }
 
 void api_status_healthz(struct api_request *request)
 {
-    reply_probe(request, "healthy",
-                control_is_alive(request->control) ? NULL : "a worker does not turn");
+    const char *why = "a worker does not turn";
+    reply_probe(request, "healthy", &why, control_is_alive(request->control) ? 0 : 1);
 }
 
 void api_status_readyz(struct api_request *request)
 {
-    const char *why = NULL;
+    const char *reasons[3];
+    size_t count = 0;
     struct slice name = api_request_query(request, "pool");
-    if (control_is_ready(request->control, &why)) {
-        why = NULL;
+    if (!control_is_ready(request->control, &reasons[count])) {
+        count++;
     }
-    if (why == NULL && name.ptr != NULL) {
+    if (name.ptr != NULL) {
         const struct conf_pool *pool = conf_pool_find(conf_of(request), name);
         if (pool == NULL) {
-            why = "there is no such pool";
+            reasons[count++] = "there is no such pool";
         } else if (tally_of(request, pool).usable == 0) {
-            why = "the pool has no usable server";
+            reasons[count++] = "the pool has no usable server";
         }
     }
-    reply_probe(request, "ready", why);
+    reply_probe(request, "ready", reasons, count);
 }

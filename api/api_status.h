@@ -16,6 +16,7 @@ void api_status_config(struct api_request *request);
 /* Every word for how something ends, with its sentence and the status of our own answer. */
 void api_status_reasons(struct api_request *request);
 void api_status_listener(struct api_request *request);
+void api_status_route(struct api_request *request);
 void api_status_pool(struct api_request *request);
 void api_status_server(struct api_request *request);
 void api_status_version(struct api_request *request);

@@ -7,6 +7,7 @@
 #include "api/api_openapi.h"
 #include "api/api_problem.h"
 #include "api/api_resource.h"
+#include "api/api_stats.h"
 #include "api/api_status.h"
 #include "api/api_tokens.h"
 #include "conf/conf_format.h"
@@ -51,6 +52,7 @@ static const struct api_row rows[] = {
     READ("/v1/listeners/{}/status", api_status_listener, ""),
     COLLECTION("/v1/routes", "/routes"),
     ITEM("/v1/routes/{}", "/routes/{}"),
+    READ("/v1/routes/{}/status", api_status_route, ""),
     COLLECTION("/v1/pools", "/pools"),
     ITEM("/v1/pools/{}", "/pools/{}"),
     READ("/v1/pools/{}/status", api_status_pool, ""),
@@ -79,6 +81,7 @@ static const struct api_row rows[] = {
      .changing_query = "missing",
      .body_max = 64 * 1024},
     READ("/v1/status", api_status_overview, ""),
+    READ("/v1/stats", api_stats_get, "scope"),
     READ("/v1/reasons", api_status_reasons, ""),
     READ("/v1/version", api_status_version, ""),
     READ("/v1/schema.json", api_status_schema, ""),

@@ -6,6 +6,7 @@
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
+#include "lbd/control/control_conditions.h"
 #include "lbd/control/control_inside.h"
 #include "lbd/snapshot/snapshot_build.h"
 #include "lbd/stats/log_writer.h"
@@ -60,6 +61,7 @@ static void on_adopted(struct snapshot *snapshot, void *arg)
         control->is_started = true;
         control->options.ready(control->options.arg);
     }
+    control_conditions_refresh(control);
 }
 
 void control_publish(struct control *control, struct snapshot *snapshot)
@@ -409,6 +411,7 @@ static void let_sockets_go(struct control *control)
 void control_drain(struct control *control, uint32_t limit_ms)
 {
     control->facts.is_draining = true;
+    control_conditions_refresh(control);
     loop_timer_stop(&control->republish_timer);
     loop_ready_remove(&control->republish_ready);
     control_finish_all(control);
@@ -442,6 +445,7 @@ void control_free(struct control *control)
     registry_fini(&control->registry);
     overrides_fini(&control->overrides);
     conf_document_unref(control->document);
+    conf_document_unref(control->noted.document);
     conf_store_close(control->store);
     loop_watch_stop(&control->mailbox_watch);
     if (control->mailbox.fd >= 0) {

@@ -2,7 +2,7 @@
  * control_inside - what the files of control share and nobody else sees.
  *
  *     control.c         life, facts, publication      control_apply.c   a change of the document
- *     control_admin.c   admin states by hand
+ *     control_admin.c   admin states by hand      control_conditions.c   what is true since when
  *
  * Threads: control.
  */
@@ -18,6 +18,21 @@
 #include "lbd/control/events.h"
 #include "lbd/control/overrides.h"
 #include "lbd/snapshot/snapshot_retire.h"
+
+/* What conditions were noted for, see control_conditions. */
+struct control_noted {
+    struct conf_document *document; /* held, so that its lists are told from later ones */
+    bool is_adopted;
+    bool is_draining;
+};
+
+struct control_process_conditions {
+    struct condition ready;
+    struct condition degraded;
+    struct condition confirmed;
+    struct condition seed;
+    struct condition metrics;
+};
 
 struct control {
     struct control_options options;
@@ -44,7 +59,9 @@ struct control {
     uint64_t republished_us; /* when it was done last */
     struct loop_timer drain_timer;
     uint64_t poked_us; /* a worker that was silent was asked to turn; 0: none was */
-    bool is_started;   /* options.ready was called */
+    struct control_noted noted;
+    struct control_process_conditions process;
+    bool is_started; /* options.ready was called */
     bool has_counters;
     bool is_ending; /* in control_free */
 };

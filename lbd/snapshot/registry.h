@@ -26,6 +26,7 @@
 #include "lbd/base/map.h"
 #include "lbd/base/slice.h"
 #include "lbd/net/listener.h"
+#include "lbd/snapshot/condition.h"
 #include "lbd/stats/counters.h"
 #include "lbd/upstream/server.h"
 
@@ -38,6 +39,7 @@ struct registry_server {
     struct addr address;      /* where it is now; len 0: not resolved */
     uint32_t address_version; /* goes up with every change of `address` */
     bool has_literal_address; /* nothing to resolve */
+    struct conditions conditions;
 };
 
 struct registry_pool {
@@ -47,16 +49,23 @@ struct registry_pool {
     struct map servers; /* name -> struct registry_server */
     uint64_t committed; /* conf_pool.version; 0: none */
     uint64_t epoch;     /* goes up when a member's usability or address is different */
+    struct conditions conditions;
+    uint64_t noted_epoch;  /* at which conditions were noted last, */
+    uint64_t noted_commit; /* and the version of then */
 };
 
 struct registry_listener {
     struct listener *listener; /* held; its binds are those of the committed document */
+    struct conditions conditions;
+    uint32_t leads;       /* routes and default pool: where its requests go, */
+    uint32_t leads_ready; /* and how many of those can answer */
 };
 
 struct registry_route {
     char *name;                   /* owned */
     struct counters_id *counters; /* held */
     uint32_t id;
+    struct conditions conditions;
 };
 
 /* A counters block that snapshots up to `generation` may still count with. */

@@ -32,3 +32,20 @@ uint64_t histogram_count(const uint64_t *buckets, size_t bucket_count)
     }
     return count;
 }
+
+uint64_t histogram_quantile_us(const struct histogram_duration *histogram, unsigned per_mille)
+{
+    uint64_t count = histogram_count(histogram->buckets, HISTOGRAM_DURATION_BOUNDS + 1);
+    double rank = (double)count * per_mille / 1000.0;
+    double below = 0;
+    for (size_t i = 0; i < HISTOGRAM_DURATION_BOUNDS; i++) {
+        double here = (double)histogram->buckets[i];
+        if (here > 0 && below + here >= rank) {
+            double from = i != 0 ? (double)histogram_bounds_us[i - 1] : 0;
+            double to = (double)histogram_bounds_us[i];
+            return (uint64_t)(from + (to - from) * (rank - below) / here + 0.5);
+        }
+        below += here;
+    }
+    return count != 0 ? histogram_bounds_us[HISTOGRAM_DURATION_BOUNDS - 1] : 0;
+}

@@ -80,5 +80,26 @@ START_TEST(notes_count_and_sum)
 }
 END_TEST
 
-UNIT_TESTS("histogram", the_index_is_the_first_bound_that_is_not_smaller,
-           bounds_are_those_of_the_design, notes_count_and_sum)
+START_TEST(quantiles_lie_in_their_bucket)
+{
+    struct histogram_duration none = {0};
+    struct histogram_duration some = {.buckets = {[0] = 50, [2] = 40, [17] = 9, [18] = 1}};
+    static const struct {
+        unsigned per_mille;
+        uint64_t us;
+    } cases[] = {
+        {250, 50},                                     /* half of the first bucket */
+        {500, 100}, {700, 375},                        /* half of 250 to 500 */
+        {900, 500}, {990, 60000000}, {1000, 60000000}, /* beyond the last bound nothing is known */
+    };
+    ck_assert_uint_eq(histogram_quantile_us(&none, 500), 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint64_t got = histogram_quantile_us(&some, cases[i].per_mille);
+        ck_assert_msg(got == cases[i].us, "%u: %llu", cases[i].per_mille, (unsigned long long)got);
+    }
+}
+END_TEST
+
+UNIT_TESTS("histogram", quantiles_lie_in_their_bucket,
+           the_index_is_the_first_bound_that_is_not_smaller, bounds_are_those_of_the_design,
+           notes_count_and_sum)

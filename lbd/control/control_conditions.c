@@ -1,0 +1,374 @@
+#include "lbd/control/control_conditions.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lbd/base/now.h"
+#include "lbd/control/control_inside.h"
+
+/* -- what is noted -- */
+
+struct tally {
+    uint32_t servers;
+    uint32_t usable;
+    uint32_t resolved;
+};
+
+static struct tally tally_of(const struct registry_pool *pool)
+{
+    struct tally tally = {0};
+    const struct map_entry *entry = NULL;
+    map_for_each (entry, &pool->servers) {
+        const struct server *server = ((const struct registry_server *)entry->value)->server;
+        tally.servers++;
+        tally.usable += server_is_usable(server) ? 1 : 0;
+        tally.resolved += server->health != SERVER_UNRESOLVED ? 1 : 0;
+    }
+    return tally;
+}
+
+/* Everything that was published runs on every worker. */
+static bool is_adopted(const struct control *control)
+{
+    return control->facts.adopted_generation != 0 &&
+           control->facts.adopted_generation == control->facts.generation;
+}
+
+static void note_common(const struct control *control, struct conditions *conditions, uint64_t now)
+{
+    (void)condition_note(&conditions->accepted, true, now);
+    if (is_adopted(control)) {
+        (void)condition_note(&conditions->programmed, true, now);
+    }
+}
+
+static void note_server(const struct control *control, struct registry_server *live, uint64_t now)
+{
+    note_common(control, &live->conditions, now);
+    (void)condition_note(&live->conditions.resolved, live->server->health != SERVER_UNRESOLVED,
+                         now);
+    (void)condition_note(&live->conditions.ready, server_is_usable(live->server), now);
+}
+
+/* Returns true when the pool can answer now and could not before, or the other way round. */
+static bool note_pool(const struct control *control, struct registry_pool *pool, uint64_t now)
+{
+    const struct map_entry *entry = NULL;
+    map_for_each (entry, &pool->servers) {
+        note_server(control, entry->value, now);
+    }
+    note_common(control, &pool->conditions, now);
+    (void)condition_note(&pool->conditions.resolved, true, now);
+    return condition_note(&pool->conditions.ready, tally_of(pool).usable != 0, now);
+}
+
+static bool note_pools(const struct control *control, uint64_t now)
+{
+    bool is_any_new = false;
+    const struct map_entry *entry = NULL;
+    map_for_each (entry, &control->registry.pools) {
+        struct registry_pool *pool = entry->value;
+        bool is_same = pool->noted_epoch == pool->epoch && pool->noted_commit == pool->committed;
+        if (is_same && (pool->conditions.programmed.since_wall_us != 0 || !is_adopted(control))) {
+            continue;
+        }
+        is_any_new = note_pool(control, pool, now) || is_any_new;
+        pool->noted_epoch = pool->epoch;
+        pool->noted_commit = pool->committed;
+    }
+    return is_any_new;
+}
+
+/* Does this pool answer? Without a usable server it does when it fails open, but that is no
+ * readiness. */
+static bool pool_is_ready(const struct control *control, struct slice name)
+{
+    const struct registry_pool *pool = registry_find_pool(&control->registry, name);
+    return pool != NULL && pool->conditions.ready.status;
+}
+
+static void lead_to(const struct control *control, struct registry_listener *listener,
+                    struct slice pool)
+{
+    listener->leads++;
+    listener->leads_ready += pool.len == 0 || pool_is_ready(control, pool) ? 1 : 0;
+}
+
+static void note_routes(const struct control *control, const struct conf *conf, uint64_t now)
+{
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        struct registry_route *live = registry_find_route(&control->registry, route->name);
+        struct registry_listener *listener =
+            registry_find_listener(&control->registry, route->listener);
+        struct slice pool = route->action == CONF_ACTION_POOL ? route->pool : SLICE_NONE;
+        if (live == NULL || listener == NULL) {
+            continue;
+        }
+        note_common(control, &live->conditions, now);
+        (void)condition_note(&live->conditions.resolved, true, now);
+        (void)condition_note(&live->conditions.ready, pool.len == 0 || pool_is_ready(control, pool),
+                             now);
+        lead_to(control, listener, pool);
+    }
+}
+
+/* Nothing to lead to is a listener that answers everything itself. */
+static bool leads_somewhere(const struct registry_listener *live)
+{
+    return live->leads == 0 || live->leads_ready != 0;
+}
+
+static void note_listeners(const struct control *control, const struct conf *conf, uint64_t now)
+{
+    for (uint32_t i = 0; i < conf->listener_count; i++) {
+        struct registry_listener *live =
+            registry_find_listener(&control->registry, conf->listeners[i].name);
+        if (live != NULL) {
+            live->leads = 0;
+            live->leads_ready = 0;
+            if (conf->listeners[i].default_pool.len != 0) {
+                lead_to(control, live, conf->listeners[i].default_pool);
+            }
+        }
+    }
+    note_routes(control, conf, now);
+    for (uint32_t i = 0; i < conf->listener_count; i++) {
+        struct registry_listener *live =
+            registry_find_listener(&control->registry, conf->listeners[i].name);
+        if (live == NULL) {
+            continue;
+        }
+        note_common(control, &live->conditions, now);
+        if (control->facts.is_draining) {
+            (void)condition_note(&live->conditions.programmed, false, now);
+        }
+        (void)condition_note(&live->conditions.resolved, true, now);
+        (void)condition_note(&live->conditions.ready,
+                             live->conditions.programmed.status && leads_somewhere(live), now);
+    }
+}
+
+void control_conditions_refresh(struct control *control)
+{
+    struct control_noted *noted = &control->noted;
+    uint64_t now = now_wall_us();
+    const char *why = NULL;
+    if (control->document == NULL || control->is_ending) {
+        return;
+    }
+    const struct conf *conf = conf_document_conf(control->document);
+    bool is_any_new = note_pools(control, now);
+    /* documents share the lists that an edit did not touch */
+    const struct conf *before =
+        noted->document != NULL ? conf_document_conf(noted->document) : NULL;
+    if (is_any_new || before == NULL || before->listeners != conf->listeners ||
+        before->routes != conf->routes || noted->is_adopted != is_adopted(control) ||
+        noted->is_draining != control->facts.is_draining) {
+        note_listeners(control, conf, now);
+        noted->is_adopted = is_adopted(control);
+        noted->is_draining = control->facts.is_draining;
+    }
+    if (noted->document != control->document) {
+        conf_document_unref(noted->document);
+        noted->document = conf_document_ref(control->document);
+    }
+    (void)condition_note(&control->process.ready, control_is_ready(control, &why), now);
+}
+
+/* -- what is said -- */
+
+static void say(struct control_condition *out, const char *type, const struct condition *noted,
+                const char *reason, const char *fmt, ...) LB_PRINTF(5, 6);
+
+static void say(struct control_condition *out, const char *type, const struct condition *noted,
+                const char *reason, const char *fmt, ...)
+{
+    va_list args;
+    out->type = type;
+    out->status = noted->status;
+    out->reason = reason;
+    out->since_wall_us = noted->since_wall_us;
+    va_start(args, fmt);
+    (void)vsnprintf(out->message, sizeof(out->message), fmt, args);
+    va_end(args);
+}
+
+/* The first two of each kind. */
+static void say_common(const struct control *control, const struct conditions *noted,
+                       struct control_condition *out)
+{
+    say(&out[0], "Accepted", &noted->accepted, "Valid", "stands in a valid document");
+    if (noted->programmed.status) {
+        say(&out[1], "Programmed", &noted->programmed, "Adopted", "every worker runs it");
+    } else {
+        say(&out[1], "Programmed", &noted->programmed, "Pending", "not every worker runs it yet");
+    }
+    if (noted->programmed.since_wall_us == 0) {
+        out[1].since_wall_us = noted->accepted.since_wall_us;
+    }
+    (void)control;
+}
+
+uint32_t control_conditions_listener(struct control *control, struct slice name,
+                                     struct control_condition out[CONTROL_CONDITIONS_MAX])
+{
+    const struct registry_listener *live = registry_find_listener(&control->registry, name);
+    if (live == NULL) {
+        return 0;
+    }
+    control_conditions_refresh(control);
+    const struct conditions *noted = &live->conditions;
+    say_common(control, noted, out);
+    if (control->facts.is_draining) {
+        say(&out[1], "Programmed", &noted->programmed, "Draining", "lets open connections end");
+    } else if (noted->programmed.status) {
+        say(&out[1], "Programmed", &noted->programmed, "Listening", "accepts connections");
+    }
+    say(&out[2], "ResolvedRefs", &noted->resolved, "AllFound", "its pool is defined");
+    if (!noted->programmed.status) {
+        say(&out[3], "Ready", &noted->ready, out[1].reason, "%s", out[1].message);
+    } else if (live->leads == 0) {
+        say(&out[3], "Ready", &noted->ready, "NoPool", "leads to no pool");
+    } else {
+        say(&out[3], "Ready", &noted->ready, live->leads_ready != 0 ? "SomeReady" : "NoneReady",
+            "%u of %u destinations can answer", live->leads_ready, live->leads);
+    }
+    return 4;
+}
+
+uint32_t control_conditions_route(struct control *control, struct slice name,
+                                  struct control_condition out[CONTROL_CONDITIONS_MAX])
+{
+    const struct registry_route *live = registry_find_route(&control->registry, name);
+    const struct conf_route *conf = conf_route_find(conf_document_conf(control->document), name);
+    if (live == NULL || conf == NULL) {
+        return 0;
+    }
+    control_conditions_refresh(control);
+    const struct conditions *noted = &live->conditions;
+    bool has_pool = conf->action == CONF_ACTION_POOL;
+    say_common(control, noted, out);
+    say(&out[2], "ResolvedRefs", &noted->resolved, "AllFound",
+        has_pool ? "its listener and pool are defined" : "its listener is defined");
+    if (!has_pool) {
+        say(&out[3], "Ready", &noted->ready, "OwnAnswer", "answers by itself");
+    } else {
+        say(&out[3], "Ready", &noted->ready, noted->ready.status ? "PoolReady" : "PoolNotReady",
+            "pool %.*s has %s usable server", SLICE_ARG(conf->pool),
+            noted->ready.status ? "a" : "no");
+    }
+    return 4;
+}
+
+uint32_t control_conditions_pool(struct control *control, struct slice name,
+                                 struct control_condition out[CONTROL_CONDITIONS_MAX])
+{
+    const struct registry_pool *live = registry_find_pool(&control->registry, name);
+    if (live == NULL) {
+        return 0;
+    }
+    control_conditions_refresh(control);
+    const struct conditions *noted = &live->conditions;
+    struct tally tally = tally_of(live);
+    const char *reason = "AllUp";
+    if (tally.servers == 0) {
+        reason = "NoServers";
+    } else if (tally.usable == 0) {
+        reason = "NoServerUsable";
+    } else if (tally.usable < tally.servers) {
+        reason = 2 * tally.usable >= tally.servers ? "QuorumUp" : "BelowQuorum";
+    }
+    say_common(control, noted, out);
+    say(&out[2], "ResolvedRefs", &noted->resolved, "AllFound", "its health check is defined");
+    say(&out[3], "Ready", &noted->ready, reason, "%u of %u servers usable", tally.usable,
+        tally.servers);
+    return 4;
+}
+
+static const char *reason_of(const struct server *server)
+{
+    if (server->admin != SERVER_READY) {
+        return server->admin == SERVER_DRAIN ? "Draining" : "Maintenance";
+    }
+    switch (server->health) {
+    case SERVER_UP:
+        return "Up";
+    case SERVER_STARTING:
+        return "Starting";
+    case SERVER_DOWN:
+        return "Down";
+    case SERVER_UNRESOLVED:
+        break;
+    }
+    return "Unresolved";
+}
+
+uint32_t control_conditions_server(struct control *control, struct slice pool, struct slice name,
+                                   struct control_condition out[CONTROL_CONDITIONS_MAX])
+{
+    const struct registry_server *live = registry_find_server(&control->registry, pool, name);
+    if (live == NULL) {
+        return 0;
+    }
+    control_conditions_refresh(control);
+    const struct conditions *noted = &live->conditions;
+    const struct server *server = live->server;
+    say_common(control, noted, out);
+    say(&out[2], "ResolvedRefs", &noted->resolved,
+        noted->resolved.status ? "AddressKnown" : "NoAddress",
+        noted->resolved.status ? "its address is known" : "its name has no address");
+    say(&out[3], "Ready", &noted->ready, reason_of(server), "%s, %s%s%s",
+        server_health_word(server->health), server_admin_word(server->admin),
+        server->last_check[0] != '\0' ? ": " : "", server->last_check);
+    return 4;
+}
+
+/* -- the process -- */
+
+static void say_ready(struct control *control, struct control_condition *out, uint64_t now)
+{
+    const char *why = NULL;
+    const struct control_facts *facts = &control->facts;
+    (void)condition_note(&control->process.ready, control_is_ready(control, &why), now);
+    if (control->process.ready.status) {
+        say(out, "Ready", &control->process.ready, "Serving", "revision %llu runs on %u workers",
+            (unsigned long long)facts->adopted_revision, facts->workers);
+        return;
+    }
+    say(out, "Ready", &control->process.ready,
+        facts->is_draining     ? "Draining"
+        : !control->is_started ? "Starting"
+                               : "WorkerStuck",
+        "%s", why);
+}
+
+uint32_t control_conditions_process(struct control *control,
+                                    struct control_condition out[CONTROL_CONDITIONS_MAX])
+{
+    const struct control_facts *facts = &control->facts;
+    struct control_process_conditions *process = &control->process;
+    uint64_t now = now_wall_us();
+
+    say_ready(control, &out[0], now);
+    (void)condition_note(&process->degraded, facts->is_degraded, now);
+    say(&out[1], "Degraded", &process->degraded, facts->is_degraded ? "StateDamaged" : "AsExpected",
+        "%s", facts->is_degraded ? "saved state was damaged; see the log" : "nothing is damaged");
+    (void)condition_note(&process->seed, !facts->is_seed_different, now);
+    if (facts->source == CONF_SOURCE_FILE) {
+        say(&out[2], "SeedInSync", &process->seed, "FileIsSource", "the file is what runs");
+    } else {
+        say(&out[2], "SeedInSync", &process->seed, facts->is_seed_different ? "Different" : "Same",
+            "%s",
+            facts->is_seed_different
+                ? "the file differs from the saved configuration, which is the one that runs"
+                : "the file said the same as the saved configuration");
+    }
+    return 3;
+}
+
+void control_conditions_metrics(struct control *control, struct control_condition *condition)
+{
+    (void)condition_note(&control->process.metrics, condition->status, now_wall_us());
+    condition->since_wall_us = control->process.metrics.since_wall_us;
+}

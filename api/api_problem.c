@@ -103,6 +103,9 @@ static void write_entry(struct json_write *w, const struct conf_error *error)
     if (error->suggestion.len != 0) {
         json_write_member_string(w, "suggestion", error->suggestion);
     }
+    if (error->file.len != 0) {
+        json_write_member_string(w, "file", error->file);
+    }
     if (error->line != 0) {
         json_write_member_u64(w, "line", error->line);
         json_write_member_u64(w, "column", error->column);

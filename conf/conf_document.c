@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "conf/conf_check.h"
+#include "conf/conf_files.h"
 #include "conf/conf_part.h"
 #include "conf/conf_read.h"
 #include "conf/conf_write.h"
@@ -171,23 +172,27 @@ struct conf_document *conf_document_from_saved_text(struct slice text, struct co
     return from_strict_text(text, &limits, errors);
 }
 
-bool conf_document_from_file_text(struct slice text, struct conf_document **document,
-                                  struct conf_daemon **daemon, struct conf_errors *errors)
+bool conf_document_from_files(const struct conf_file_text *files, uint32_t count,
+                              struct conf_document **document, struct conf_daemon **daemon,
+                              struct conf_errors *errors)
 {
-    struct json_error error;
-    struct json *json = json_parse(text, JSON_COMMENTS, &json_limits_document, &error);
-    if (json == NULL) {
-        conf_errors_add_syntax(errors, &error);
-        return false;
+    struct conf_files set;
+    struct conf_daemon *read = NULL;
+    struct conf_document *made = NULL;
+    uint32_t errors_before = errors->error_count;
+    conf_files_init(&set, files, count);
+    struct json *json = conf_files_merge(&set, errors);
+    if (json != NULL) {
+        struct json *daemon_json = json_take(json, SLICE("daemon"));
+        read = conf_read_daemon(daemon_json, errors);
+        made = from_json(json, errors);
+        json_free(daemon_json);
+        json_free(json);
     }
-    struct json *daemon_json = json_take(json, SLICE("daemon"));
-    struct conf_daemon *read = conf_read_daemon(daemon_json, errors);
-    struct conf_document *made = from_json(json, errors);
-    json_free(daemon_json);
-    json_free(json);
-    conf_errors_locate(errors, text, SLICE_NONE);
+    conf_files_locate(&set, errors);
+    conf_files_fini(&set);
 
-    bool ok = read != NULL && made != NULL;
+    bool ok = read != NULL && made != NULL && errors->error_count == errors_before;
     if (ok) {
         *document = made;
         made = NULL;
@@ -199,6 +204,13 @@ bool conf_document_from_file_text(struct slice text, struct conf_document **docu
     conf_document_unref(made);
     conf_daemon_free(read);
     return ok;
+}
+
+bool conf_document_from_file_text(struct slice text, struct conf_document **document,
+                                  struct conf_daemon **daemon, struct conf_errors *errors)
+{
+    const struct conf_file_text file = {.text = text};
+    return conf_document_from_files(&file, 1, document, daemon, errors);
 }
 
 /* --- edits: one walk down the tokens, new parts on the way back --- */

@@ -56,6 +56,13 @@ LB_MUST_CHECK struct conf_document *conf_document_from_saved_text(struct slice t
 LB_MUST_CHECK bool conf_document_from_file_text(struct slice text, struct conf_document **document,
                                                 struct conf_daemon **daemon,
                                                 struct conf_errors *errors);
+/* The same for a main file (the first) and those beside it (conf_files.h): every entry of *errors
+ * says which one it is in. */
+struct conf_file_text;
+LB_MUST_CHECK bool conf_document_from_files(const struct conf_file_text *files, uint32_t count,
+                                            struct conf_document **document,
+                                            struct conf_daemon **daemon,
+                                            struct conf_errors *errors);
 
 /* The document that comes out of an edit of `document` (borrowed, never changed). `body` is strict
  * JSON: the new value or the patch; ignored by DELETE. An edit that changes nothing gives

@@ -161,11 +161,13 @@ static bool is_below(struct slice pointer, struct slice prefix)
 static bool is_about_key(struct slice code)
 {
     return slice_eq(code, SLICE("unknown-key")) || slice_eq(code, SLICE("file-only")) ||
-           slice_eq(code, SLICE("not-applicable")) || slice_eq(code, SLICE("invalid-name"));
+           slice_eq(code, SLICE("not-applicable")) || slice_eq(code, SLICE("invalid-name")) ||
+           slice_eq(code, SLICE("main-file-only")) || slice_eq(code, SLICE("duplicate-name"));
 }
 
-static void locate(struct conf_error *entries, uint32_t count, struct slice text,
-                   struct slice prefix)
+/* `file`: only those that are in it; NULL: all. */
+static void locate(struct conf_error *entries, uint32_t count, const struct slice *file,
+                   struct slice text, struct slice prefix)
 {
     static_assert(CONF_ERRORS_MAX <= JSON_LOCATE_MAX, "all entries fit into one walk");
     struct json_place places[CONF_ERRORS_MAX];
@@ -173,7 +175,8 @@ static void locate(struct conf_error *entries, uint32_t count, struct slice text
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct conf_error *entry = &entries[i];
-        if (entry->line == 0 && is_below(entry->pointer, prefix)) {
+        if (entry->line == 0 && is_below(entry->pointer, prefix) &&
+            (file == NULL || slice_eq(*file, entry->file))) {
             places[found] = (struct json_place){
                 .pointer = slice_from_at(entry->pointer, prefix.len),
                 .want_key = is_about_key(entry->code),
@@ -193,8 +196,30 @@ static void locate(struct conf_error *entries, uint32_t count, struct slice text
 
 void conf_errors_locate(struct conf_errors *errors, struct slice text, struct slice prefix)
 {
-    locate(errors->errors, errors->error_count, text, prefix);
-    locate(errors->warnings, errors->warning_count, text, prefix);
+    locate(errors->errors, errors->error_count, NULL, text, prefix);
+    locate(errors->warnings, errors->warning_count, NULL, text, prefix);
+}
+
+static void name_file(struct conf_error *entries, uint32_t count, struct slice file)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (entries[i].file.len == 0) {
+            entries[i].file = file;
+        }
+    }
+}
+
+void conf_errors_name_file(struct conf_errors *errors, struct slice file)
+{
+    struct slice copy = arena_copy(&errors->arena, file);
+    name_file(errors->errors, errors->error_count, copy);
+    name_file(errors->warnings, errors->warning_count, copy);
+}
+
+void conf_errors_locate_file(struct conf_errors *errors, struct slice file, struct slice text)
+{
+    locate(errors->errors, errors->error_count, &file, text, SLICE_NONE);
+    locate(errors->warnings, errors->warning_count, &file, text, SLICE_NONE);
 }
 
 void conf_errors_describe(const struct conf_error *error, struct slice file, struct buf *out)

@@ -35,6 +35,7 @@ struct conf_error {
     struct slice code;       /* "unknown-key", "syntax", ... */
     struct slice detail;     /* "'adress' is not a known key" */
     struct slice suggestion; /* "address", or empty */
+    struct slice file;       /* path of the file it is in; empty: there is no file, or but one */
     uint32_t line;           /* from 1; 0: not known */
     uint32_t column;         /* from 1, in characters */
 };
@@ -72,6 +73,11 @@ void conf_errors_add_syntax(struct conf_errors *errors, const struct json_error 
 /* Finds line and column of every entry in `text`, whose root stands at `prefix` ("" for a document,
  * "/pools/a" for the body of one pool). Entries outside of it stay without. */
 void conf_errors_locate(struct conf_errors *errors, struct slice text, struct slice prefix);
+
+/* Entries that have no file yet are in `file`. */
+void conf_errors_name_file(struct conf_errors *errors, struct slice file);
+/* The same as _locate with a prefix of "", for the entries that are in `file`, whose text it is. */
+void conf_errors_locate_file(struct conf_errors *errors, struct slice file, struct slice text);
 
 /* One line for people: "14:21: /pools/a/adress: 'adress' is not a known key; did you mean
  * 'address'?", after "FILE:" when `file` is not empty. No newline. */

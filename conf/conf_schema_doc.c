@@ -25,7 +25,13 @@ static const char introduction[] =
     "first: `\"250ms\"`, `\"1m30s\"`.\n"
     "- *size*: a number with `B`, `KiB`, `MiB`, `GiB` (powers of 1024) or `kB`, `MB`, `GB` "
     "(powers of 1000): `\"64KiB\"`.\n"
-    "- *integer*: a number without unit or fraction.\n";
+    "- *integer*: a number without unit or fraction.\n"
+    "\n"
+    "Beside the file may be a folder `conf.d`: its `*.json` and `*.jsonc` are read with it and the "
+    "members of each map are\n"
+    "put together. A name that is in two files is an error, and both places are told. `daemon` and "
+    "`schema` belong to the\n"
+    "main file.\n";
 
 static void append_cell(struct buf *out, const char *text)
 {

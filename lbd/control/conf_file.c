@@ -1,12 +1,19 @@
 #include "lbd/control/conf_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/conf_files.h"
 #include "conf/conf_write.h"
 #include "conf/json/json.h"
+#include "lbd/base/mem.h"
 
 static enum err_kind kind_of(int number)
 {
@@ -38,27 +45,123 @@ static bool read_all(int fd, const char *path, struct buf *text, struct err *err
     }
 }
 
-bool conf_file_load(const char *path, struct conf_document **document, struct conf_daemon **daemon,
-                    struct conf_errors *errors, struct err *err)
+/* -- the files: the one that is named, and conf.d beside it -- */
+
+#define FOLDER "conf.d"
+
+struct files {
+    struct conf_file_text texts[CONF_FILES_MAX];
+    uint32_t count;
+    size_t bytes;
+};
+
+static bool add_file(struct files *files, const char *path, int flags, struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat facts;
+    struct buf text;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
     if (fd < 0) {
         return err_set(err, kind_of(errno), "cannot open '%s': %s", path, strerror(errno));
     }
-
-    struct buf text;
+    /* the first may be anything that can be read; one that was found must not make us wait */
+    if (files->count > 0 && (fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode))) {
+        (void)close(fd);
+        return err_set(err, ERR_INVALID, "'%s' is not a file", path);
+    }
     buf_init(&text, json_limits_document.bytes + 2 * 65536);
     bool ok = read_all(fd, path, &text, err);
-    if (ok && !conf_document_from_file_text(buf_slice(&text), document, daemon, errors)) {
+    (void)close(fd);
+    files->bytes += text.len;
+    if (ok && files->bytes > json_limits_document.bytes && files->count > 0) {
+        ok = err_set(err, ERR_TOO_LARGE, "'%s' and what is before it are larger than %zu bytes",
+                     path, json_limits_document.bytes);
+    }
+    if (!ok) {
+        buf_fini(&text);
+        return false;
+    }
+    size_t len = 0;
+    char *data = buf_take(&text, &len);
+    files->texts[files->count++] = (struct conf_file_text){
+        .path = slice_from(mem_strdup(path)),
+        .text = slice_of(data, len),
+    };
+    return true;
+}
+
+static void free_files(struct files *files)
+{
+    for (uint32_t i = 0; i < files->count; i++) {
+        free((void *)(uintptr_t)files->texts[i].path.ptr);
+        free((void *)(uintptr_t)files->texts[i].text.ptr);
+    }
+    free(files);
+}
+
+static int is_wanted(const struct dirent *entry)
+{
+    struct slice name = slice_from(entry->d_name);
+    return entry->d_name[0] != '.' &&
+           (slice_ends(name, SLICE(".json")) || slice_ends(name, SLICE(".jsonc")));
+}
+
+/* In order of their bytes: the same for everybody, whatever the locale. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static bool add_folder(struct files *files, const char *folder, struct err *err)
+{
+    struct dirent **found = NULL;
+    bool ok = true;
+    int count = scandir(folder, &found, is_wanted, by_name);
+    if (count < 0) {
+        return errno == ENOENT || errno == ENOTDIR ||
+               err_set(err, kind_of(errno), "cannot read the folder '%s': %s", folder,
+                       strerror(errno));
+    }
+    if (count >= CONF_FILES_MAX) {
+        ok = err_set(err, ERR_TOO_LARGE, "'%s' has more than %d files", folder, CONF_FILES_MAX - 1);
+    }
+    for (int i = 0; i < count; i++) {
+        char path[PATH_MAX];
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, found[i]->d_name);
+        ok = ok && add_file(files, path, O_NONBLOCK, err);
+        free(found[i]);
+    }
+    free(found);
+    return ok;
+}
+
+static bool read_files(struct files *files, const char *path, struct err *err)
+{
+    char folder[PATH_MAX - NAME_MAX - 1];
+    const char *slash = strrchr(path, '/');
+    int before = slash != NULL ? (int)(slash - path) + 1 : 0;
+    int len = snprintf(folder, sizeof(folder), "%.*s" FOLDER, before, path);
+    if (len < 0 || len >= (int)sizeof(folder)) {
+        return err_set(err, ERR_INVALID, "the path of the file is longer than %zu bytes",
+                       sizeof(folder) - sizeof(FOLDER));
+    }
+    return add_file(files, path, 0, err) && add_folder(files, folder, err);
+}
+
+bool conf_file_load(const char *path, struct conf_document **document, struct conf_daemon **daemon,
+                    struct conf_errors *errors, struct err *err)
+{
+    struct files *files = mem_zero(1, sizeof(*files));
+    bool ok = read_files(files, path, err);
+    if (ok && !conf_document_from_files(files->texts, files->count, document, daemon, errors)) {
         struct buf summary;
         buf_init(&summary, 128);
         conf_errors_summary(errors, &summary);
-        ok = err_set(err, ERR_INVALID, "'%s' is not valid: %.*s", path, (int)summary.len,
+        ok = err_set(err, ERR_INVALID, "'%s'%s not valid: %.*s", path,
+                     files->count > 1 ? " with its " FOLDER " is" : " is", (int)summary.len,
                      summary.data);
         buf_fini(&summary);
     }
-    buf_fini(&text);
-    (void)close(fd);
+    free_files(files);
     return ok;
 }
 
@@ -67,7 +170,8 @@ void conf_file_describe(const struct conf_error *error, bool is_warning, const c
 {
     uint32_t line = error->line != 0 ? error->line : 1;
     uint32_t column = error->line != 0 ? error->column : 1;
-    (void)buf_printf(out, "%s:%u:%u: %s#%.*s: %.*s", path, line, column,
+    struct slice file = error->file.len != 0 ? error->file : slice_from(path);
+    (void)buf_printf(out, "%.*s:%u:%u: %s#%.*s: %.*s", SLICE_ARG(file), line, column,
                      is_warning ? "warning: " : "", SLICE_ARG(error->pointer),
                      SLICE_ARG(error->detail));
     if (error->suggestion.len != 0) {

@@ -1,6 +1,10 @@
 /*
  * conf_file - the file that lbd is started with: read, checked, and what of `daemon` is different.
  *
+ * Beside it may be a folder conf.d: its *.json and *.jsonc are read with it, in the order of their
+ * names, as one configuration (conf/conf_files.h). Names that begin with a dot and other endings
+ * (".dpkg-old", "~") are left alone.
+ *
  * Memory: results are the caller's. Threads: control.
  */
 #ifndef LBD_CONTROL_CONF_FILE_H
@@ -19,7 +23,8 @@
 LB_MUST_CHECK bool conf_file_load(const char *path, struct conf_document **document,
                                   struct conf_daemon **daemon, struct conf_errors *errors,
                                   struct err *err);
-/* Appends "FILE:14:21: #/pools/a/adress: 'adress' is not a known key; did you mean 'address'?"; a
+/* `path` stands for entries that know no file of their own.
+ * Appends "FILE:14:21: #/pools/a/adress: 'adress' is not a known key; did you mean 'address'?"; a
  * warning has that word before the pointer. */
 void conf_file_describe(const struct conf_error *error, bool is_warning, const char *path,
                         struct buf *out);

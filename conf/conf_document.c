@@ -4,34 +4,18 @@
 #include <stdlib.h>
 
 #include "conf/conf_check.h"
+#include "conf/conf_document_inside.h"
 #include "conf/conf_files.h"
-#include "conf/conf_part.h"
 #include "conf/conf_read.h"
 #include "conf/conf_write.h"
 #include "conf/json/json_patch.h"
 #include "lbd/base/mem.h"
 
-enum {
-    TOKENS_MAX = 4, /* /pools/api/servers/a */
-    TOKEN_BYTES_MAX = 1024,
-};
+enum { TOKEN_BYTES_MAX = 1024 };
 
-struct conf_document {
-    _Atomic uint32_t refs;
-    struct conf_part *root; /* its value is the struct conf */
-};
+const struct conf_path conf_document_root_path;
 
-static const struct conf_path root_path;
-
-/* A pointer taken apart. */
-struct target {
-    struct slice tokens[TOKENS_MAX];
-    uint32_t count;
-    struct arena arena;
-};
-
-/* False: no resource can have this pointer. */
-static bool target_init(struct target *target, struct slice pointer)
+bool conf_document_target_init(struct conf_document_target *target, struct slice pointer)
 {
     struct slice rest = pointer;
     struct buf token;
@@ -40,7 +24,7 @@ static bool target_init(struct target *target, struct slice pointer)
     arena_init(&target->arena, NULL, 0);
     buf_init(&token, TOKEN_BYTES_MAX);
     while (ok && json_patch_token(&rest, &token)) {
-        ok = target->count < TOKENS_MAX;
+        ok = target->count < CONF_DOCUMENT_TOKENS_MAX;
         if (ok) {
             target->tokens[target->count++] = arena_copy(&target->arena, buf_slice(&token));
         }
@@ -49,7 +33,7 @@ static bool target_init(struct target *target, struct slice pointer)
     return ok && rest.len == 0;
 }
 
-static void target_fini(struct target *target)
+void conf_document_target_fini(struct conf_document_target *target)
 {
     arena_fini(&target->arena);
 }
@@ -92,17 +76,16 @@ struct conf_document *conf_document_new(void)
     return document;
 }
 
-/* Takes out what is no part of the configuration. */
-static void drop_foreign(struct json *json)
+void conf_document_drop_foreign(struct json *json)
 {
     if (json_is(json, JSON_OBJECT)) {
         json_free(json_take(json, SLICE("$schema")));
     }
 }
 
-static void refuse_daemon(struct conf_builder *builder, struct json *json)
+void conf_document_refuse_daemon(struct conf_builder *builder, struct json *json)
 {
-    const struct conf_path path = {.parent = &root_path, .key = SLICE("daemon")};
+    const struct conf_path path = {.parent = &conf_document_root_path, .key = SLICE("daemon")};
     struct json *daemon = json_take(json, path.key);
     if (daemon != NULL) {
         conf_errors_add(builder->errors, &path, "file-only", SLICE_NONE,
@@ -112,8 +95,7 @@ static void refuse_daemon(struct conf_builder *builder, struct json *json)
     }
 }
 
-/* Checks a finished tree as a whole. Keeps `root`; NULL when something was wrong. */
-static struct conf_document *finish(struct conf_builder *builder, struct conf_part *root)
+struct conf_document *conf_document_finish(struct conf_builder *builder, struct conf_part *root)
 {
     /* Also when something was wrong before: all mistakes at once. */
     bool ok = conf_check(root->value, builder->errors);
@@ -133,11 +115,11 @@ static struct conf_document *from_json(struct json *json, struct conf_errors *er
 {
     struct conf_builder builder;
     conf_part_builder_init(&builder, errors);
-    drop_foreign(json);
-    refuse_daemon(&builder, json);
-    struct conf_part *root =
-        conf_part_build(&builder, conf_schema_document, SLICE_NONE, json, NULL, &root_path);
-    struct conf_document *document = finish(&builder, root);
+    conf_document_drop_foreign(json);
+    conf_document_refuse_daemon(&builder, json);
+    struct conf_part *root = conf_part_build(&builder, conf_schema_document, SLICE_NONE, json, NULL,
+                                             &conf_document_root_path);
+    struct conf_document *document = conf_document_finish(&builder, root);
     conf_part_builder_fini(&builder);
     return document;
 }
@@ -213,176 +195,6 @@ bool conf_document_from_file_text(struct slice text, struct conf_document **docu
     return conf_document_from_files(&file, 1, document, daemon, errors);
 }
 
-/* --- edits: one walk down the tokens, new parts on the way back --- */
-
-struct edit {
-    struct conf_builder builder;
-    enum conf_edit kind;
-    struct json *body;
-    struct err *err;
-    struct slice pointer;
-};
-
-static struct conf_part *fail_not_found(const struct edit *edit)
-{
-    (void)err_set(edit->err, ERR_NOT_FOUND, "there is no %.*s", SLICE_ARG(edit->pointer));
-    return NULL;
-}
-
-/* The one that is missing may be above what was asked for. */
-static void fail_no_member(const struct edit *edit, const struct conf_path *path)
-{
-    struct buf pointer;
-    buf_init(&pointer, 1024);
-    conf_errors_pointer(path, &pointer);
-    (void)err_set(edit->err, ERR_NOT_FOUND, "there is no %.*s", (int)pointer.len, pointer.data);
-    buf_fini(&pointer);
-}
-
-static struct conf_part *edit_part(struct edit *edit, struct conf_part *part,
-                                   const struct slice *tokens, uint32_t count,
-                                   const struct conf_path *path);
-
-/* The tokens end at a collection: its members are replaced or merged. */
-static struct conf_list *edit_list(struct edit *edit, const struct conf_field *field,
-                                   struct conf_list *list, const struct conf_path *path)
-{
-    if (edit->kind == CONF_EDIT_PUT) {
-        return conf_part_list_build(&edit->builder, field, edit->body, list, path);
-    }
-    return conf_part_list_merge(&edit->builder, field, list, edit->body, path);
-}
-
-/* The list in which one member was edited; NULL after a failure. */
-static struct conf_list *edit_member(struct edit *edit, const struct conf_field *field,
-                                     struct conf_list *list, const struct slice *tokens,
-                                     uint32_t count, const struct conf_path *list_path)
-{
-    struct slice name = tokens[0];
-    struct conf_path path = {.parent = list_path, .key = name};
-    struct conf_part *old = conf_part_find(list, name);
-    bool is_last = count == 1;
-    if (old == NULL && !(is_last && edit->kind == CONF_EDIT_PUT)) {
-        fail_no_member(edit, &path);
-        return NULL;
-    }
-    if (is_last && edit->kind == CONF_EDIT_DELETE) {
-        return conf_part_list_with(field, list, name, NULL);
-    }
-    struct conf_part *made = NULL;
-    if (old == NULL) {
-        conf_part_check_name(&edit->builder, &path);
-        made = conf_part_build(&edit->builder, field->object, name, edit->body, NULL, &path);
-    } else {
-        made = edit_part(edit, old, tokens + 1, count - 1, &path);
-    }
-    return made != NULL ? conf_part_list_with(field, list, name, made) : NULL;
-}
-
-static struct conf_part *edit_part(struct edit *edit, struct conf_part *part,
-                                   const struct slice *tokens, uint32_t count,
-                                   const struct conf_path *path)
-{
-    if (count == 0 && edit->kind == CONF_EDIT_PUT) {
-        return conf_part_build(&edit->builder, part->object, part->name, edit->body, part, path);
-    }
-    if (count == 0) {
-        return conf_part_merge(&edit->builder, part, edit->body, path);
-    }
-    uint32_t index = 0;
-    const struct conf_field *field = conf_part_map(part->object, tokens[0], &index);
-    if (field == NULL) {
-        return fail_not_found(edit);
-    }
-    struct conf_path here = {.parent = path, .key = tokens[0]};
-    struct conf_list *old = part->lists[index];
-    struct conf_list *list = count == 1
-                                 ? edit_list(edit, field, old, &here)
-                                 : edit_member(edit, field, old, tokens + 1, count - 1, &here);
-    return list != NULL ? conf_part_with_list(&edit->builder, part, index, list, path) : NULL;
-}
-
-/* Reads the body and walks. NULL after a failure that is no matter of validity: *err says which. */
-static struct conf_part *edit_root(struct edit *edit, struct conf_part *root,
-                                   const struct target *target, struct slice body,
-                                   struct conf_errors *errors)
-{
-    if (edit->kind == CONF_EDIT_DELETE) {
-        if (target->count == 0 || target->count % 2 != 0) {
-            (void)err_set(edit->err, ERR_INVALID, "only single resources can be deleted");
-            return NULL;
-        }
-        return edit_part(edit, root, target->tokens, target->count, &root_path);
-    }
-
-    struct json_error error;
-    const struct json_limits *limits =
-        target->count < 2 ? &json_limits_document : &json_limits_resource;
-    edit->body = json_parse(body, JSON_STRICT, limits, &error);
-    if (edit->body == NULL) {
-        conf_errors_add_syntax(errors, &error);
-        (void)err_set(edit->err, error.too_large ? ERR_TOO_LARGE : ERR_MALFORMED,
-                      "line %u, column %u: %s", error.line, error.column, error.text);
-        return NULL;
-    }
-    if (target->count == 0) {
-        drop_foreign(edit->body);
-        refuse_daemon(&edit->builder, edit->body);
-    }
-    return edit_part(edit, root, target->tokens, target->count, &root_path);
-}
-
-static struct conf_document *finish_edit(struct edit *edit, struct conf_document *document,
-                                         struct conf_part *root, const struct target *target,
-                                         struct conf_errors *errors)
-{
-    if (root == document->root && edit->builder.ok) {
-        conf_part_unref(root);
-        return conf_document_ref(document);
-    }
-    if (edit->kind == CONF_EDIT_DELETE && target->count == 2 &&
-        !conf_check_unused(root->value, target->tokens[0], target->tokens[1], errors)) {
-        conf_part_unref(root);
-        (void)err_set(edit->err, ERR_CONFLICT, "%.*s is in use", SLICE_ARG(edit->pointer));
-        return NULL;
-    }
-    struct conf_document *made = finish(&edit->builder, root);
-    if (made == NULL) {
-        (void)err_set(edit->err, ERR_INVALID, "the configuration would not be valid");
-    }
-    return made;
-}
-
-struct conf_document *conf_document_edit(struct conf_document *document, enum conf_edit kind,
-                                         struct slice pointer, struct slice body,
-                                         struct conf_errors *errors, struct err *err)
-{
-    struct conf_document *made = NULL;
-    struct conf_part *root = NULL;
-    struct edit edit = {.kind = kind, .err = err, .pointer = pointer};
-    struct target target;
-    err_clear(err);
-    conf_part_builder_init(&edit.builder, errors);
-    if (!target_init(&target, pointer)) {
-        (void)fail_not_found(&edit);
-        goto out;
-    }
-
-    root = edit_root(&edit, document->root, &target, body, errors);
-    if (root != NULL) {
-        made = finish_edit(&edit, document, root, &target, errors);
-    }
-    if (edit.body != NULL) {
-        conf_errors_locate(errors, body, pointer);
-    }
-
-out:
-    json_free(edit.body);
-    target_fini(&target);
-    conf_part_builder_fini(&edit.builder);
-    return made;
-}
-
 /* --- looking --- */
 
 /* What a pointer leads to: a part, or a list of `part` (which may be NULL: never set). */
@@ -394,8 +206,8 @@ struct found {
 
 static bool find(const struct conf_document *document, struct slice pointer, struct found *found)
 {
-    struct target target;
-    bool ok = target_init(&target, pointer);
+    struct conf_document_target target;
+    bool ok = conf_document_target_init(&target, pointer);
     *found = (struct found){.part = document->root};
     for (uint32_t i = 0; ok && i < target.count; i++) {
         uint32_t index = 0;
@@ -409,7 +221,7 @@ static bool find(const struct conf_document *document, struct slice pointer, str
             found->list = ok ? found->part->lists[index] : NULL;
         }
     }
-    target_fini(&target);
+    conf_document_target_fini(&target);
     return ok;
 }
 
@@ -462,4 +274,9 @@ bool conf_document_same(const struct conf_document *a, const struct conf_documen
 const struct conf_part *conf_document_root(const struct conf_document *document)
 {
     return document->root;
+}
+
+size_t conf_document_bytes(const struct conf_document *document)
+{
+    return document->root->bytes;
 }

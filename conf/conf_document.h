@@ -80,6 +80,23 @@ LB_MUST_CHECK struct conf_document *conf_document_edit(struct conf_document *doc
                                                        struct slice body,
                                                        struct conf_errors *errors, struct err *err);
 
+struct conf_operation {
+    enum conf_edit edit;
+    struct slice pointer;
+    struct slice body;
+    bool missing_is_fine; /* DELETE of what is not there */
+};
+
+/* All of these edits or none, one after the other; only what comes out at the end must be valid.
+ * Failures as with conf_document_edit; *failed is then the index of the operation to blame, or
+ * `count` when no single one is. Entries of *errors name theirs (conf_error.operation). Bodies are
+ * not located: entries have neither line nor column. */
+LB_MUST_CHECK struct conf_document *conf_document_edit_many(struct conf_document *document,
+                                                            const struct conf_operation *operations,
+                                                            uint32_t count,
+                                                            struct conf_errors *errors,
+                                                            struct err *err, uint32_t *failed);
+
 /* Returns its argument. */
 struct conf_document *conf_document_ref(struct conf_document *document);
 void conf_document_unref(struct conf_document *document); /* NULL is fine */
@@ -98,6 +115,8 @@ LB_MUST_CHECK bool conf_document_write_effective(const struct conf_document *doc
                                                  struct slice pointer, struct json_write *w);
 /* Same configuration? Cheap for documents made from each other. */
 bool conf_document_same(const struct conf_document *a, const struct conf_document *b);
+/* Of the canonical text. */
+size_t conf_document_bytes(const struct conf_document *document);
 /* For conf_diff: the tree itself. */
 struct conf_part;
 const struct conf_part *conf_document_root(const struct conf_document *document);

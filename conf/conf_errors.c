@@ -16,6 +16,7 @@ void conf_errors_init(struct conf_errors *errors)
     errors->error_count = 0;
     errors->warning_count = 0;
     errors->truncated = false;
+    errors->operation = 0;
 }
 
 void conf_errors_fini(struct conf_errors *errors)
@@ -88,6 +89,7 @@ static void add(struct conf_errors *errors, bool is_error, struct slice pointer,
         .code = slice_from(code),
         .detail = arena_copy(&errors->arena, buf_slice(&detail)),
         .suggestion = arena_copy(&errors->arena, suggestion),
+        .operation = errors->operation,
     };
     buf_fini(&detail);
 }

@@ -38,6 +38,7 @@ struct conf_error {
     struct slice file;       /* path of the file it is in; empty: there is no file, or but one */
     uint32_t line;           /* from 1; 0: not known */
     uint32_t column;         /* from 1, in characters */
+    uint32_t operation;      /* of a batch, from 1; 0: none to name */
 };
 
 struct conf_errors {
@@ -47,6 +48,7 @@ struct conf_errors {
     uint32_t error_count;
     uint32_t warning_count;
     bool truncated;
+    uint32_t operation; /* what entries get that are added from here on */
 };
 
 void conf_errors_init(struct conf_errors *errors);

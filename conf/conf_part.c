@@ -461,6 +461,41 @@ struct conf_list *conf_part_list_with(const struct conf_field *field, struct con
     return list_or_old(list, old);
 }
 
+struct conf_list *conf_part_list_filter(const struct conf_field *field, const struct conf_list *old,
+                                        const struct conf_list *fresh,
+                                        struct slice (*owner_of)(const struct conf_part *part),
+                                        struct slice owner)
+{
+    struct conf_list *list = list_new(field->object, old != NULL ? old->count : 0);
+    for (uint32_t i = 0; old != NULL && i < old->count; i++) {
+        if (!slice_eq(owner_of(old->parts[i]), owner) &&
+            conf_part_find(fresh, old->parts[i]->name) == NULL) {
+            list_push_shared(list, old, i, i + 1);
+        }
+    }
+    return list;
+}
+
+struct conf_list *conf_part_list_join(const struct conf_field *field, const struct conf_list *a,
+                                      const struct conf_list *b, struct conf_list *old)
+{
+    struct conf_list *list = list_new(field->object, (size_t)a->count + b->count);
+    uint32_t i = 0;
+    uint32_t j = 0;
+    while (i < a->count || j < b->count) {
+        bool is_first = j == b->count ||
+                        (i < a->count && slice_compare(a->parts[i]->name, b->parts[j]->name) < 0);
+        if (is_first) {
+            list_push_shared(list, a, i, i + 1);
+            i++;
+        } else {
+            list_push_shared(list, b, j, j + 1);
+            j++;
+        }
+    }
+    return list_or_old(list, old);
+}
+
 static bool lists_same(const struct conf_list *a, const struct conf_list *b)
 {
     if (a == b) {

@@ -13,7 +13,7 @@
  * A list holds its parts sorted by name and, beside them, their values as one array: that is what
  * struct conf points to. Canonical text is kept for each part without its lists.
  *
- * conf_document.c is the only caller.
+ * conf_document and conf_owner are the only callers.
  *
  * Memory: counted references, which any thread may take and drop. Threads: a tree is made by one
  * thread at a time (control, or the one that compiles for it) and may share parts of another.
@@ -91,6 +91,17 @@ struct conf_list *conf_part_list_merge(struct conf_builder *builder, const struc
  * `name`. */
 struct conf_list *conf_part_list_with(const struct conf_field *field, struct conf_list *old,
                                       struct slice name, struct conf_part *part);
+
+/* The members of `old` (may be NULL) that `fresh` does not name and for which owner_of() is not
+ * `owner`. */
+struct conf_list *conf_part_list_filter(const struct conf_field *field, const struct conf_list *old,
+                                        const struct conf_list *fresh,
+                                        struct slice (*owner_of)(const struct conf_part *part),
+                                        struct slice owner);
+/* The members of both, which have no name in common; `old` (may be NULL) again when it has the
+ * same. */
+struct conf_list *conf_part_list_join(const struct conf_field *field, const struct conf_list *a,
+                                      const struct conf_list *b, struct conf_list *old);
 
 /* Notes a mistake when the last key of `path` is no name. */
 void conf_part_check_name(struct conf_builder *builder, const struct conf_path *path);

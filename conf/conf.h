@@ -27,6 +27,7 @@
 enum conf_protocol { CONF_PROTOCOL_HTTP };
 enum conf_algorithm { CONF_ALGORITHM_LEAST_REQUEST, CONF_ALGORITHM_ROUND_ROBIN };
 enum conf_when_all_down { CONF_FAIL_CLOSED, CONF_FAIL_OPEN };
+enum conf_members { CONF_MEMBERS_CONFIG, CONF_MEMBERS_API };
 enum conf_admin_state { CONF_READY, CONF_DRAIN, CONF_MAINT };
 enum conf_check_type { CONF_CHECK_HTTP, CONF_CHECK_TCP };
 enum conf_action { CONF_ACTION_POOL, CONF_ACTION_RESPOND, CONF_ACTION_REDIRECT };
@@ -117,6 +118,7 @@ struct conf_pool {
     enum conf_when_all_down when_all_down;
     uint32_t retries; /* further tries after the first */
     struct conf_pool_timeouts timeouts;
+    enum conf_members members;   /* file mode: who owns the servers */
     struct conf_server *servers; /* sorted by name */
     uint32_t server_count;
     struct conf_meta meta;

@@ -263,9 +263,12 @@ struct control *control_new(const struct control_options *options, struct err *e
     control->options = *options;
     control->events = events_new(now_wall_us());
     list_init(&control->live);
+    list_init(&control->queue);
+    list_init(&control->saving);
     list_init(&control->waiting);
     registry_init(&control->registry);
     overrides_init(&control->overrides);
+    map_init(&control->owners.blocked);
     control->facts.source = options->daemon->config_source;
     control->facts.file = options->file;
     control->facts.started_wall_us = now_wall_us();
@@ -284,6 +287,8 @@ struct control *control_new(const struct control_options *options, struct err *e
                 err_set(err, ERR_SYSTEM, "cannot watch the mailbox"));
     ok = ok && (control->store = conf_store_open(state_dir, err)) != NULL;
     ok = ok && read_overrides(control, err);
+    ok = ok && control_owners_read(control, err) && control_members_read(control, err);
+    ok = ok && (control->saver = job_pool_start(1, &control->mailbox, err)) != NULL;
     if (ok) {
         counters_init(control->facts.workers);
         control->has_counters = true;
@@ -298,64 +303,90 @@ struct control *control_new(const struct control_options *options, struct err *e
     return control;
 }
 
+/* The file's document, under a new number unless it is the one that ran last. */
+static struct conf_document *find_in_file(struct control *control, struct conf_document *seed,
+                                          struct conf_revision *note, bool *must_save)
+{
+    struct conf_document *document = control_members_merge(control, seed);
+    uint64_t last = conf_store_list(control->store);
+    const struct conf_revision *known = conf_store_find(control->store, last);
+    struct buf text;
+    struct buf before;
+    struct err ignored;
+    buf_init(&text, CONF_STORE_FILE_MAX);
+    buf_init(&before, CONF_STORE_FILE_MAX);
+    bool same = known != NULL && known->is_from_file &&
+                conf_document_text(document, SLICE_NONE, &text) && buf_append_char(&text, '\n') &&
+                conf_store_read_revision(control->store, last, &before, &ignored) &&
+                slice_eq(buf_slice(&text), buf_slice(&before));
+    buf_fini(&text);
+    buf_fini(&before);
+    *must_save = !same;
+    note->number = same ? last : last + 1;
+    conf_revision_set(note->summary, sizeof(note->summary), SLICE("the file, read at the start"));
+    log_info("config.file", "file=%s revision=%llu", control->options.file,
+             (unsigned long long)note->number);
+    return document;
+}
+
 /* What runs at first, and under which number; see the table "who wins at start" in control.h. */
 static struct conf_document *find_first(struct control *control, struct conf_document *seed,
-                                        uint64_t *revision, bool *must_save, struct err *err)
+                                        struct conf_revision *note, bool *must_save,
+                                        struct err *err)
 {
     struct conf_document *saved = NULL;
     struct err why = {0};
-    enum conf_store_found found = conf_store_load(control->store, &saved, revision, &why);
 
-    *must_save = true;
+    conf_revision_init(note, 0);
+    conf_revision_set(note->via, sizeof(note->via), SLICE("start"));
+    conf_revision_set(note->who, sizeof(note->who), SLICE("lbd"));
     if (control->facts.source == CONF_SOURCE_FILE) {
-        conf_document_unref(saved);
-        (*revision)++;
-        log_info("config.file", "file=%s revision=%llu", control->options.file,
-                 (unsigned long long)*revision);
-        return conf_document_ref(seed);
+        return find_in_file(control, seed, note, must_save);
     }
+    enum conf_store_found found = conf_store_load(control->store, &saved, &note->number, &why);
+    *must_save = true;
     switch (found) {
     case CONF_STORE_EMPTY:
-        (*revision)++;
+        note->number++;
+        conf_revision_set(note->summary, sizeof(note->summary), SLICE("the file, as the seed"));
         log_info("config.seed", "file=%s revision=%llu", control->options.file,
-                 (unsigned long long)*revision);
+                 (unsigned long long)note->number);
         return conf_document_ref(seed);
     case CONF_STORE_CURRENT:
         *must_save = false;
         break;
+    case CONF_STORE_TAKEN_BACK:
+        control_confirm_restarted(control, note);
+        break;
     case CONF_STORE_OLDER:
         control->facts.is_degraded = true;
-        (*revision)++; /* a number is never used twice */
+        note->number++; /* a number is never used twice */
+        conf_revision_set(note->reason, sizeof(note->reason), slice_from(why.text));
+        conf_revision_set(note->summary, sizeof(note->summary),
+                          SLICE("an older revision, because config.json was damaged"));
         log_error("config.saved_damaged", "why=\"%s\" running=an_older_revision", why.text);
         break;
+    case CONF_STORE_NEWER:
     case CONF_STORE_BROKEN:
         (void)err_set(err, ERR_INVALID, "the saved configuration cannot be used: %s", why.text);
         return NULL;
     }
     control->facts.is_seed_different = !conf_document_same(saved, seed);
-    log_info("config.saved", "revision=%llu seed=%s", (unsigned long long)*revision,
+    log_info("config.saved", "revision=%llu seed=%s", (unsigned long long)note->number,
              control->facts.is_seed_different ? "different_and_not_used" : "same");
     return saved;
 }
 
-static bool save_first(struct control *control, const struct conf_document *document,
-                       uint64_t revision, struct err *err)
-{
-    return control->facts.source == CONF_SOURCE_FILE
-               ? conf_store_save_revision(control->store, revision, err)
-               : conf_store_save(control->store, document, revision, err);
-}
-
 bool control_start(struct control *control, struct conf_document *seed, struct err *err)
 {
-    uint64_t revision = 0;
+    struct conf_revision note;
     bool must_save = false;
-    struct conf_document *document = find_first(control, seed, &revision, &must_save, err);
+    struct conf_document *document = find_first(control, seed, &note, &must_save, err);
     if (document == NULL) {
         return false;
     }
 
-    struct snapshot *snapshot = control_compile(control, document, revision, err);
+    struct snapshot *snapshot = control_compile(control, document, note.number, err);
     const struct workers_options options = {
         .count = control->facts.workers,
         .control = &control->mailbox,
@@ -366,7 +397,7 @@ bool control_start(struct control *control, struct conf_document *seed, struct e
         .arg = control,
     };
     bool ok = snapshot != NULL && control_prepare(control, snapshot, err) &&
-              (!must_save || save_first(control, document, revision, err));
+              (!must_save || control_save_first(control, document, &note, err));
     ok = ok && (control->workers = workers_start(&options, err)) != NULL;
     if (!ok) {
         snapshot_free(snapshot);
@@ -374,7 +405,7 @@ bool control_start(struct control *control, struct conf_document *seed, struct e
         return false;
     }
     control->document = document;
-    control->facts.revision = revision;
+    control->facts.revision = note.number;
     control->facts.last_apply_succeeded = true;
     control->facts.last_apply_wall_us = now_wall_us();
     control_commit(control, snapshot);
@@ -427,6 +458,10 @@ void control_free(struct control *control)
     control->is_ending = true;
     loop_timer_stop(&control->republish_timer);
     loop_ready_remove(&control->republish_ready);
+    job_pool_stop(control->saver);
+    if (control->mailbox.fd >= 0) {
+        (void)mailbox_drain(&control->mailbox); /* what was saved last */
+    }
     control_finish_all(control);
     if (control->workers != NULL) {
         workers_stop(control->workers);
@@ -444,6 +479,8 @@ void control_free(struct control *control)
     events_free(control->events);
     registry_fini(&control->registry);
     overrides_fini(&control->overrides);
+    control_confirm_fini(control);
+    free(control->members.text);
     conf_document_unref(control->document);
     conf_document_unref(control->noted.document);
     conf_store_close(control->store);

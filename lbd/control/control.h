@@ -20,6 +20,7 @@
 
 #include "conf/conf_document.h"
 #include "conf/conf_errors.h"
+#include "conf/conf_revision.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/net/loop.h"
@@ -30,8 +31,10 @@
 #include "lbd/worker/worker.h"
 
 #define CONTROL_ADOPT_LIMIT_MS 5000 /* then a change is answered "accepted, not everywhere yet" */
-#define CONTROL_WAITERS_MAX    32   /* changes that wait for the workers; then ERR_UNAVAILABLE */
-#define CONTROL_ETAG_MAX       17   /* 16 hexadecimal digits and a NUL */
+#define CONTROL_WAITERS_MAX                                                                        \
+    32                      /* changes that wait for their turn, and as many for the workers;      \
+                               then ERR_UNAVAILABLE */
+#define CONTROL_ETAG_MAX 17 /* 16 hexadecimal digits and a NUL */
 
 struct control;
 
@@ -63,15 +66,46 @@ void control_free(struct control *control);
 
 /* -- changing the document -- */
 
+/* Doors to the document. Whatever comes through one of them takes the same road. */
+enum control_change_kind {
+    CONTROL_EDIT,      /* one resource, a collection or the whole: `edit`, `pointer`, `body` */
+    CONTROL_BATCH,     /* `operations`, all or nothing */
+    CONTROL_OWNER,     /* everything of `owner`: `body`, `is_forced` */
+    CONTROL_ENDPOINTS, /* all servers of a pool: `pointer` "/pools/web/servers", `body` */
+    CONTROL_ROLLBACK,  /* the document of `revision` again */
+    CONTROL_RELOAD,    /* the file, read again */
+    CONTROL_CONFIRM,   /* `revision` is what a restart runs */
+    CONTROL_REJECT,    /* `revision` was a mistake: back to the one before the window */
+    CONTROL_EXPIRE     /* the window's time is over; control's own */
+};
+
+struct control_operation {
+    struct conf_operation edit;
+    struct slice if_match;
+    struct slice if_none_match;
+};
+
+/* Slices and operations are borrowed until done() is called. */
 struct control_change {
+    enum control_change_kind kind;
     enum conf_edit edit;
     struct slice pointer;       /* "" or of a resource */
-    struct slice body;          /* JSON; borrowed for the call */
+    struct slice body;          /* JSON */
     struct slice if_match;      /* header value, or empty */
     struct slice if_none_match; /* "*": create only */
     bool is_dry_run;
+    bool is_comparison;   /* a dry run that neither compiles nor opens sockets */
     bool missing_is_fine; /* DELETE of what is not there */
-    struct slice who;     /* for the log */
+    const struct control_operation *operations;
+    uint32_t operation_count;
+    struct slice owner;
+    bool is_forced;
+    uint64_t revision;
+    uint32_t confirm_within_ms; /* 0: confirmed at once */
+    uint32_t wait_ms;           /* for the workers; 0: CONTROL_ADOPT_LIMIT_MS */
+    bool is_not_waiting;        /* not for the workers at all */
+    bool needs_precondition;    /* If-Match or If-None-Match must be there */
+    struct slice who;           /* for the log */
 };
 
 struct control_result {
@@ -82,20 +116,37 @@ struct control_result {
     bool is_dry_run;
     bool is_pending; /* saved and published, but a worker has not adopted it in time */
     uint64_t revision;
+    uint64_t rolled_back_to;          /* of a rollback; else 0 */
+    uint32_t operation;               /* of a batch: the one to blame, from 1; 0: none */
     struct conf_document *before;     /* borrowed for the call of done */
     struct conf_document *document;   /* what came out; NULL on failure */
     const struct conf_errors *errors; /* errors and warnings; may be NULL */
 };
 
-/* Runs the whole journey: parse, validate, compile, prepare, persist, publish. done() is called
- * once: during the call when nothing is to be waited for, else when all workers run it, at the
- * latest after CONTROL_ADOPT_LIMIT_MS. */
+/* Runs the whole journey: parse, validate, compile, prepare, persist, publish. Changes wait for
+ * their turn and are made in order; those that wait at the same time are saved together, each with
+ * a revision of its own. done() is called once: during the call when nothing is to be waited for,
+ * else when all workers run it, at the latest after wait_ms. */
 void control_apply(struct control *control, const struct control_change *change,
                    void (*done)(const struct control_result *result, void *arg), void *arg);
 /* Reads the file again (config_source file), else says in the log why not; names keys of `daemon`
  * that need a restart. done() (may be NULL) as with control_apply. */
 void control_reload(struct control *control,
                     void (*done)(const struct control_result *result, void *arg), void *arg);
+
+/* -- revisions -- */
+
+/* Newest first; borrowed for the call. */
+const struct conf_revision *control_revisions(const struct control *control, uint32_t *count);
+/* NULL: not kept. */
+const struct conf_revision *control_revision(const struct control *control, uint64_t number);
+/* The document of a revision (the caller's); NULL: ERR_NOT_FOUND, or it cannot be read any more. */
+LB_MUST_CHECK struct conf_document *control_revision_document(const struct control *control,
+                                                              uint64_t number, struct err *err);
+/* Appends its text, with a final newline. */
+LB_MUST_CHECK bool control_revision_text(const struct control *control, uint64_t number,
+                                         struct buf *out, struct err *err);
+
 /* Opens log and access log anew. */
 void control_reopen_logs(struct control *control);
 
@@ -129,8 +180,9 @@ bool control_etag(const struct conf_document *document, struct slice pointer,
 enum control_apply_word {
     CONTROL_APPLIED,
     CONTROL_UNCHANGED,
-    CONTROL_REJECTED, /* it was wrong */
-    CONTROL_FAILED,   /* we could not */
+    CONTROL_REJECTED,    /* it was wrong */
+    CONTROL_FAILED,      /* we could not */
+    CONTROL_ROLLED_BACK, /* not confirmed, or rejected: it was taken back */
     CONTROL_APPLY_WORDS
 };
 
@@ -144,6 +196,9 @@ struct control_facts {
     bool is_seed_different; /* api mode: the file says something else than what was saved */
     bool is_degraded;       /* the saved document was damaged; an older one runs */
     bool is_draining;
+    uint64_t unconfirmed_revision; /* 0: what runs is what a restart runs */
+    uint64_t unconfirmed_base;     /* the revision that comes back when nobody confirms */
+    uint64_t confirm_deadline_wall_us;
     uint64_t started_wall_us;
     uint64_t applies[CONTROL_APPLY_WORDS];
     bool last_apply_succeeded;

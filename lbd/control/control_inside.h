@@ -1,8 +1,13 @@
 /*
  * control_inside - what the files of control share and nobody else sees.
  *
- *     control.c         life, facts, publication      control_apply.c   a change of the document
- *     control_admin.c   admin states by hand      control_conditions.c   what is true since when
+ *     control.c           life, facts, publication
+ *     control_queue.c     changes wait, are saved together, are published
+ *     control_propose.c   a change becomes a document        control_apply.c   doors, ends of jobs
+ *     control_save.c      what a save writes, beside the loop
+ *     control_confirm.c   the window in which a change can be taken back
+ *     control_history.c   revisions                          control_members.c  endpoints of a file
+ *     control_admin.c     admin states by hand       control_conditions.c  what is true since when
  *
  * Threads: control.
  */
@@ -10,6 +15,7 @@
 #define LBD_CONTROL_CONTROL_INSIDE_H
 
 #include "conf/conf_store.h"
+#include "lbd/base/job.h"
 #include "lbd/base/list.h"
 #include "lbd/base/mailbox.h"
 #include "lbd/control/control.h"
@@ -34,6 +40,26 @@ struct control_process_conditions {
     struct condition metrics;
 };
 
+/* A change that is on trial until somebody confirms it. */
+struct control_window {
+    struct conf_document *base; /* held; NULL: closed */
+    uint64_t base_revision;
+    struct loop_timer timer;
+    uint64_t deadline_us; /* monotonic */
+    uint32_t within_ms;   /* as asked for last */
+};
+
+/* Owners whose changes were taken back: they must not do it again before somebody has seen it. */
+struct control_owners {
+    struct map blocked; /* owner -> uint64_t *, the revision that took it back */
+};
+
+/* File mode: servers of pools with "members": "api". */
+struct control_members {
+    char *text; /* canonical members.json, owned; NULL: none */
+    size_t len;
+};
+
 struct control {
     struct control_options options;
     struct conf_store *store;
@@ -53,7 +79,17 @@ struct control {
     struct snapshot *newest; /* published last; borrowed from `live` */
     struct list_node live;   /* struct snapshot.link, oldest first */
     struct snapshot_retired retired;
-    struct list_node waiting; /* struct control_job.link: changes that workers adopt */
+    struct list_node queue;    /* struct control_job.link: changes whose turn has not come */
+    struct list_node saving;   /* likewise: the group that is being saved */
+    struct list_node waiting;  /* likewise: changes that workers adopt */
+    struct job_pool *saver;    /* one thread */
+    struct control_save *save; /* under way, or NULL */
+    uint32_t queued;           /* in `queue` */
+    uint32_t alone;            /* so many of the queue are taken one by one */
+    bool is_turning;
+    struct control_window window;
+    struct control_owners owners;
+    struct control_members members;
     struct loop_timer republish_timer;
     struct loop_ready republish_ready;
     uint64_t republished_us; /* when it was done last */
@@ -70,18 +106,106 @@ struct control {
 struct control_job {
     struct list_node link;
     struct control *control;
+    struct control_change change; /* without its pointer to a text of the caller's call: */
+    char *pointer;                /* owned */
     struct control_result result;
     struct conf_errors errors;
-    struct snapshot *snapshot; /* being prepared */
-    char what[256];            /* for the log */
-    char who[64];              /* for the event */
-    bool is_wait;              /* no change, only waits for what was published */
+    char what[256]; /* for the log */
+    char who[64];   /* for the event */
+    bool is_wait;   /* no change, only waits for what was published */
     uint64_t started_us;
     uint64_t generation; /* that must be adopted */
     struct loop_timer limit;
     void (*done)(const struct control_result *result, void *arg);
     void *arg;
 };
+
+/* -- jobs (control_apply.c) -- */
+
+struct control_job *control_job_new(struct control *control, const struct control_change *change,
+                                    void (*done)(const struct control_result *result, void *arg),
+                                    void *arg);
+/* Answers, counts, frees. */
+void control_job_finish(struct control_job *job);
+/* Puts it into the list of those that wait for the workers. */
+void control_job_wait(struct control_job *job);
+/* Sets the problem; returns false. */
+bool control_job_refuse(struct control_job *job, const char *problem);
+void control_job_post(const struct control_job *job, const char *type, const char *message);
+
+/* -- the queue (control_queue.c) -- */
+
+void control_queue_put(struct control_job *job);
+/* Takes the next group when nothing is under way. */
+void control_queue_turn(struct control *control);
+/* We leave: what waits for its turn is refused. */
+void control_queue_refuse_all(struct control *control);
+
+/* -- proposals (control_propose.c) -- */
+
+/* May this be done at all, now? False: result.err says why not. */
+bool control_propose_is_allowed(struct control_job *job);
+/* result.before becomes result.document. False: result.err says why not. */
+bool control_propose(struct control_job *job);
+
+/* -- saves (control_save.c) -- */
+
+/* The group in control->saving becomes files, beside the loop; done() comes on it. `snapshot` is
+ * only carried. */
+struct control_save {
+    struct job job;
+    struct control *control;
+    struct snapshot *snapshot; /* NULL: a confirmation */
+    struct conf_store_save store;
+    struct buf *texts;         /* one per item */
+    struct control_job **jobs; /* one per item; borrowed: they are in control->saving */
+    struct buf members;
+    struct err err;
+    bool ok;
+    uint64_t took_us;
+    void (*done)(struct control_save *save);
+};
+void control_save_start(struct control *control, struct snapshot *snapshot,
+                        void (*done)(struct control_save *save));
+void control_save_free(struct control_save *save);
+/* At the start, on the spot. */
+bool control_save_first(struct control *control, const struct conf_document *document,
+                        const struct conf_revision *note, struct err *err);
+
+/* -- the window (control_confirm.c) -- */
+
+/* Will this change be on trial? */
+bool control_confirm_is_on_trial(const struct control_job *job);
+/* What the note of its revision says about it. */
+void control_confirm_fill_in(const struct control_job *job, struct conf_revision *note);
+/* It runs: the window opens, grows, or closes. `before` is the revision that ran. */
+void control_confirm_published(struct control_job *job, uint64_t before);
+/* The owners whose changes since the last confirmed revision are about to be taken back. */
+void control_confirm_block_owners(struct control *control, uint64_t by_revision);
+/* At the start: the newest revision was on trial. Fills in what its end looks like. */
+void control_confirm_restarted(struct control *control, struct conf_revision *note);
+void control_confirm_again(struct control *control); /* it could not be taken back: try again */
+void control_confirm_fini(struct control *control);
+/* Of a revision that goes back: why. */
+void control_confirm_reason(const struct control_job *job, char *out, size_t size);
+/* An owner whose change was taken back has not acknowledged it: the revision, or 0. */
+uint64_t control_owners_blocked(const struct control *control, struct slice owner);
+/* True when there was somebody to acknowledge this one. */
+bool control_owners_acknowledge(struct control *control, uint64_t revision);
+bool control_owners_read(struct control *control, struct err *err);
+
+/* -- endpoints beside a file (control_members.c) -- */
+
+bool control_members_read(struct control *control, struct err *err);
+/* The document of the file with the endpoints that the API has written; a new reference. */
+struct conf_document *control_members_merge(struct control *control,
+                                            struct conf_document *document);
+/* members.json for this document, in which the servers at this pointer were written. */
+void control_members_write(const struct control *control, const struct conf_document *document,
+                           struct slice servers_pointer, struct buf *out);
+void control_members_saved(struct control *control, struct slice text);
+/* Is this pool's member list the API's, whoever owns the rest? */
+bool control_members_are_ours(const struct conf_document *document, struct slice servers_pointer);
 
 /* The document becomes a snapshot with sockets; NULL and *err. It is swept by control_discard or
  * taken by control_publish. */

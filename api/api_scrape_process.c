@@ -247,6 +247,7 @@ static void write_applies(struct api_scrape *scrape, uint32_t index)
     static const char *const words[CONTROL_APPLY_WORDS] = {
         [CONTROL_APPLIED] = "applied",
         [CONTROL_UNCHANGED] = "unchanged",
+        [CONTROL_ROLLED_BACK] = "rolled_back",
         [CONTROL_REJECTED] = "rejected",
         [CONTROL_FAILED] = "failed",
     };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/api_admin.h"
+#include "api/api_explain.h"
 #include "api/api_metrics.h"
 #include "api/api_openapi.h"
 #include "api/api_problem.h"
@@ -86,6 +87,8 @@ static const struct api_row rows[] = {
     READ("/v1/version", api_status_version, ""),
     READ("/v1/schema.json", api_status_schema, ""),
     READ("/v1/openapi.json", api_openapi_get, ""),
+    READ("/v1/explain", api_explain_all, ""),
+    READ("/v1/explain/{*}", api_explain_key, ""),
     READ("/v1/problems/{}", api_problem_explain, ""),
     OBSERVE("/healthz", api_status_healthz, ""),
     OBSERVE("/readyz", api_status_readyz, "pool"),
@@ -114,6 +117,9 @@ static bool matches(const char *pattern, struct slice path, struct slice names[A
             names[(*count)++] = name;
             path = slice_from_at(path, name.len);
             pattern += 2;
+        } else if (strcmp(pattern, "{*}") == 0) {
+            names[(*count)++] = path;
+            return path.len != 0;
         } else {
             if (path.len == 0 || *path.ptr != *pattern) {
                 return false;
@@ -125,9 +131,10 @@ static bool matches(const char *pattern, struct slice path, struct slice names[A
     return path.len == 0;
 }
 
-static struct slice first_bad(const struct slice *names, uint32_t count)
+static struct slice first_bad(const char *pattern, const struct slice *names, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    bool last_is_any = strchr(pattern, '*') != NULL;
+    for (uint32_t i = 0; i + (last_is_any ? 1 : 0) < count; i++) {
         if (!conf_format_is_name(names[i])) {
             return names[i];
         }
@@ -139,7 +146,7 @@ const struct api_row *api_table_find(struct api_request *request)
 {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (matches(rows[i].pattern, request->path, request->names, &request->name_count) &&
-            first_bad(request->names, request->name_count).ptr == NULL) {
+            first_bad(rows[i].pattern, request->names, request->name_count).ptr == NULL) {
             return &rows[i];
         }
     }
@@ -153,7 +160,7 @@ struct slice api_table_bad_name(struct slice path)
     uint32_t count = 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (matches(rows[i].pattern, path, names, &count)) {
-            return first_bad(names, count);
+            return first_bad(rows[i].pattern, names, count);
         }
     }
     return SLICE_NONE;

@@ -18,7 +18,7 @@
 typedef void api_handler_fn(struct api_request *request);
 
 struct api_row {
-    const char *pattern; /* "{}" stands for a name */
+    const char *pattern; /* "{}" stands for a name, "{*}" at the end for all that is left */
     const char *pointer; /* config resources: the JSON pointer, "{}" likewise; else NULL */
     api_handler_fn *handlers[API_METHODS]; /* NULL: method not allowed */
     const char *query;                     /* parameters of GET, separated by spaces */

@@ -5,6 +5,7 @@
 #include "conf/conf_check.h"
 #include "conf/conf_defaults.h"
 #include "conf/conf_format.h"
+#include "conf/conf_hint.h"
 #include "conf/conf_suggest.h"
 #include "conf/json/json_write.h"
 #include "lbd/base/mem.h"
@@ -396,70 +397,27 @@ static void read_field(struct reader *reader, const struct reading *in)
     }
 }
 
-/* Which objects below `object` know `key`? Adds to *count and leaves the first one's name in
- * *owner. */
-static void find_owners(const struct conf_object *object, struct slice key, const char **owner,
-                        uint32_t *count)
-{
-    for (size_t i = 0; i < object->field_count; i++) {
-        const struct conf_object *inner = object->fields[i].object;
-        if (inner == NULL) {
-            continue;
-        }
-        if (conf_schema_find(inner, key) != NULL) {
-            *owner = *count == 0 ? inner->title : *owner;
-            (*count)++;
-        }
-        find_owners(inner, key, owner, count);
-    }
-}
-
-/* The one object elsewhere that knows `key`, or NULL when it could be several. */
-static const char *owner_elsewhere(struct slice key)
-{
-    const char *owner = NULL;
-    uint32_t count = 0;
-    find_owners(conf_schema_document, key, &owner, &count);
-    find_owners(conf_schema_daemon, key, &owner, &count);
-    if (conf_schema_find(conf_schema_daemon, key) != NULL) {
-        owner = conf_schema_daemon->title;
-        count++;
-    }
-    return count == 1 ? owner : NULL;
-}
-
 /* Returns the field that was probably meant, or NULL. */
 static const struct conf_field *fail_unknown_key(struct reader *reader,
                                                  const struct conf_object *object,
                                                  const struct conf_path *path)
 {
-    struct conf_suggest suggest;
-    struct slice key = path->key;
-    const char *owner = NULL;
-    uint32_t count = 0;
     reader->ok = false;
     if (conf_errors_full(reader->errors)) {
         reader->errors->truncated = true;
         return NULL;
     }
-    find_owners(object, key, &owner, &count);
-    conf_suggest_init(&suggest, key);
-    for (size_t i = 0; owner == NULL && i < object->field_count; i++) {
-        conf_suggest_offer(&suggest, slice_from(object->fields[i].key));
-    }
-    if (owner == NULL && suggest.best.len == 0) {
-        owner = owner_elsewhere(key);
-    }
-    struct slice name = shown(key);
-    if (owner != NULL) {
+    struct conf_hint hint = conf_hint_unknown(object, path->key);
+    struct slice name = shown(path->key);
+    if (hint.belongs != NULL) {
         conf_errors_add(reader->errors, path, "unknown-key", SLICE_NONE,
                         "'%.*s' is not a known key here; it belongs under '%s'", SLICE_ARG(name),
-                        owner);
+                        hint.belongs);
     } else {
-        conf_errors_add(reader->errors, path, "unknown-key", suggest.best,
+        conf_errors_add(reader->errors, path, "unknown-key", hint.suggestion,
                         "'%.*s' is not a known key", SLICE_ARG(name));
     }
-    return conf_schema_find(object, suggest.best);
+    return conf_schema_find(object, hint.suggestion);
 }
 
 static bool is_applicable(const struct conf_object *object, const struct conf_field *field,

@@ -24,6 +24,9 @@ static const struct {
     {"/v1/pools//servers", NULL, ""},
     {"/v1/health-checks/h", "/v1/health-checks/{}", "h"},
     {"/v1/health_checks/h", NULL, ""},
+    {"/v1/explain/pools.servers", "/v1/explain/{*}", "pools.servers"},
+    {"/v1/explain//pools/A/x", "/v1/explain/{*}", "/pools/A/x"},
+    {"/v1/explain/", NULL, ""},
     {"/", NULL, ""},
     {"", NULL, ""},
     {"/metrics", "/metrics", ""},
@@ -64,9 +67,9 @@ START_TEST(every_row_has_a_method_and_finds_itself)
         }
         ck_assert_msg(has_method, "%s", row->pattern);
         for (const char *at = row->pattern; *at != '\0'; at++) {
-            if (strncmp(at, "{}", 2) == 0) {
+            if (*at == '{') {
                 path[len++] = 'x';
-                at++;
+                at = strchr(at, '}');
             } else {
                 path[len++] = *at;
             }

@@ -1,0 +1,55 @@
+#include "conf/conf_hint.h"
+
+#include "conf/conf_suggest.h"
+
+/* Which objects below `object` know `key`? Adds to *count and leaves the first one's name in
+ * *owner. */
+static void find_owners(const struct conf_object *object, struct slice key, const char **owner,
+                        uint32_t *count)
+{
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct conf_object *inner = object->fields[i].object;
+        if (inner == NULL) {
+            continue;
+        }
+        if (conf_schema_find(inner, key) != NULL) {
+            *owner = *count == 0 ? inner->title : *owner;
+            (*count)++;
+        }
+        find_owners(inner, key, owner, count);
+    }
+}
+
+/* The one object elsewhere that knows `key`, or NULL when it could be several. */
+static const char *owner_elsewhere(struct slice key)
+{
+    const char *owner = NULL;
+    uint32_t count = 0;
+    find_owners(conf_schema_document, key, &owner, &count);
+    find_owners(conf_schema_daemon, key, &owner, &count);
+    if (conf_schema_find(conf_schema_daemon, key) != NULL) {
+        owner = conf_schema_daemon->title;
+        count++;
+    }
+    return count == 1 ? owner : NULL;
+}
+
+struct conf_hint conf_hint_unknown(const struct conf_object *object, struct slice key)
+{
+    struct conf_hint hint = {SLICE_NONE, NULL};
+    struct conf_suggest suggest;
+    uint32_t count = 0;
+    conf_suggest_init(&suggest, key);
+    for (size_t i = 0; i < object->field_count; i++) {
+        conf_suggest_offer(&suggest, slice_from(object->fields[i].key));
+    }
+    /* "pool" beside "pools" is a slip, though there is a "pool" below routes */
+    if (suggest.best.len == 0 || suggest.distance > 1) {
+        find_owners(object, key, &hint.belongs, &count);
+        if (hint.belongs == NULL && suggest.best.len == 0) {
+            hint.belongs = owner_elsewhere(key);
+        }
+    }
+    hint.suggestion = hint.belongs == NULL ? suggest.best : SLICE_NONE;
+    return hint;
+}

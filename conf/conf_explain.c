@@ -56,9 +56,8 @@ static uint32_t follow(struct walk *walk, const struct conf_object *object, uint
     /* below a map there may be a name first; one that reads like a key is tried as a key */
     for (uint32_t skip = 0; skip <= (field->type == CONF_TYPE_MAP ? 1U : 0U); skip++) {
         if (at + 1 + skip == walk->count) { /* the path ends with a name */
-            bool is_slip =
-                walk->is_dotted &&
-                conf_hint_unknown(field->object, walk->parts[at + 1]).suggestion.len != 0;
+            struct conf_hint hint = conf_hint_unknown(field->object, walk->parts[at + 1]);
+            bool is_slip = walk->is_dotted && (hint.suggestion.len != 0 || hint.belongs != NULL);
             return is_slip ? 0 : 1;
         }
         uint32_t found = follow(walk, field->object, at + 1 + skip, fields + 1);

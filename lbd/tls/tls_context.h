@@ -1,0 +1,55 @@
+/*
+ * tls_context - what the TLS connections of one place have in common: certificate, key, who is
+ * trusted, versions.
+ *
+ * Never changed once made; a file that changed makes a new one, and connections keep theirs.
+ *
+ *     tls_context --tls_session_new--> tls_session (a descriptor)
+ *                 --tls_conn_init----> tls_conn    (a connection of net/)
+ *
+ * TLS 1.2 (forward secret, authenticated ciphers) and 1.3; no renegotiation, no compression, no
+ * tickets, no sessions kept.
+ *
+ * Memory: counted. Threads: made and refreshed by one; sessions of it may be of any thread.
+ */
+#ifndef LBD_TLS_TLS_CONTEXT_H
+#define LBD_TLS_TLS_CONTEXT_H
+
+#include <stdbool.h>
+
+#include "lbd/base/compiler.h"
+#include "lbd/base/err.h"
+
+enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+
+struct tls_context_options {
+    bool is_server;
+    const char *chain_file; /* our certificate first; NULL: none (clients) */
+    const char *key_file;   /* its key */
+    const char *ca_file;    /* who may sign peers' certificates. NULL: server: does not ask for
+                               one; client: whom the system trusts */
+    bool must_have_peer;    /* server with ca_file: a client without a certificate is refused */
+    enum tls_version min_version;
+    const char *protocol; /* ALPN, "http/1.1"; NULL: none is spoken of */
+};
+
+struct tls_context;
+
+/* The texts of `options` are copied. NULL: *err says which file and why (ERR_INVALID). */
+LB_MUST_CHECK struct tls_context *tls_context_new(const struct tls_context_options *options,
+                                                  struct err *err);
+struct tls_context *tls_context_ref(struct tls_context *context);
+void tls_context_unref(struct tls_context *context); /* NULL is fine */
+
+enum tls_context_news { TLS_CONTEXT_SAME, TLS_CONTEXT_READ, TLS_CONTEXT_BAD };
+/* Looks whether a file changed, and if so puts a new context into *context. BAD, once for each
+ * change: *err says why the old one stays. */
+enum tls_context_news tls_context_refresh(struct tls_context **context, struct err *err);
+/* Reads the files whether they changed or not. */
+enum tls_context_news tls_context_reload(struct tls_context **context, struct err *err);
+
+/* For tls_session only: SSL_CTX. */
+void *tls_context_handle(const struct tls_context *context);
+bool tls_context_is_server(const struct tls_context *context);
+
+#endif

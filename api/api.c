@@ -98,24 +98,45 @@ static void log_listening(const struct door *door, int fd)
     if (getsockname(fd, &bound.u.any, &len) == 0) {
         bound.len = len;
         (void)addr_write(&bound, text);
-        log_info(door->is_observe ? "observe.listening" : "api.listening", "address=%s", text);
+        log_info(door->is_observe ? "observe.listening" : "api.listening", "address=%s%s", text,
+                 door->is_inherited ? " opened_by=service_manager" : "");
     }
 }
 
-static bool open_door(struct api *api, struct slice address, bool is_observe, struct err *err)
+static const struct slice api_name = SLICE_INIT("api");
+static const struct slice observe_name = SLICE_INIT("observe");
+
+/* The listening socket of a door: the manager's, else one of our own. */
+static int open_socket(struct door *door, struct slice address, struct inherit *inherit,
+                       struct err *err)
+{
+    int fd = api_socket_inherit(inherit, door->is_observe ? observe_name : api_name, address);
+    door->is_inherited = fd >= 0;
+    return fd >= 0 ? fd : api_socket_open(address, err);
+}
+
+static void remove_path(const struct door *door)
+{
+    if (!door->is_inherited) {
+        api_socket_remove(door->address);
+    }
+}
+
+static bool open_door(struct api *api, struct slice address, bool is_observe,
+                      struct inherit *inherit, struct err *err)
 {
     if (api->door_count == API_DOORS_MAX) {
         return err_set(err, ERR_INVALID, "more than %u sockets for API and observe",
                        (unsigned)API_DOORS_MAX);
     }
     struct door *door = &api->doors[api->door_count];
-    int fd = api_socket_open(address, err);
-    if (fd < 0) {
-        return false;
-    }
     door->api = api;
     door->is_observe = is_observe;
     door->is_unix = addr_is_unix(address);
+    int fd = open_socket(door, address, inherit, err);
+    if (fd < 0) {
+        return false;
+    }
     (void)snprintf(door->text, sizeof(door->text), "%.*s", SLICE_ARG(address));
     door->address = slice_from(door->text);
     door->daemon = MHD_start_daemon(
@@ -129,7 +150,7 @@ static bool open_door(struct api *api, struct slice address, bool is_observe, st
         MHD_OPTION_END);
     if (door->daemon == NULL) {
         (void)close(fd);
-        api_socket_remove(address);
+        remove_path(door);
         return err_set(err, ERR_SYSTEM, "libmicrohttpd does not start on '%s'", door->text);
     }
     api->door_count++; /* from here on api_free closes it */
@@ -141,6 +162,26 @@ static bool open_door(struct api *api, struct slice address, bool is_observe, st
     }
     log_listening(door, fd);
     turn(door);
+    return true;
+}
+
+/* One that nobody took would be open, with nobody behind it. */
+static bool check_inherited(const struct inherit *inherit, struct err *err)
+{
+    const struct inherit_socket *left = NULL;
+    uint32_t cursor = 0;
+    char text[ADDR_TEXT_MAX];
+    while (inherit != NULL && (left = inherit_left(inherit, &cursor)) != NULL) {
+        bool is_observe = slice_eq(slice_from(left->name), observe_name);
+        if (!is_observe && !slice_eq(slice_from(left->name), api_name)) {
+            continue; /* a listener's */
+        }
+        (void)addr_write(&left->address, text);
+        return err_set(err, ERR_INVALID,
+                       "the service manager passed a socket '%s' on %s, which is not one of "
+                       "daemon.%s.listen; make ListenStream= and the configuration say the same",
+                       left->name, text, left->name);
+    }
     return true;
 }
 
@@ -158,15 +199,16 @@ struct api *api_new(const struct api_options *options, struct err *err)
     api->guard = api_guard_new(daemon, err);
     ok = api->guard != NULL;
     for (uint32_t i = 0; ok && i < daemon->api.listen_count; i++) {
-        ok = open_door(api, daemon->api.listen[i], false, err);
+        ok = open_door(api, daemon->api.listen[i], false, options->inherit, err);
     }
     if (ok && daemon->api.listen_count == 0) {
         api_socket_default(usual);
-        ok = open_door(api, slice_from(usual), false, err);
+        ok = open_door(api, slice_from(usual), false, options->inherit, err);
     }
     for (uint32_t i = 0; ok && i < daemon->observe_listen_count; i++) {
-        ok = open_door(api, daemon->observe_listen[i], true, err);
+        ok = open_door(api, daemon->observe_listen[i], true, options->inherit, err);
     }
+    ok = ok && check_inherited(options->inherit, err);
     if (!ok) {
         api_free(api);
         return NULL;
@@ -211,7 +253,7 @@ void api_free(struct api *api)
         loop_ready_remove(&api->held_ready);
         (void)MHD_run(door->daemon); /* takes in what was resumed: it must be before the end */
         MHD_stop_daemon(door->daemon);
-        api_socket_remove(door->address);
+        remove_path(door);
     }
     api_guard_free(api->guard);
     free(api);

@@ -18,6 +18,7 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/control/control.h"
+#include "lbd/net/inherit.h"
 #include "lbd/net/loop.h"
 
 struct api;
@@ -26,9 +27,11 @@ struct api_options {
     struct loop *loop;                /* borrowed */
     struct control *control;          /* borrowed */
     const struct conf_daemon *daemon; /* borrowed */
+    struct inherit *inherit;          /* borrowed; NULL: no sockets were passed */
 };
 
-/* Opens the sockets that the file names, or the usual one. */
+/* Opens the sockets that the file names, or the usual one. Those that the service manager passed as
+ * "api" or "observe" are taken over; one that the file does not name is ERR_INVALID. */
 LB_MUST_CHECK struct api *api_new(const struct api_options *options, struct err *err);
 /* Are the files that daemon.api names fit to be used? For `lbd -t`. */
 LB_MUST_CHECK bool api_check(const struct conf_daemon *daemon, struct err *err);

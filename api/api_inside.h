@@ -30,6 +30,7 @@ struct door {
     char text[160];
     bool is_observe;
     bool is_unix;
+    bool is_inherited; /* the service manager's: its path stays */
     struct loop_watch watch;
     struct loop_timer timer;
     struct loop_ready ready;

@@ -134,6 +134,12 @@ int api_socket_open(struct slice text, struct err *err)
     return fd;
 }
 
+int api_socket_inherit(struct inherit *inherit, struct slice name, struct slice text)
+{
+    struct addr address;
+    return socket_address(text, &address) ? inherit_take(inherit, name, &address) : -1;
+}
+
 void api_socket_remove(struct slice text)
 {
     struct addr address;

@@ -15,6 +15,7 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/base/slice.h"
+#include "lbd/net/inherit.h"
 
 #define API_SOCKET_PATH_MAX 108
 
@@ -23,6 +24,9 @@
 void api_socket_default(char out[API_SOCKET_PATH_MAX + 8]);
 /* "unix:/path" or "ip:port". A non-blocking descriptor, or -1 and *err. */
 LB_MUST_CHECK int api_socket_open(struct slice address, struct err *err);
+/* The one of that name that the service manager opened at that address; -1: there is none. Its path
+ * is the manager's and is not removed. */
+int api_socket_inherit(struct inherit *inherit, struct slice name, struct slice address);
 /* Removes the path of a unix socket that we listened on. */
 void api_socket_remove(struct slice address);
 

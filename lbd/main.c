@@ -23,12 +23,12 @@
 #include "lbd/base/addr.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
-#include "lbd/base/now.h"
-#include "lbd/base/sd_notify.h"
 #include "lbd/control/conf_file.h"
 #include "lbd/control/control.h"
 #include "lbd/control/privileges.h"
+#include "lbd/control/service.h"
 #include "lbd/control/signals.h"
+#include "lbd/net/inherit.h"
 #include "lbd/net/loop.h"
 #include "lbd_version.h"
 
@@ -49,8 +49,8 @@ struct lbd {
     struct control *control;
     struct api *api;
     struct signals *signals;
-    struct loop_timer watchdog;
-    uint64_t watchdog_ms;
+    struct service service;
+    struct inherit inherit; /* sockets that the service manager passed */
     bool is_stopping;
 };
 
@@ -212,24 +212,16 @@ static bool open_log(const struct conf_daemon *daemon, struct err *err)
 
 /* -- while it runs -- */
 
-static void notify_ready(const struct lbd *lbd)
-{
-    const struct conf *conf = conf_document_conf(control_document(lbd->control));
-    (void)sd_notify_send("READY=1\nSTATUS=revision %llu, %u listeners, %u pools",
-                         (unsigned long long)control_facts(lbd->control)->revision,
-                         conf->listener_count, conf->pool_count);
-}
-
 static void on_ready(void *arg)
 {
-    const struct lbd *lbd = arg;
+    struct lbd *lbd = arg;
     if (lbd->is_stopping) {
         return; /* the workers were quick, but starting failed elsewhere */
     }
     log_info("lbd.ready", "version=%s revision=%llu workers=%u", LBD_VERSION,
              (unsigned long long)control_facts(lbd->control)->revision,
              control_facts(lbd->control)->workers);
-    notify_ready(lbd);
+    service_ready(&lbd->service);
 }
 
 static void on_drained(void *arg)
@@ -242,16 +234,7 @@ static void on_drained(void *arg)
 static void on_reloaded(const struct control_result *result, void *arg)
 {
     (void)result;
-    notify_ready(arg);
-}
-
-static void on_watchdog(struct loop_timer *timer)
-{
-    struct lbd *lbd = container_of(timer, struct lbd, watchdog);
-    if (control_is_alive(lbd->control)) {
-        (void)sd_notify_send("WATCHDOG=1");
-    }
-    loop_timer_set(lbd->loop, &lbd->watchdog, lbd->watchdog_ms, on_watchdog);
+    service_ready(&((struct lbd *)arg)->service);
 }
 
 static void on_term(struct lbd *lbd)
@@ -264,8 +247,7 @@ static void on_term(struct lbd *lbd)
     }
     lbd->is_stopping = true;
     log_info("lbd.drain", "by=SIGTERM limit_ms=%u", limit_ms);
-    (void)sd_notify_send("STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%llu",
-                         ((unsigned long long)limit_ms + 5000U) * 1000U);
+    service_stopping(&lbd->service);
     control_drain(lbd->control, limit_ms);
 }
 
@@ -278,12 +260,12 @@ static void on_signal(int number, void *arg)
         break;
     case SIGINT:
         log_info("lbd.stop", "by=SIGINT");
-        (void)sd_notify_send("STOPPING=1");
+        service_stopping(&lbd->service);
         loop_stop(lbd->loop);
         break;
     case SIGHUP:
         log_info("lbd.reload", "by=SIGHUP");
-        (void)sd_notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
+        service_reloading(&lbd->service);
         api_reload(lbd->api);
         control_reload(lbd->control, on_reloaded, lbd);
         break;
@@ -298,8 +280,27 @@ static void on_signal(int number, void *arg)
 
 /* -- start and stop -- */
 
+/* An address was changed in one place and not in the other. What is configured runs all the same.
+ */
+static void say_left_sockets(const struct inherit *inherit)
+{
+    const struct inherit_socket *left = NULL;
+    uint32_t cursor = 0;
+    char text[ADDR_TEXT_MAX];
+    while ((left = inherit_left(inherit, &cursor)) != NULL) {
+        (void)addr_write(&left->address, text);
+        log_error("lbd.socket_not_taken",
+                  "name=%s address=%s why=\"the service manager passed it, but no listener of this "
+                  "name binds this address\"",
+                  left->name, text);
+    }
+}
+
 static bool start(struct lbd *lbd, const char *file, struct err *err)
 {
+    if (!inherit_read(&lbd->inherit, INHERIT_FIRST_FD, err)) {
+        return false;
+    }
     lbd->loop = loop_new(err);
     if (lbd->loop == NULL) {
         return false;
@@ -320,27 +321,27 @@ static bool start(struct lbd *lbd, const char *file, struct err *err)
         .loop = lbd->loop,
         .control = lbd->control,
         .daemon = lbd->daemon,
+        .inherit = &lbd->inherit,
     };
     lbd->api = api_new(&api, err);
     lbd->signals = lbd->api != NULL ? signals_new(lbd->loop, on_signal, lbd, err) : NULL;
     if (lbd->signals == NULL) {
         return false;
     }
-    lbd->watchdog_ms = sd_notify_watchdog_ms();
-    if (lbd->watchdog_ms != 0) {
-        loop_timer_set(lbd->loop, &lbd->watchdog, lbd->watchdog_ms, on_watchdog);
-    }
+    say_left_sockets(&lbd->inherit);
+    service_start(&lbd->service, lbd->loop, lbd->control);
     return true;
 }
 
 static void stop(struct lbd *lbd)
 {
     lbd->is_stopping = true;
-    loop_timer_stop(&lbd->watchdog);
+    service_stop(&lbd->service);
     signals_free(lbd->signals);
     api_end_streams(lbd->api);
     control_free(lbd->control); /* ends what API requests wait for */
     api_free(lbd->api);
+    inherit_close(&lbd->inherit);
     if (lbd->loop != NULL) {
         loop_free(lbd->loop);
     }

@@ -31,6 +31,13 @@ static bool find_socket(struct sockaddr_un *address, socklen_t *len)
     return true;
 }
 
+bool sd_notify_is_wanted(void)
+{
+    struct sockaddr_un address;
+    socklen_t len;
+    return find_socket(&address, &len);
+}
+
 bool sd_notify_send(const char *fmt, ...)
 {
     struct sockaddr_un address;

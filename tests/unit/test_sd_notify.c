@@ -30,6 +30,7 @@ START_TEST(sends_one_datagram)
 {
     char got[128] = "";
     int fd = listen_abstract();
+    ck_assert(sd_notify_is_wanted());
     ck_assert(sd_notify_send("READY=1\nSTATUS=rev %d", 42));
     ssize_t len = recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT);
     ck_assert_int_eq(len, 21);
@@ -43,6 +44,7 @@ START_TEST(is_silent_without_a_socket)
 {
     static const char *const names[] = {"", "@", "relative", "vsock:2:1234"};
     ck_assert_int_eq(unsetenv("NOTIFY_SOCKET"), 0);
+    ck_assert(!sd_notify_is_wanted());
     ck_assert(!sd_notify_send("READY=1"));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         ck_assert_int_eq(setenv("NOTIFY_SOCKET", names[i], 1), 0);

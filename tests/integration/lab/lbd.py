@@ -106,7 +106,7 @@ class Lbd:
     """
 
     def __init__(self, config, daemon=None, api=None, env=None, wrapper=(), text=None, directory=None,
-                 start=True):
+                 start=True, passed=()):
         self.own_directory = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix="lab-"))
         self.run_directory = self.directory / "run"
@@ -120,6 +120,7 @@ class Lbd:
         self.access_log_path = self.directory / "access.log"
         self.env = env or {}
         self.wrapper = list(wrapper)
+        self.passed = list(passed)  # (name, listening socket): what a service manager would pass
         self.process = None
         self.notify = None
         self.daemon = {
@@ -165,14 +166,26 @@ class Lbd:
         if shutil.which("setpriv"):  # no lbd outlives its test, however that ends
             command += ["setpriv", "--pdeathsig", "KILL"]
         command += [LBD_BIN, "-c", str(self.config_path)]
+        fds = [passed.fileno() for _, passed in self.passed]
         with open(self.stderr_path, "ab") as stderr:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                env=environment(NOTIFY_SOCKET=notify_path, **self.env),
+                self.passing(fds) + command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
+                env=environment(NOTIFY_SOCKET=notify_path, **self.env), pass_fds=fds,
             )
         if ready:
             self.wait_notify("READY=1", START_LIMIT_S)
         return self
+
+    def passing(self, fds):
+        """A command in front that makes `fds` descriptors 3, 4, ... as systemd does."""
+        if not fds:
+            return []
+        # by way of high numbers: one may stand in the place of another
+        up = "".join(f"exec {200 + i}<&{fd} {fd}<&-; " for i, fd in enumerate(fds))
+        down = "".join(f"exec {3 + i}<&{200 + i} {200 + i}<&-; " for i in range(len(fds)))
+        names = ":".join(name for name, _ in self.passed)
+        variables = f"LISTEN_PID=$$ LISTEN_FDS={len(fds)} LISTEN_FDNAMES={names}"
+        return ["bash", "-c", f'{up}{down}export {variables}; exec "$@"', "bash"]
 
     def wait_notify(self, word, timeout=None):
         """Waits for a line on the notify socket; the process must stay alive meanwhile."""

@@ -1,0 +1,96 @@
+"""Sockets that a service manager opened: taken over by name and address, never half."""
+
+import os
+import socket
+import tempfile
+import unittest
+
+from lab import LabCase, config_for
+from lab.client import Client
+
+
+class SocketActivation(LabCase):
+    def setUp(self):
+        super().setUp()
+        holder = tempfile.TemporaryDirectory(prefix="lab-")
+        self.addCleanup(holder.cleanup)
+        os.chmod(holder.name, 0o755)
+        self.path = f"{holder.name}/api.sock"
+
+    def unix(self, path=None):
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(made.close)
+        made.bind(path or self.path)
+        made.listen(64)
+        return made
+
+    def inet(self):
+        made = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(made.close)
+        return made, "127.0.0.1:%d" % made.getsockname()[1]
+
+    def passing(self, passed, api=None, observe=None, config=None, start=True):
+        proxy = self.lbd(
+            config if config is not None else config_for(self.origin()),
+            daemon={"api": {"listen": [api or f"unix:{self.path}"]},
+                    "observe": {"listen": [observe]} if observe else None},
+            passed=passed, start=False,
+        )
+        if api is None:
+            proxy.api_socket = self.path
+        if start:
+            proxy.start()
+        return proxy
+
+    def refusal(self, proxy, code=78):
+        proxy.start(ready=False)
+        self.assertEqual(proxy.wait_exit(), code)
+        text = proxy.everything()
+        proxy.process = None
+        return text
+
+    # -- the API ------------------------------------------------------------------------------
+
+    def test_the_api_answers_on_what_was_passed(self):
+        passed = self.unix()
+        proxy = self.passing([("api", passed)])
+        self.assertEqual(proxy.api("GET", "/v1/config").status, 200)
+        self.assertIn("opened_by=service_manager", proxy.log_text())
+        proxy.stop()
+        self.assertTrue(os.path.exists(self.path), "the path is the manager's")
+        # a question that is asked while nobody runs waits for the next one
+        late = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(late.close)
+        late.connect(self.path)
+        late.sendall(b"GET /v1/status HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\n\r\n")
+        proxy.start()
+        late.settimeout(20)
+        self.assertTrue(late.recv(64).startswith(b"HTTP/1.1 200 "))
+
+    def test_observe_is_taken_over_too(self):
+        passed, address = self.inet()
+        proxy = self.passing([("observe", passed), ("api", self.unix())], observe=address)
+        host, port = passed.getsockname()
+        with Client((host, port)) as client:
+            self.assertEqual(client.get("/healthz").status, 200)
+        proxy.stop()
+
+    def test_another_address_is_refused_in_words(self):
+        proxy = self.passing([("api", self.unix())], api=f"unix:{self.path}.other", start=False)
+        text = self.refusal(proxy)
+        self.assertIn(f"passed a socket 'api' on unix:{self.path}, which is not one of daemon.api.listen", text)
+
+    def test_another_name_is_told(self):
+        proxy = self.passing([("lbd.socket", self.unix(self.path + ".2")), ("api", self.unix())])
+        self.assertRegex(proxy.log_text(), r"error lbd.socket_not_taken name=lbd.socket address=unix:\S+api.sock.2 ")
+        proxy.stop()
+
+    def test_what_does_not_listen_is_refused_in_words(self):
+        datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(datagram.close)
+        proxy = self.passing([("api", datagram)], start=False)
+        self.assertIn("descriptor 3 ('api')", self.refusal(proxy))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,16 +1,18 @@
 /*
- * cmd_config - `lbctl apply`: make the configuration what a file says.
+ * cmd_config - a configuration file in the hand: `lbctl config validate | fmt | schema`, `reload`.
  *
- *     read file -> JSON? -> without "daemon" -> GET what runs -> PUT dry (all errors, all changes)
- *         -> keep what ran -> PUT, if it is still what ran -> say what changed and how to undo it
+ * validate asks lbd, which knows what is right; fmt needs nobody.
  *
- * Limits: json_limits_document. Threads: one.
+ * Threads: one.
  */
 #ifndef CTL_CMD_CONFIG_H
 #define CTL_CMD_CONFIG_H
 
 #include "ctl/ctl.h"
 
-enum ctl_exit cmd_config_apply(struct ctl *ctl);
+enum ctl_exit cmd_config_validate(struct ctl *ctl);
+enum ctl_exit cmd_config_fmt(struct ctl *ctl);
+enum ctl_exit cmd_config_schema(struct ctl *ctl);
+enum ctl_exit cmd_config_reload(struct ctl *ctl);
 
 #endif

@@ -4,11 +4,8 @@
 
 #include "conf/json/json_write.h"
 #include "ctl/cmd_status.h"
-#include "ctl/command.h"
+#include "ctl/kind.h"
 #include "ctl/server_name.h"
-
-const char *const cmd_get_kind_words[] = {"listeners",     "routes", "pools", "servers",
-                                          "health-checks", "config", NULL};
 
 /* -- cells that are more than one value -- */
 
@@ -109,98 +106,76 @@ static void cell_target(struct print_table *table, const struct json *config,
 
 /* -- the kinds -- */
 
-static const struct cmd_get_kind kinds[] = {
-    {
-        .plural = "listeners",
-        .singular = "listener",
-        .path = "/v1/listeners",
-        .status_path = "listeners",
-        .columns =
-            {
-                {.title = "PROTOCOL", .path = "protocol"},
-                {.title = "BIND", .path = "bind", .is_wide = true},
-                {.title = "ADDRESS", .path = "addresses", .from_status = true},
-                {.title = "STATE", .path = "state", .from_status = true},
-                {.title = ">CONNECTIONS", .path = "connections", .from_status = true},
-                {.title = ">LIMIT", .path = "limits.connections", .is_wide = true},
-                {.title = "KEEP-ALIVE", .path = "timeouts.keep_alive", .is_wide = true},
-                {.title = "DEFAULT-POOL", .path = "default_pool"},
-            },
-    },
-    {
-        .plural = "routes",
-        .singular = "route",
-        .path = "/v1/routes",
-        .columns =
-            {
-                {.title = "LISTENER", .path = "listener"},
-                {.title = ">PRIORITY", .path = "priority"},
-                {.title = "HOST", .cell = cell_host},
-                {.title = "PATH", .cell = cell_path},
-                {.title = "ACTION", .cell = cell_action},
-            },
-    },
-    {
-        .plural = "pools",
-        .singular = "pool",
-        .path = "/v1/pools",
-        .status_path = "pools",
-        .columns =
-            {
-                {.title = "ALGORITHM", .path = "algorithm"},
-                {.title = "HEALTH-CHECK", .path = "health_check"},
-                {.title = ">RETRIES", .path = "retries", .is_wide = true},
-                {.title = "CONNECT", .path = "timeouts.connect", .is_wide = true},
-                {.title = "RESPONSE", .path = "timeouts.response", .is_wide = true},
-                {.title = ">USABLE", .cell = cell_usable},
-            },
-    },
-    {
-        .plural = "servers",
-        .singular = "server",
-        .path = "/v1/pools",
-        .status_path = "servers", /* of its pool's */
-        .is_server = true,
-        .columns =
-            {
-                {.title = "ADDRESS", .path = "address"},
-                {.title = "HEALTH", .cell = cell_health},
-                {.title = "ADMIN", .cell = cell_admin},
-                {.title = ">WEIGHT", .path = "weight"},
-                {.title = ">CONNECTIONS", .path = "connections", .from_status = true},
-                {.title = ">LIMIT", .path = "max_connections", .is_wide = true},
-                {.title = "LAST-CHECK", .path = "last_check", .from_status = true, .is_wide = true},
-            },
-    },
-    {
-        .plural = "health-checks",
-        .singular = "health-check",
-        .path = "/v1/health-checks",
-        .columns =
-            {
-                {.title = "TYPE", .path = "type"},
-                {.title = "ASKS", .cell = cell_target},
-                {.title = "INTERVAL", .path = "interval"},
-                {.title = "TIMEOUT", .path = "timeout"},
-                {.title = ">RISE", .path = "rise"},
-                {.title = ">FALL", .path = "fall"},
-            },
-    },
-    {.plural = "config", .singular = "config"},
+static const struct cmd_get_kind kinds[KIND_COUNT] = {
+    [KIND_LISTENERS] =
+        {
+            .status_path = "listeners",
+            .columns =
+                {
+                    {.title = "PROTOCOL", .path = "protocol"},
+                    {.title = "BIND", .path = "bind", .is_wide = true},
+                    {.title = "ADDRESS", .path = "addresses", .from_status = true},
+                    {.title = "STATE", .path = "state", .from_status = true},
+                    {.title = ">CONNECTIONS", .path = "connections", .from_status = true},
+                    {.title = ">LIMIT", .path = "limits.connections", .is_wide = true},
+                    {.title = "KEEP-ALIVE", .path = "timeouts.keep_alive", .is_wide = true},
+                    {.title = "DEFAULT-POOL", .path = "default_pool"},
+                },
+        },
+    [KIND_ROUTES] =
+        {
+            .columns =
+                {
+                    {.title = "LISTENER", .path = "listener"},
+                    {.title = ">PRIORITY", .path = "priority"},
+                    {.title = "HOST", .cell = cell_host},
+                    {.title = "PATH", .cell = cell_path},
+                    {.title = "ACTION", .cell = cell_action},
+                },
+        },
+    [KIND_POOLS] =
+        {
+            .status_path = "pools",
+            .columns =
+                {
+                    {.title = "ALGORITHM", .path = "algorithm"},
+                    {.title = "HEALTH-CHECK", .path = "health_check"},
+                    {.title = ">RETRIES", .path = "retries", .is_wide = true},
+                    {.title = "CONNECT", .path = "timeouts.connect", .is_wide = true},
+                    {.title = "RESPONSE", .path = "timeouts.response", .is_wide = true},
+                    {.title = ">USABLE", .cell = cell_usable},
+                },
+        },
+    [KIND_SERVERS] =
+        {
+            .status_path = "pools",
+            .columns =
+                {
+                    {.title = "ADDRESS", .path = "address"},
+                    {.title = "HEALTH", .cell = cell_health},
+                    {.title = "ADMIN", .cell = cell_admin},
+                    {.title = ">WEIGHT", .path = "weight"},
+                    {.title = ">CONNECTIONS", .path = "connections", .from_status = true},
+                    {.title = ">LIMIT", .path = "max_connections", .is_wide = true},
+                    {.title = "LAST-CHECK",
+                     .path = "last_check",
+                     .from_status = true,
+                     .is_wide = true},
+                },
+        },
+    [KIND_HEALTH_CHECKS] =
+        {
+            .columns =
+                {
+                    {.title = "TYPE", .path = "type"},
+                    {.title = "ASKS", .cell = cell_target},
+                    {.title = "INTERVAL", .path = "interval"},
+                    {.title = "TIMEOUT", .path = "timeout"},
+                    {.title = ">RISE", .path = "rise"},
+                    {.title = ">FALL", .path = "fall"},
+                },
+        },
 };
-
-const struct cmd_get_kind *cmd_get_find_kind(const char *word)
-{
-    for (size_t i = 0; word != NULL && i < ARRAY_LEN(kinds); i++) {
-        if (strcmp(word, kinds[i].plural) == 0 || strcmp(word, kinds[i].singular) == 0) {
-            return &kinds[i];
-        }
-    }
-    /* the document spells it with '_' */
-    bool underscored =
-        word != NULL && (strcmp(word, "health_checks") == 0 || strcmp(word, "health_check") == 0);
-    return underscored ? cmd_get_find_kind("health-checks") : NULL;
-}
 
 /* -- printing -- */
 
@@ -248,18 +223,26 @@ static const struct json *member_beside(const struct json *container, const stru
 /* What a listing is made of. */
 struct listing {
     struct ctl *ctl;
-    const struct cmd_get_kind *kind;
-    const char *only;         /* this name alone; NULL: all */
-    struct print_table table; /* CTL_TABLE, CTL_WIDE */
-    uint32_t count;
+    const struct kind *kind;
+    const struct cmd_get_kind *columns;
+    struct server_name wanted; /* servers: of this pool, this one; "": all */
+    const char *only;          /* other kinds: this name alone; NULL: all */
+    struct print_table table;  /* CTL_TABLE, CTL_WIDE */
+    struct json *picked;       /* CTL_JSON */
+    bool is_found;             /* there is something of that name, labels or not */
 };
+
+static bool is_table(const struct ctl *ctl)
+{
+    return ctl->output == CTL_TABLE || ctl->output == CTL_WIDE;
+}
 
 static void begin(struct listing *listing)
 {
     print_table_init(&listing->table);
     print_table_column(&listing->table, "NAME");
     for (size_t i = 0; i < CMD_GET_COLUMNS_MAX; i++) {
-        const struct cmd_get_column *column = &listing->kind->columns[i];
+        const struct cmd_get_column *column = &listing->columns->columns[i];
         if (column_is_shown(listing->ctl, column)) {
             print_table_column(&listing->table, column->title);
         }
@@ -287,24 +270,13 @@ static void print_line(struct ctl *ctl, struct slice name, const struct json *co
     buf_fini(&text);
 }
 
-static void add(struct listing *listing, struct slice name, const struct json *config,
-                const struct json *status)
+static void add_cells(struct listing *listing, struct slice name, const struct json *config,
+                      const struct json *status)
 {
-    struct ctl *ctl = listing->ctl;
-    listing->count++;
-    if (ctl->output == CTL_NAME) {
-        print_text(ctl->out, name);
-        (void)fputc('\n', ctl->out);
-        return;
-    }
-    if (ctl->output == CTL_JSONL) {
-        print_line(ctl, name, config);
-        return;
-    }
     print_table_cell(&listing->table, PRINT_PLAIN, name);
     for (size_t i = 0; i < CMD_GET_COLUMNS_MAX; i++) {
-        const struct cmd_get_column *column = &listing->kind->columns[i];
-        if (!column_is_shown(ctl, column)) {
+        const struct cmd_get_column *column = &listing->columns->columns[i];
+        if (!column_is_shown(listing->ctl, column)) {
             continue;
         }
         if (column->cell != NULL) {
@@ -316,19 +288,60 @@ static void add(struct listing *listing, struct slice name, const struct json *c
     }
 }
 
-static void add_servers(struct listing *listing, const struct json *pool, const char *server_only,
-                        const struct json *status)
+/* Does it have every label that was asked for? */
+static bool has_labels(const struct ctl *ctl, const struct json *config)
+{
+    const struct json *labels = ctl_member(config, "meta.labels");
+    for (uint32_t i = 0; i < ctl->label_count; i++) {
+        struct slice value = slice_from(ctl->labels[i]);
+        struct slice key;
+        bool has_value = slice_split(&value, '=', &key);
+        if (!has_value || !slice_eq(json_string(json_get(labels, key)), value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void add(struct listing *listing, struct slice name, const struct json *config,
+                const struct json *status)
+{
+    struct ctl *ctl = listing->ctl;
+    if (!has_labels(ctl, config)) {
+        return;
+    }
+    listing->is_found = true;
+    switch (ctl->output) {
+    case CTL_NAME:
+        print_text(ctl->out, name);
+        (void)fputc('\n', ctl->out);
+        return;
+    case CTL_JSONL:
+        print_line(ctl, name, config);
+        return;
+    case CTL_JSON:
+        json_add(listing->picked, name, json_copy(config));
+        return;
+    case CTL_TABLE:
+    case CTL_WIDE:
+        add_cells(listing, name, config, status);
+        return;
+    }
+}
+
+static void add_servers(struct listing *listing, const struct json *pool, const struct json *status)
 {
     const struct json *server;
     const struct json *states = ctl_member(status, "servers");
     const struct json *last = NULL;
+    const char *only = listing->wanted.server;
     struct buf name;
     buf_init(&name, CTL_PATH_MAX);
     json_for_each(server, ctl_member(pool, "servers"))
     {
         struct slice left = json_key(pool);
         struct slice right = json_key(server);
-        if (server_only == NULL || slice_eq(right, slice_from(server_only))) {
+        if (only[0] == '\0' || slice_eq(right, slice_from(only))) {
             buf_clear(&name);
             buf_printf(&name, "%.*s/%.*s", SLICE_ARG(left), SLICE_ARG(right));
             add(listing, buf_slice(&name), server, member_beside(states, &last, right));
@@ -337,166 +350,115 @@ static void add_servers(struct listing *listing, const struct json *pool, const 
     buf_fini(&name);
 }
 
-/* `only` is a name, or for servers POOL or POOL/SERVER. */
-static enum ctl_exit add_all(struct listing *listing, const struct json *objects,
-                             const struct json *status)
+static void add_all(struct listing *listing, const struct json *objects, const struct json *status)
 {
-    struct server_name wanted = {.pool = ""};
-    const struct cmd_get_kind *kind = listing->kind;
-    const struct json *object;
-    enum ctl_exit code = CTL_OK;
-    if (kind->is_server && listing->only != NULL &&
-        !server_name_read(listing->ctl, listing->only, &wanted, &code)) {
-        return code;
-    }
-    const char *only = kind->is_server && listing->only != NULL ? wanted.pool : listing->only;
-    const char *server_only = wanted.server[0] != '\0' ? wanted.server : NULL;
-    const char *status_path = kind->is_server ? "pools" : kind->status_path;
+    bool is_server = listing->kind->id == KIND_SERVERS;
+    const char *only = is_server ? listing->wanted.pool : listing->only;
+    const char *status_path = listing->columns->status_path;
     const struct json *states = status_path != NULL ? ctl_member(status, status_path) : NULL;
     const struct json *last = NULL;
+    const struct json *object;
     json_for_each(object, objects)
     {
-        if (only != NULL && !slice_eq(json_key(object), slice_from(only))) {
+        if (only != NULL && only[0] != '\0' && !slice_eq(json_key(object), slice_from(only))) {
             continue;
         }
         const struct json *state = member_beside(states, &last, json_key(object));
-        if (kind->is_server) {
-            add_servers(listing, object, server_only, state);
-            listing->count += server_only == NULL ? 1 : 0; /* an empty pool is there, too */
+        listing->is_found = listing->is_found || listing->wanted.server[0] == '\0';
+        if (is_server) {
+            add_servers(listing, object, state);
         } else {
             add(listing, json_key(object), object, state);
         }
     }
-    if (listing->only != NULL && listing->count == 0) {
-        return ctl_fail(listing->ctl, CTL_NOT_FOUND, "there is no %s '%s'", kind->singular,
-                        listing->only);
-    }
-    return CTL_OK;
 }
 
-/* Tables, names, lines: the collection, and the status beside it. */
-static enum ctl_exit list(struct ctl *ctl, const struct cmd_get_kind *kind, const char *only)
+static enum ctl_exit list(struct listing *listing, const char *name)
 {
-    struct listing listing = {.ctl = ctl, .kind = kind, .only = only};
-    bool as_table = ctl->output == CTL_TABLE || ctl->output == CTL_WIDE;
+    struct ctl *ctl = listing->ctl;
     enum ctl_exit code = CTL_OK;
-    struct json *status = NULL;
     struct buf target;
+    struct json *status = NULL;
     buf_init(&target, CTL_PATH_MAX);
-    buf_printf(&target, "%s%s", kind->path, as_table ? "?defaults=true" : "");
+    buf_printf(&target, "%s%s", listing->kind->path, is_table(ctl) ? "?defaults=true" : "");
     struct json *objects = ctl_get(ctl, target.data, NULL, &code);
-    if (objects != NULL && as_table && kind->status_path != NULL) {
+    if (objects != NULL && is_table(ctl) && listing->columns->status_path != NULL) {
         status = ctl_get(ctl, "/v1/status", NULL, &code);
     }
-    if (code == CTL_OK) {
-        begin(&listing);
-        code = add_all(&listing, objects, status);
-        if (code == CTL_OK && as_table) {
-            print_table_write(&listing.table, ctl->out, ctl->color, ctl->width);
-        }
-        print_table_fini(&listing.table);
+    if (code != CTL_OK) {
+        goto out;
     }
-    buf_fini(&target);
-    json_free(status);
+    begin(listing);
+    listing->picked = json_new_object();
+    add_all(listing, objects, status);
+    if (!listing->is_found && name != NULL) {
+        code = ctl_fail(ctl, CTL_NOT_FOUND, "there is no %s '%s'", listing->kind->singular, name);
+    } else if (is_table(ctl)) {
+        print_table_write(&listing->table, ctl->out, ctl->color, ctl->width);
+    } else if (ctl->output == CTL_JSON) {
+        ctl_print_json(ctl, listing->picked);
+    }
+    json_free(listing->picked);
+    print_table_fini(&listing->table);
+out:
     json_free(objects);
+    json_free(status);
+    buf_fini(&target);
     return code;
 }
 
-/* All servers of all pools as one object: the API has no such document. */
-static enum ctl_exit print_all_servers(struct ctl *ctl)
-{
-    enum ctl_exit code = CTL_OK;
-    const struct json *pool;
-    const struct json *server;
-    struct json *pools = ctl_get(ctl, "/v1/pools", NULL, &code);
-    if (pools == NULL) {
-        return code;
-    }
-    struct buf name;
-    struct buf text;
-    struct json_write w;
-    buf_init(&name, CTL_PATH_MAX);
-    buf_init(&text, CTL_TEXT_MAX);
-    json_write_init(&w, &text, JSON_PRETTY);
-    json_write_object_begin(&w);
-    json_for_each(pool, pools)
-    {
-        json_for_each(server, ctl_member(pool, "servers"))
-        {
-            struct slice left = json_key(pool);
-            struct slice right = json_key(server);
-            buf_clear(&name);
-            buf_printf(&name, "%.*s/%.*s", SLICE_ARG(left), SLICE_ARG(right));
-            json_write_key_slice(&w, buf_slice(&name));
-            json_write_json(&w, server);
-        }
-    }
-    json_write_object_end(&w);
-    buf_append_char(&text, '\n');
-    (void)fwrite(text.data, 1, text.len, ctl->out);
-    buf_fini(&text);
-    buf_fini(&name);
-    json_free(pools);
-    return CTL_OK;
-}
-
 /* The resource as the API has it. */
-static enum ctl_exit print_resource(struct ctl *ctl, const struct cmd_get_kind *kind,
-                                    const char *only)
+static enum ctl_exit print_resource(struct ctl *ctl, const char *target)
 {
-    struct server_name name;
     enum ctl_exit code = CTL_OK;
-    struct json *json = NULL;
-    struct buf target;
-    if (kind->is_server && only == NULL) {
-        return print_all_servers(ctl);
-    }
-    buf_init(&target, CTL_PATH_MAX);
-    if (kind->is_server) {
-        if (!server_name_read(ctl, only, &name, &code)) {
-            goto out;
-        }
-        server_name_path(&name, &target);
-        buf_append_text(&target, name.server[0] == '\0' ? "/servers" : "");
-    } else {
-        buf_append_text(&target, kind->path != NULL ? kind->path : "/v1/config");
-        if (only != NULL) {
-            rest_client_append_segment(&target, slice_from(only));
-        }
-    }
-    if (target.overflow) {
-        code = ctl_fail(ctl, CTL_USAGE, "the name is too long");
-        goto out;
-    }
-    json = ctl_get(ctl, target.data, NULL, &code);
+    struct json *json = ctl_get(ctl, target, NULL, &code);
     if (json != NULL) {
         ctl_print_json(ctl, json);
     }
-out:
     json_free(json);
-    buf_fini(&target);
+    return code;
+}
+
+/* One thing, or a whole collection, is a document of the API already. */
+static enum ctl_exit print_document(struct ctl *ctl, const struct kind *kind, const char *name)
+{
+    struct kind_target target;
+    enum ctl_exit code = CTL_OK;
+    if (name == NULL) {
+        return print_resource(ctl, kind->path);
+    }
+    if (kind_target_read(ctl, kind->singular, name, &target, &code)) {
+        code = print_resource(ctl, target.path.data);
+    }
+    kind_target_fini(&target);
     return code;
 }
 
 enum ctl_exit cmd_get(struct ctl *ctl)
 {
-    const char *word = ctl->args[0];
-    const char *only = ctl->arg_count > 1 ? ctl->args[1] : NULL;
-    const struct cmd_get_kind *kind = cmd_get_find_kind(word);
+    const char *name = ctl->arg_count > 1 ? ctl->args[1] : NULL;
+    enum ctl_exit code = CTL_OK;
+    const struct kind *kind = kind_read(ctl, ctl->args[0], &code);
     if (kind == NULL) {
-        const char *near = command_near(word, cmd_get_kind_words);
-        if (near != NULL) {
-            return ctl_fail(ctl, CTL_USAGE, "no kind '%s'; did you mean '%s'?", word, near);
-        }
-        return ctl_fail(ctl, CTL_USAGE,
-                        "no kind '%s': listeners, routes, pools, servers, health-checks, config",
-                        word);
+        return code;
     }
-    if (kind->path == NULL && only != NULL) {
+    if (kind->id == KIND_CONFIG && name != NULL) {
         return ctl_fail(ctl, CTL_USAGE, "config is one document: it has no names");
     }
-    if (kind->path == NULL || ctl->output == CTL_JSON) {
-        return print_resource(ctl, kind, only);
+    struct listing listing = {.ctl = ctl,
+                              .kind = kind,
+                              .columns = &kinds[kind->id],
+                              .wanted = {.pool = ""},
+                              .only = name};
+    bool is_server = kind->id == KIND_SERVERS;
+    if (is_server && name != NULL && !server_name_read(ctl, name, &listing.wanted, &code)) {
+        return code;
     }
-    return list(ctl, kind, only);
+    bool is_one = !is_server || listing.wanted.server[0] != '\0';
+    bool is_whole = !is_server && name == NULL && ctl->label_count == 0;
+    if (kind->id == KIND_CONFIG ||
+        (ctl->output == CTL_JSON && (is_whole || (is_one && name != NULL)))) {
+        return print_document(ctl, kind, name);
+    }
+    return list(&listing, name);
 }

@@ -28,19 +28,11 @@ struct cmd_get_column {
     void (*cell)(struct print_table *table, const struct json *config, const struct json *status);
 };
 
+/* What the table of a kind shows. */
 struct cmd_get_kind {
-    const char *plural;      /* "pools" */
-    const char *singular;    /* "pool" */
-    const char *path;        /* "/v1/pools"; NULL: the whole document */
     const char *status_path; /* of its objects in /v1/status; NULL: they have none */
-    bool is_server;          /* lives in a pool: its name is POOL/SERVER */
     struct cmd_get_column columns[CMD_GET_COLUMNS_MAX];
 };
-
-/* The plurals, and "config"; ends with NULL. */
-extern const char *const cmd_get_kind_words[];
-/* NULL: there is none. */
-const struct cmd_get_kind *cmd_get_find_kind(const char *word);
 
 enum ctl_exit cmd_get(struct ctl *ctl);
 

@@ -1,8 +1,9 @@
 /*
- * cmd_server - `lbctl drain`, `enable`, `maint`: take a server out of its pool and put it back.
+ * cmd_server - servers, listeners and the process by hand: `lbctl drain`, `enable`, `maint`,
+ * `weight`, `check`.
  *
- * Asks how the server is, so that it can say what changed and how to undo it, then puts the
- * administrative state. Doing the same twice is no error.
+ * None of these touches the configuration: they are overrides, kept with who, why and until when.
+ * Each says how many connections are left, where that matters, and how to go back to what was.
  *
  * Threads: one.
  */
@@ -14,5 +15,7 @@
 enum ctl_exit cmd_server_drain(struct ctl *ctl);
 enum ctl_exit cmd_server_enable(struct ctl *ctl);
 enum ctl_exit cmd_server_maint(struct ctl *ctl);
+enum ctl_exit cmd_server_weight(struct ctl *ctl);
+enum ctl_exit cmd_server_check(struct ctl *ctl);
 
 #endif

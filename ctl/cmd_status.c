@@ -2,9 +2,8 @@
 
 #include <string.h>
 
+#include "ctl/when.h"
 #include "lbd_version.h"
-
-enum { UPTIME_MAX = 32 };
 
 enum print_color cmd_status_health_color(struct slice health)
 {
@@ -43,35 +42,29 @@ void cmd_status_server_cells(struct print_table *table, struct slice pool, struc
                       (unsigned long long)ctl_number(server, "connections"));
 }
 
-/* The two largest units: "3d 4h", "12m 5s". */
-static void write_uptime(char out[UPTIME_MAX], uint64_t seconds)
+enum ctl_exit cmd_status_print_health(struct ctl *ctl, const struct server_name *name)
 {
-    static const struct {
-        char unit;
-        uint64_t seconds;
-    } units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
-    size_t first = 0;
-    while (first + 1 < ARRAY_LEN(units) && seconds < units[first].seconds) {
-        first++;
-    }
-    int len = snprintf(out, UPTIME_MAX, "%llu%c",
-                       (unsigned long long)(seconds / units[first].seconds), units[first].unit);
-    if (first + 1 < ARRAY_LEN(units)) {
-        (void)snprintf(
-            out + len, UPTIME_MAX - (size_t)len, " %llu%c",
-            (unsigned long long)(seconds % units[first].seconds / units[first + 1].seconds),
-            units[first + 1].unit);
-    }
+    enum ctl_exit code = CTL_OK;
+    struct buf path;
+    buf_init(&path, (size_t)2 * CTL_PATH_MAX);
+    server_name_path(name, &path);
+    buf_append_text(&path, "/status");
+    struct json *status = ctl_get(ctl, path.data, NULL, &code);
+    struct slice health = ctl_text(status, "health");
+    print_colored(ctl->out, ctl->color, cmd_status_health_color(health), health);
+    json_free(status);
+    buf_fini(&path);
+    return code;
 }
 
 static void print_headline(struct ctl *ctl, const struct json *status)
 {
-    char uptime[UPTIME_MAX];
+    char uptime[WHEN_TEXT_MAX];
     FILE *out = ctl->out;
     uint64_t workers = ctl_number(status, "workers");
     struct slice state = ctl_text(status, "state");
     bool well = slice_eq(state, SLICE("ready")) || slice_eq(state, SLICE("running"));
-    write_uptime(uptime, ctl_number(status, "uptime_seconds"));
+    when_write_span(uptime, ctl_number(status, "uptime_seconds"));
     (void)fputs("lbd ", out);
     print_text(out, ctl_text(status, "version"));
     (void)fputs("  ", out);

@@ -21,6 +21,7 @@
 #include "conf/json/json.h"
 #include "ctl/ctl.h"
 #include "ctl/print_table.h"
+#include "ctl/server_name.h"
 
 enum { CMD_STATUS_SERVERS_MAX = 40 }; /* listed one by one whatever their state */
 
@@ -30,6 +31,8 @@ enum ctl_exit cmd_status_version(struct ctl *ctl);
 /* The colours of words that say how something is. */
 enum print_color cmd_status_health_color(struct slice health);
 enum print_color cmd_status_admin_color(struct slice admin);
+/* Asks how a server is, and prints that. */
+enum ctl_exit cmd_status_print_health(struct ctl *ctl, const struct server_name *name);
 /* The cells of one server: "pool/name", address, health, admin, weight, connections. */
 void cmd_status_server_cells(struct print_table *table, struct slice pool, struct slice name,
                              const struct json *server);

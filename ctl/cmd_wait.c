@@ -92,22 +92,109 @@ bool cmd_wait_is_true(const struct json *status, const char *server,
     return tally.usable >= goal->count;
 }
 
-static void print_name(FILE *out, const struct server_name *name)
+/* What is waited for, and how to ask. */
+struct waiter {
+    struct ctl *ctl;
+    const char *name;       /* "web/anna" */
+    const char *verdict[2]; /* when it is true; when it is not */
+    /* Says in `text` how things are. False: no answer, *code says how to end. */
+    bool (*ask)(struct waiter *waiter, struct buf *text, enum ctl_exit *code);
+    bool is_told; /* progress is told line by line, where it cannot be written over */
+    bool is_true; /* set by ask */
+    bool is_over; /* set by ask: it is not true and will not be */
+
+    struct server_name server;
+    struct cmd_wait_goal goal;
+    const struct admin_target *target;
+    struct buf shown; /* the last progress */
+};
+
+static void clear_progress(const struct waiter *waiter)
 {
-    print_text(out, slice_from(name->pool));
-    if (name->server[0] != '\0') {
-        (void)fputc('/', out);
-        print_text(out, slice_from(name->server));
+    if (waiter->ctl->is_followed && waiter->shown.len != 0) {
+        (void)fputs("\r\033[K", waiter->ctl->err);
     }
 }
 
-/* Asks once. False: no answer, *code says how to end. */
-static bool ask(struct ctl *ctl, const struct server_name *name, const struct cmd_wait_goal *goal,
-                bool *is_true, struct buf *text, enum ctl_exit *code)
+static void show_progress(struct waiter *waiter, const struct buf *text)
 {
+    FILE *err = waiter->ctl->err;
+    bool is_followed = waiter->ctl->is_followed;
+    if (slice_eq(buf_slice(&waiter->shown), buf_slice(text)) ||
+        (!is_followed && !waiter->is_told)) {
+        return;
+    }
+    clear_progress(waiter);
+    print_text(err, slice_from(waiter->name));
+    (void)fputs(": ", err);
+    print_text(err, buf_slice(text));
+    (void)fputs(is_followed ? "" : "\n", err);
+    (void)fflush(err);
+    buf_clear(&waiter->shown);
+    buf_append_slice(&waiter->shown, buf_slice(text));
+}
+
+static enum ctl_exit report(const struct waiter *waiter, enum ctl_exit code, const struct buf *text)
+{
+    struct ctl *ctl = waiter->ctl;
+    FILE *out = code == CTL_TIMED_OUT ? ctl->err : ctl->out;
+    clear_progress(waiter);
+    (void)fputs(code == CTL_TIMED_OUT ? "lbctl: timed out: " : "", out);
+    print_text(out, slice_from(waiter->name));
+    (void)fprintf(out, " is %s: ", waiter->verdict[code == CTL_OK ? 0 : 1]);
+    print_text(out, buf_slice(text));
+    (void)fputc('\n', out);
+    return code;
+}
+
+static enum ctl_exit wait_until(struct waiter *waiter, uint64_t limit_ms)
+{
+    struct ctl *ctl = waiter->ctl;
+    uint64_t start_ms = now_ms();
+    uint64_t pause_ms = FIRST_PAUSE_MS;
+    enum ctl_exit code = CTL_OK;
+    struct buf text;
+    buf_init(&text, CTL_PATH_MAX);
+    buf_init(&waiter->shown, CTL_PATH_MAX);
+
+    for (;;) {
+        uint64_t spent_ms = now_ms() - start_ms;
+        uint64_t left_ms = spent_ms < limit_ms ? limit_ms - spent_ms : 0;
+        ctl->timeout_ms = left_ms < CTL_TIMEOUT_MS ? left_ms : CTL_TIMEOUT_MS;
+        if (ctl->timeout_ms < SHORTEST_ASK_MS) {
+            ctl->timeout_ms = SHORTEST_ASK_MS;
+        }
+        buf_clear(&text);
+        if (!waiter->ask(waiter, &text, &code)) {
+            clear_progress(waiter);
+            break;
+        }
+        spent_ms = now_ms() - start_ms;
+        if (waiter->is_true || waiter->is_over) {
+            code = report(waiter, waiter->is_true ? CTL_OK : CTL_NO, &text);
+            break;
+        }
+        if (spent_ms >= limit_ms) {
+            code = report(waiter, limit_ms == 0 ? CTL_NO : CTL_TIMED_OUT, &text);
+            break;
+        }
+        show_progress(waiter, &text);
+        left_ms = limit_ms - spent_ms;
+        (void)poll(NULL, 0, (int)(left_ms < pause_ms ? left_ms : pause_ms));
+        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+    }
+    buf_fini(&waiter->shown);
+    buf_fini(&text);
+    return code;
+}
+
+/* Asks for the status of a pool, or of a server in it. */
+static bool ask_servers(struct waiter *waiter, struct buf *text, enum ctl_exit *code)
+{
+    struct ctl *ctl = waiter->ctl;
     struct buf path;
-    struct server_name pool = *name;
-    const char *server = name->server[0] != '\0' ? name->server : NULL;
+    struct server_name pool = waiter->server;
+    const char *server = waiter->server.server[0] != '\0' ? waiter->server.server : NULL;
     pool.server[0] = '\0';
     buf_init(&path, CTL_PATH_MAX);
     server_name_path(&pool, &path);
@@ -117,94 +204,84 @@ static bool ask(struct ctl *ctl, const struct server_name *name, const struct cm
     if (status == NULL) {
         return false;
     }
-    bool ok = server == NULL || json_get(ctl_member(status, "servers"), slice_from(server)) != NULL;
+    const struct json *one =
+        server != NULL ? json_get(ctl_member(status, "servers"), slice_from(server)) : NULL;
+    bool ok = server == NULL || one != NULL;
     if (!ok) {
-        *code = ctl_fail(ctl, CTL_NOT_FOUND, "pool %s has no server '%s'", name->pool, server);
+        *code = ctl_fail(ctl, CTL_NOT_FOUND, "pool %s has no server '%s'", pool.pool, server);
     } else {
-        buf_clear(text);
-        *is_true = cmd_wait_is_true(status, server, goal, text);
+        waiter->is_true = cmd_wait_is_true(status, server, &waiter->goal, text);
+        waiter->is_over = !waiter->is_true && waiter->goal.what == CMD_WAIT_DRAINED &&
+                          slice_eq(ctl_text(one, "drain.phase"), SLICE("kept"));
     }
     json_free(status);
     return ok;
 }
 
-static enum ctl_exit report(struct ctl *ctl, enum ctl_exit code, const struct server_name *name,
-                            const char *verdict, const struct buf *text)
+/* Asks how the drain of a listener or of the process goes. */
+static bool ask_drain(struct waiter *waiter, struct buf *text, enum ctl_exit *code)
 {
-    FILE *out = code == CTL_TIMED_OUT ? ctl->err : ctl->out;
-    if (code == CTL_TIMED_OUT) {
-        (void)fputs("lbctl: timed out: ", out);
+    struct json *state = admin_target_get(waiter->ctl, waiter->target, code);
+    if (state == NULL) {
+        return false;
     }
-    print_name(out, name);
-    (void)fprintf(out, " is %s: ", verdict);
-    print_text(out, buf_slice(text));
-    (void)fputc('\n', out);
-    return code;
+    struct slice phase = ctl_text(state, "drain.phase");
+    uint64_t left = ctl_number(state, "drain.remaining");
+    waiter->is_true = slice_eq(phase, SLICE("done")) || slice_eq(phase, SLICE("closed"));
+    waiter->is_over = !waiter->is_true && !slice_eq(phase, SLICE("waiting"));
+    buf_printf(text, "%llu %s left", (unsigned long long)left,
+               ctl_plural(left, "connection", "connections"));
+    if (waiter->is_over) {
+        buf_printf(text, " (%.*s)", SLICE_ARG(phase.len != 0 ? phase : SLICE("no drain runs")));
+    }
+    json_free(state);
+    return true;
 }
 
-enum ctl_exit cmd_wait_until(struct ctl *ctl, const struct server_name *name,
-                             const struct cmd_wait_goal *goal)
+enum ctl_exit cmd_wait_for_drain(struct ctl *ctl, const struct admin_target *target)
+{
+    uint64_t limit_ms = ctl->timeout_given ? ctl->timeout_ms : CTL_WAIT_TIMEOUT_MS;
+    uint64_t deadline_ms;
+    if (!ctl->timeout_given && ctl->deadline != NULL &&
+        num_parse_duration_ms(slice_from(ctl->deadline), &deadline_ms)) {
+        limit_ms = deadline_ms + CTL_TIMEOUT_MS;
+    }
+    struct waiter waiter = {.ctl = ctl,
+                            .name = target->name.data,
+                            .verdict = {"drained", "not drained"},
+                            .ask = target->kind == ADMIN_SERVER ? ask_servers : ask_drain,
+                            .is_told = true,
+                            .server = target->server,
+                            .goal = {.what = CMD_WAIT_DRAINED},
+                            .target = target};
+    return wait_until(&waiter, limit_ms);
+}
+
+enum ctl_exit cmd_wait(struct ctl *ctl)
 {
     static const char *const words[][2] = {
         [CMD_WAIT_READY] = {"ready", "not ready"},
         [CMD_WAIT_DRAINED] = {"drained", "not drained"},
         [CMD_WAIT_SERVERS] = {"as wanted", "not as wanted"},
     };
-    uint64_t limit_ms = ctl->timeout_given ? ctl->timeout_ms : CTL_WAIT_TIMEOUT_MS;
-    uint64_t start_ms = now_ms();
-    uint64_t pause_ms = FIRST_PAUSE_MS;
-    enum ctl_exit code = CTL_OK;
-    bool is_true = false;
-    struct buf text;
-    buf_init(&text, CTL_PATH_MAX);
-
-    for (;;) {
-        uint64_t spent_ms = now_ms() - start_ms;
-        uint64_t left_ms = spent_ms < limit_ms ? limit_ms - spent_ms : 0;
-        ctl->timeout_ms = left_ms < CTL_TIMEOUT_MS ? left_ms : CTL_TIMEOUT_MS;
-        if (ctl->timeout_ms < SHORTEST_ASK_MS) {
-            ctl->timeout_ms = SHORTEST_ASK_MS;
-        }
-        if (!ask(ctl, name, goal, &is_true, &text, &code)) {
-            break;
-        }
-        if (is_true) {
-            code = report(ctl, CTL_OK, name, words[goal->what][0], &text);
-            break;
-        }
-        spent_ms = now_ms() - start_ms;
-        if (spent_ms >= limit_ms) {
-            code = report(ctl, limit_ms == 0 ? CTL_NO : CTL_TIMED_OUT, name, words[goal->what][1],
-                          &text);
-            break;
-        }
-        left_ms = limit_ms - spent_ms;
-        (void)poll(NULL, 0, (int)(left_ms < pause_ms ? left_ms : pause_ms));
-        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
-    }
-    buf_fini(&text);
-    return code;
-}
-
-enum ctl_exit cmd_wait(struct ctl *ctl)
-{
-    struct server_name name;
-    struct cmd_wait_goal goal;
+    struct waiter waiter = {.ctl = ctl, .name = ctl->args[0], .ask = ask_servers};
     enum ctl_exit code = CTL_OK;
     if (ctl->until == NULL) {
         return ctl_fail(ctl, CTL_USAGE, "what for? lbctl wait %s --for ready|drained|servers=N",
                         ctl->args[0]);
     }
-    if (!cmd_wait_read_goal(ctl->until, &goal)) {
+    if (!cmd_wait_read_goal(ctl->until, &waiter.goal)) {
         return ctl_fail(ctl, CTL_USAGE, "--for must be ready, drained or servers=N, not '%s'",
                         ctl->until);
     }
-    if (!server_name_read(ctl, ctl->args[0], &name, &code)) {
+    if (!server_name_read(ctl, ctl->args[0], &waiter.server, &code)) {
         return code;
     }
-    if (goal.what == CMD_WAIT_SERVERS && name.server[0] != '\0') {
+    if (waiter.goal.what == CMD_WAIT_SERVERS && waiter.server.server[0] != '\0') {
         return ctl_fail(ctl, CTL_USAGE, "servers=N counts the servers of a pool: lbctl wait %s",
-                        name.pool);
+                        waiter.server.pool);
     }
-    return cmd_wait_until(ctl, &name, &goal);
+    waiter.verdict[0] = words[waiter.goal.what][0];
+    waiter.verdict[1] = words[waiter.goal.what][1];
+    return wait_until(&waiter, ctl->timeout_given ? ctl->timeout_ms : CTL_WAIT_TIMEOUT_MS);
 }

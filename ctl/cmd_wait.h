@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ctl/admin_target.h"
 #include "ctl/ctl.h"
 #include "ctl/server_name.h"
 #include "lbd/base/buf.h"
@@ -27,9 +28,9 @@ struct cmd_wait_goal {
 
 /* `lbctl wait POOL[/SERVER] --for ...` */
 enum ctl_exit cmd_wait(struct ctl *ctl);
-/* Waits for one goal, within --timeout. */
-enum ctl_exit cmd_wait_until(struct ctl *ctl, const struct server_name *name,
-                             const struct cmd_wait_goal *goal);
+/* Waits until the drain of `target` has ended, within --timeout, or its deadline and a little more;
+ * says on stderr how it goes. CTL_NO when connections were kept at the deadline. */
+enum ctl_exit cmd_wait_for_drain(struct ctl *ctl, const struct admin_target *target);
 /* "ready", "drained" or "servers=N". */
 bool cmd_wait_read_goal(const char *text, struct cmd_wait_goal *goal);
 /* Is it true in this status document of the pool? Says in `text` how things are. `server` is NULL

@@ -59,10 +59,10 @@ void command_write_help(FILE *out, const struct command *command)
         write_all_commands(out);
         return;
     }
-    (void)fprintf(out, "lbctl %s%s%s - %s\n", command->word,
+    (void)fprintf(out, "lbctl %s%s%s\n\n%s\n", command->word,
                   command->arguments[0] != '\0' ? " " : "", command->arguments, command->summary);
     if (command->details != NULL) {
-        (void)fprintf(out, "\n%s\n", command->details);
+        (void)fprintf(out, "%s\n", command->details);
     }
     if (command->options != 0) {
         (void)fputs("\noptions:\n", out);

@@ -1,9 +1,14 @@
 /* The table: every option and every command of lbctl. */
 #include <stddef.h>
 
+#include "ctl/cmd_apply.h"
 #include "ctl/cmd_config.h"
+#include "ctl/cmd_diff.h"
+#include "ctl/cmd_edit.h"
 #include "ctl/cmd_get.h"
+#include "ctl/cmd_history.h"
 #include "ctl/cmd_server.h"
+#include "ctl/cmd_set.h"
 #include "ctl/cmd_status.h"
 #include "ctl/cmd_wait.h"
 #include "ctl/command.h"
@@ -98,6 +103,7 @@ const struct command command_rows[] = {
                    "or config:\nthe whole document, which `lbctl apply -f` and `lbd -c` take "
                    "again. The name of a server is\nPOOL/SERVER; `get servers POOL` lists one "
                    "pool.",
+        .options = BIT(COMMAND_LABEL),
         .arg_min = 1,
         .arg_max = 2,
         .names = COMMAND_KINDS,
@@ -109,32 +115,133 @@ const struct command command_rows[] = {
         .arguments = "-f FILE",
         .summary = "make the configuration what a file says, all of it or nothing",
         .details = "The file may hold comments and trailing commas. Its key `daemon` is for lbd's "
-                   "start and is\nleft out. What ran before is kept, and the command that brings "
-                   "it back is printed.",
-        .options = BIT(COMMAND_FILE) | BIT(COMMAND_DRY_RUN),
-        .run = cmd_config_apply,
+                   "start and is\nleft out. With --owner the file holds what one owner manages, "
+                   "and nothing else is touched.\nAsks before more than half of the servers go.",
+        .options = BIT(COMMAND_FILE) | BIT(COMMAND_OWNER) | BIT(COMMAND_FORCE) |
+                   BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_YES),
+        .run = cmd_apply,
+    },
+    {
+        .word = "diff",
+        .section = COMMAND_CHANGE,
+        .arguments = "-f FILE | --rev A[..B] | --seed",
+        .summary = "what is different; ends with 1 when something is",
+        .details = "-f says what `lbctl apply -f` would change. --rev A compares revision A with "
+                   "what runs, A..B\ntwo revisions. --seed compares the file that lbd was started "
+                   "with.",
+        .options = BIT(COMMAND_FILE) | BIT(COMMAND_REV) | BIT(COMMAND_SEED),
+        .run = cmd_diff,
+    },
+    {
+        .word = "edit",
+        .section = COMMAND_CHANGE,
+        .arguments = "KIND NAME | config",
+        .summary = "change a part of the configuration in $VISUAL or $EDITOR",
+        .details = "What is wrong comes back as comments at its lines, until it is right or left "
+                   "as it is. What\nsomebody else changed meanwhile is kept.",
+        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE) |
+                   BIT(COMMAND_YES),
+        .arg_min = 1,
+        .arg_max = 2,
+        .names = COMMAND_KINDS,
+        .run = cmd_edit,
+    },
+    {
+        .word = "set",
+        .section = COMMAND_CHANGE,
+        .arguments = "POINTER VALUE",
+        .summary = "set one value, as in `lbctl set pools/web/servers/a/weight 50`",
+        .details = "VALUE is JSON, or a text when it is no JSON.",
+        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE),
+        .arg_min = 2,
+        .arg_max = 2,
+        .names = COMMAND_POINTERS,
+        .run = cmd_set,
+    },
+    {
+        .word = "unset",
+        .section = COMMAND_CHANGE,
+        .arguments = "POINTER",
+        .summary = "take one value out, so that its default counts",
+        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_POINTERS,
+        .run = cmd_set_unset,
+    },
+    {
+        .word = "delete",
+        .section = COMMAND_CHANGE,
+        .arguments = "KIND NAME",
+        .summary = "take one thing out of the configuration",
+        .details = "What something else refers to stays; who does is listed. Asks before a "
+                   "listener with\nconnections or the last server of a pool goes.",
+        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE) |
+                   BIT(COMMAND_YES),
+        .arg_min = 2,
+        .arg_max = 2,
+        .names = COMMAND_KINDS,
+        .run = cmd_set_delete,
+    },
+    {
+        .word = "config validate",
+        .section = COMMAND_CHANGE,
+        .arguments = "FILE",
+        .summary = "is this file a valid configuration? All errors, with their places",
+        .arg_min = 1,
+        .arg_max = 1,
+        .run = cmd_config_validate,
+    },
+    {
+        .word = "config fmt",
+        .section = COMMAND_CHANGE,
+        .arguments = "FILE",
+        .summary = "lay a file out afresh, comments and all",
+        .details = "Prints it; with --write the file is replaced.",
+        .options = BIT(COMMAND_WRITE),
+        .arg_min = 1,
+        .arg_max = 1,
+        .run = cmd_config_fmt,
+    },
+    {
+        .word = "config schema",
+        .section = COMMAND_CHANGE,
+        .arguments = "",
+        .summary = "the JSON Schema of a configuration, for editors",
+        .run = cmd_config_schema,
+    },
+    {
+        .word = "reload",
+        .section = COMMAND_CHANGE,
+        .arguments = "",
+        .summary = "read the configuration file again, when lbd has it from a file",
+        .options = BIT(COMMAND_WAIT),
+        .run = cmd_config_reload,
     },
     {
         .word = "drain",
         .section = COMMAND_RUN,
-        .arguments = "POOL/SERVER",
-        .summary = "send a server nothing new and let it finish what it has",
-        .details = "A server's name alone will do where only one pool has it.",
-        .options = BIT(COMMAND_REASON) | BIT(COMMAND_WAIT),
+        .arguments = "POOL/SERVER | listener/NAME | process",
+        .summary = "send it nothing new and let it finish what it has",
+        .details = "A server's name alone will do where only one pool has it. With --wait it "
+                   "tells how it goes and\nreturns when no connection is left. Asks before the "
+                   "last server of a pool goes.",
+        .options = BIT(COMMAND_DEADLINE) | BIT(COMMAND_ON_DEADLINE) | BIT(COMMAND_REASON) |
+                   BIT(COMMAND_WAIT) | BIT(COMMAND_YES),
         .arg_min = 1,
         .arg_max = 1,
-        .names = COMMAND_SERVERS,
+        .names = COMMAND_TARGETS,
         .run = cmd_server_drain,
     },
     {
         .word = "enable",
         .section = COMMAND_RUN,
-        .arguments = "POOL/SERVER",
-        .summary = "send a server its share again",
+        .arguments = "POOL/SERVER | listener/NAME | process",
+        .summary = "send it its share again",
         .options = BIT(COMMAND_REASON),
         .arg_min = 1,
         .arg_max = 1,
-        .names = COMMAND_SERVERS,
+        .names = COMMAND_TARGETS,
         .run = cmd_server_enable,
     },
     {
@@ -142,11 +249,35 @@ const struct command command_rows[] = {
         .section = COMMAND_RUN,
         .arguments = "POOL/SERVER",
         .summary = "take a server out for maintenance, without checks",
-        .options = BIT(COMMAND_REASON) | BIT(COMMAND_WAIT),
+        .details = "It comes back by itself after --for, which is 1h unless you say; --for "
+                   "forever leaves it out.",
+        .options = BIT(COMMAND_FOR) | BIT(COMMAND_DEADLINE) | BIT(COMMAND_ON_DEADLINE) |
+                   BIT(COMMAND_REASON) | BIT(COMMAND_WAIT) | BIT(COMMAND_YES),
         .arg_min = 1,
         .arg_max = 1,
         .names = COMMAND_SERVERS,
         .run = cmd_server_maint,
+    },
+    {
+        .word = "weight",
+        .section = COMMAND_RUN,
+        .arguments = "POOL/SERVER N|N%|reset",
+        .summary = "give a server another share for now; the configuration stays",
+        .options = BIT(COMMAND_FOR) | BIT(COMMAND_REASON),
+        .arg_min = 2,
+        .arg_max = 2,
+        .names = COMMAND_SERVERS,
+        .run = cmd_server_weight,
+    },
+    {
+        .word = "check",
+        .section = COMMAND_RUN,
+        .arguments = "POOL[/SERVER]",
+        .summary = "probe now; ends with 1 when a check fails",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_POOLS_SERVERS,
+        .run = cmd_server_check,
     },
     {
         .word = "wait",
@@ -162,6 +293,44 @@ const struct command command_rows[] = {
         .arg_max = 1,
         .names = COMMAND_POOLS_SERVERS,
         .run = cmd_wait,
+    },
+    {
+        .word = "history",
+        .section = COMMAND_PAST,
+        .arguments = "",
+        .summary = "the revisions of the configuration, newest first",
+        .options = BIT(COMMAND_LIMIT),
+        .run = cmd_history,
+    },
+    {
+        .word = "rollback",
+        .section = COMMAND_PAST,
+        .arguments = "[REVISION]",
+        .summary = "make the configuration what a revision says, as a new revision",
+        .details = "Without a number: the one before the current one. Asks before more than half "
+                   "of the servers go.",
+        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_YES),
+        .arg_max = 1,
+        .names = COMMAND_REVISIONS,
+        .run = cmd_history_rollback,
+    },
+    {
+        .word = "confirm",
+        .section = COMMAND_PAST,
+        .arguments = "[REVISION]",
+        .summary = "keep what was applied with --confirm-within",
+        .arg_max = 1,
+        .names = COMMAND_REVISIONS,
+        .run = cmd_history_confirm,
+    },
+    {
+        .word = "reject",
+        .section = COMMAND_PAST,
+        .arguments = "[REVISION]",
+        .summary = "take back now what was applied with --confirm-within",
+        .arg_max = 1,
+        .names = COMMAND_REVISIONS,
+        .run = cmd_history_reject,
     },
     {
         .word = "version",

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "conf/json/json_patch.h"
-#include "ctl/cmd_get.h"
 #include "ctl/command.h"
+#include "ctl/kind.h"
 
 static const char bash_script[] =
     "# bash completion for lbctl\n"
@@ -196,11 +196,11 @@ static void offer_names(const struct line *line, bool pools, bool servers)
 /* Names of the kind that was given. */
 static void offer_names_of_kind(const struct line *line)
 {
-    const struct cmd_get_kind *kind = cmd_get_find_kind(line->first_arg);
-    if (kind == NULL || kind->path == NULL) {
+    const struct kind *kind = kind_find(line->first_arg);
+    if (kind == NULL || kind->id == KIND_CONFIG) {
         return;
     }
-    if (kind->is_server) {
+    if (kind->id == KIND_SERVERS) {
         offer_names(line, true, true);
     } else {
         offer_collection(line, kind->path, "");
@@ -305,7 +305,7 @@ static void offer_what(const struct line *line, enum command_names names, const 
         offer_list(line, words);
         return;
     case COMMAND_KINDS:
-        offer_list(line, cmd_get_kind_words);
+        offer_list(line, kind_words);
         return;
     case COMMAND_SERVERS:
         offer_names(line, false, true);

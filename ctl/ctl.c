@@ -150,26 +150,74 @@ struct json *ctl_body(const struct rest_reply *reply)
                           : NULL;
 }
 
-struct json *ctl_get(struct ctl *ctl, const char *target, struct rest_reply *reply,
-                     enum ctl_exit *code)
+static struct json *ask_for_json(struct ctl *ctl, const struct rest_request *request,
+                                 struct rest_reply *reply, enum ctl_exit *code)
 {
     struct rest_reply own;
     struct json *json = NULL;
-    struct rest_request request = {.method = "GET", .target = target};
     rest_reply_init(&own);
     struct rest_reply *used = reply != NULL ? reply : &own;
-    if (ctl_ask(ctl, &request, used, code)) {
-        if (used->status != 200) {
+    if (ctl_ask(ctl, request, used, code)) {
+        if (used->status >= 300) {
             *code = refusal_print(ctl, used, NULL);
         } else {
             json = ctl_body(used);
             if (json == NULL) {
-                *code = ctl_fail(ctl, CTL_BUG, "the answer to GET %s is not JSON", target);
+                *code = ctl_fail(ctl, CTL_BUG, "the answer to %s %s is not JSON", request->method,
+                                 request->target);
             }
         }
     }
     rest_reply_fini(&own);
     return json;
+}
+
+struct json *ctl_get(struct ctl *ctl, const char *target, struct rest_reply *reply,
+                     enum ctl_exit *code)
+{
+    const struct rest_request request = {.method = "GET", .target = target};
+    return ask_for_json(ctl, &request, reply, code);
+}
+
+struct json *ctl_post(struct ctl *ctl, const char *target, struct slice body,
+                      struct rest_reply *reply, enum ctl_exit *code)
+{
+    const struct rest_request request = {.method = "POST",
+                                         .target = target,
+                                         .content_type = "application/json",
+                                         .body = body.len != 0 ? body : SLICE("{}")};
+    return ask_for_json(ctl, &request, reply, code);
+}
+
+void ctl_query(struct buf *target, const char *key, const char *value)
+{
+    struct buf encoded;
+    if (value == NULL) {
+        return;
+    }
+    buf_init(&encoded, (size_t)4 * CTL_PATH_MAX);
+    rest_client_append_segment(&encoded, slice_from(value)); /* "/value" */
+    bool is_first = slice_find(buf_slice(target), '?') == SIZE_MAX;
+    buf_append_char(target, is_first ? '?' : '&');
+    buf_append_text(target, key);
+    buf_append_char(target, '=');
+    buf_append_slice(target, slice_from_at(buf_slice(&encoded), 1));
+    target->overflow = target->overflow || encoded.overflow;
+    buf_fini(&encoded);
+}
+
+bool ctl_wants_json(const struct ctl *ctl)
+{
+    return ctl->output == CTL_JSON || ctl->output == CTL_JSONL;
+}
+
+void ctl_print_body(struct ctl *ctl, const struct rest_reply *reply)
+{
+    struct json *json = ctl_body(reply);
+    if (json != NULL) {
+        ctl_print_json(ctl, json);
+    }
+    json_free(json);
 }
 
 enum ctl_exit ctl_exit_of(uint32_t status)

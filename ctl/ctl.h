@@ -121,6 +121,16 @@ enum ctl_exit ctl_exit_of(uint32_t status);
 /* The body of a reply as a tree, or NULL when it is no JSON. The caller owns it. */
 LB_MUST_CHECK struct json *ctl_body(const struct rest_reply *reply);
 
+/* The same for POST, with a JSON body (empty: none). */
+LB_MUST_CHECK struct json *ctl_post(struct ctl *ctl, const char *target, struct slice body,
+                                    struct rest_reply *reply, enum ctl_exit *code);
+/* Appends KEY=VALUE to a target's query, percent-encoded; nothing when `value` is NULL. */
+void ctl_query(struct buf *target, const char *key, const char *value);
+
+/* -o json or jsonl */
+bool ctl_wants_json(const struct ctl *ctl);
+/* Prints the body of a reply, when it is JSON. */
+void ctl_print_body(struct ctl *ctl, const struct rest_reply *reply);
 /* Prints a JSON text: CTL_JSONL on one line, else indented; with a newline. */
 void ctl_print_json(struct ctl *ctl, const struct json *json);
 

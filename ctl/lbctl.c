@@ -51,6 +51,8 @@ int main(int argc, char *argv[])
     }
     ctl.color = color_is_wanted();
     ctl.width = terminal_width();
+    ctl.is_followed = isatty(STDERR_FILENO) == 1;
+    ctl.is_interactive = ctl.is_followed && isatty(STDIN_FILENO) == 1;
     const struct command *command = command_parse(&ctl, argc, argv, &code);
     if (command != NULL) {
         code = command->run(&ctl);

@@ -4,14 +4,7 @@
 
 #include "conf/json/json_locate.h"
 #include "ctl/print_table.h"
-
-struct entry {
-    struct slice pointer; /* "/pools/a"; empty: none */
-    struct slice detail;
-    struct slice suggestion;
-    uint32_t line; /* 0: not known */
-    uint32_t column;
-};
+#include "ctl/shell_word.h"
 
 /* "#/pools/a" as a URI fragment, or "/pools/a" */
 static struct slice pointer_of(const struct json *error)
@@ -20,11 +13,11 @@ static struct slice pointer_of(const struct json *error)
     return slice_starts(pointer, SLICE("#")) ? slice_from_at(pointer, 1) : pointer;
 }
 
-static struct entry entry_of(const struct json *error, bool has_source)
+static struct refusal_entry entry_of(const struct json *error, bool has_source)
 {
-    struct entry entry = {.pointer = pointer_of(error),
-                          .detail = ctl_text(error, "detail"),
-                          .suggestion = ctl_text(error, "suggestion")};
+    struct refusal_entry entry = {.pointer = pointer_of(error),
+                                  .detail = ctl_text(error, "detail"),
+                                  .suggestion = ctl_text(error, "suggestion")};
     if (entry.detail.len == 0) {
         entry.detail = ctl_text(error, "message");
     }
@@ -35,9 +28,54 @@ static struct entry entry_of(const struct json *error, bool has_source)
     return entry;
 }
 
-static void print_entry(struct ctl *ctl, const struct entry *entry, const char *kind,
+/* The part of a pointer into the document that leads into the source. */
+static struct slice inside(struct slice pointer, const struct refusal_source *source)
+{
+    return slice_starts(pointer, source->root) ? slice_from_at(pointer, source->root.len)
+                                               : SLICE_NONE;
+}
+
+uint32_t refusal_read(const struct json *list, const struct refusal_source *source,
+                      struct refusal_entry entries[REFUSAL_ENTRIES_MAX])
+{
+    struct json_place places[REFUSAL_ENTRIES_MAX];
+    uint32_t count = 0;
+    const struct json *error;
+    static_assert((int)REFUSAL_ENTRIES_MAX <= JSON_LOCATE_MAX, "all are found in one walk");
+    json_for_each(error, list)
+    {
+        if (count == REFUSAL_ENTRIES_MAX) {
+            break;
+        }
+        entries[count] = entry_of(error, source != NULL);
+        places[count] = (struct json_place){
+            .pointer = source != NULL ? inside(entries[count].pointer, source) : SLICE_NONE,
+            .want_key = slice_eq(ctl_text(error, "code"), SLICE("unknown-key"))};
+        count++;
+    }
+    if (source != NULL && source->name != NULL && count != 0) {
+        json_locate_all(source->text, places, count);
+        for (uint32_t i = 0; i < count; i++) {
+            entries[i].line = places[i].line;
+            entries[i].column = places[i].column;
+        }
+    }
+    return count;
+}
+
+void refusal_append(struct buf *text, const struct refusal_entry *entry)
+{
+    buf_append_slice(text, entry->detail);
+    if (entry->suggestion.len != 0) {
+        buf_printf(text, "; did you mean '%.*s'?", SLICE_ARG(entry->suggestion));
+    }
+}
+
+static void print_entry(struct ctl *ctl, const struct refusal_entry *entry, const char *kind,
                         const char *file)
 {
+    struct buf text;
+    buf_init(&text, CTL_TEXT_MAX);
     (void)fputs("  ", ctl->err);
     if (file != NULL) {
         print_text(ctl->err, slice_from(file));
@@ -51,48 +89,60 @@ static void print_entry(struct ctl *ctl, const struct entry *entry, const char *
     }
     (void)fputs(kind, ctl->err);
     if (entry->pointer.len != 0) {
-        print_text(ctl->err, entry->pointer);
-        (void)fputs(": ", ctl->err);
+        buf_append_slice(&text, entry->pointer);
+        buf_append_text(&text, ": ");
     }
-    print_text(ctl->err, entry->detail);
-    if (entry->suggestion.len != 0) {
-        (void)fputs("; did you mean '", ctl->err);
-        print_text(ctl->err, entry->suggestion);
-        (void)fputs("'?", ctl->err);
-    }
+    refusal_append(&text, entry);
+    print_text(ctl->err, buf_slice(&text));
     (void)fputc('\n', ctl->err);
+    buf_fini(&text);
+}
+
+/* Is a warning about what was changed, what holds it or what it holds? */
+static bool is_about(struct slice pointer, const struct refusal_source *source)
+{
+    return source == NULL || slice_starts(pointer, source->root) ||
+           slice_starts(source->root, pointer);
 }
 
 static void print_entries(struct ctl *ctl, const struct json *list, const char *kind,
                           const struct refusal_source *source)
 {
-    struct entry entries[JSON_LOCATE_MAX];
-    struct json_place places[JSON_LOCATE_MAX];
-    uint32_t count = 0;
-    const struct json *error;
-    json_for_each(error, list)
-    {
-        if (count == JSON_LOCATE_MAX) {
-            break;
-        }
-        entries[count] = entry_of(error, source != NULL);
-        places[count] = (struct json_place){
-            .pointer = entries[count].pointer,
-            .want_key = slice_eq(ctl_text(error, "code"), SLICE("unknown-key"))};
-        count++;
-    }
-    if (source != NULL && count != 0) {
-        json_locate_all(source->text, places, count);
-        for (uint32_t i = 0; i < count; i++) {
-            entries[i].line = places[i].line;
-            entries[i].column = places[i].column;
-        }
-    }
+    struct refusal_entry entries[REFUSAL_ENTRIES_MAX];
+    uint32_t count = refusal_read(list, source, entries);
+    bool is_warning = kind[0] != '\0';
     for (uint32_t i = 0; i < count; i++) {
-        print_entry(ctl, &entries[i], kind, source != NULL ? source->name : NULL);
+        if (!is_warning || is_about(entries[i].pointer, source)) {
+            print_entry(ctl, &entries[i], kind, source != NULL ? source->name : NULL);
+        }
     }
     if (json_count(list) > count) {
         (void)fprintf(ctl->err, "  ... and %u more\n", json_count(list) - count);
+    }
+}
+
+/* What the schema says about the place of the first error. */
+static void hint_at_schema(struct ctl *ctl, const struct json *errors)
+{
+    const struct json *first = json_first(errors);
+    struct slice code = ctl_text(first, "code");
+    struct slice pointer = pointer_of(first);
+    struct buf path;
+    if (slice_eq(code, SLICE("unknown-key"))) { /* what is known there? */
+        while (pointer.len != 0 && pointer.ptr[pointer.len - 1] != '/') {
+            pointer.len--;
+        }
+        pointer.len -= pointer.len != 0 ? 1 : 0;
+    } else if (slice_eq(code, SLICE("unknown-reference"))) {
+        return;
+    }
+    if (pointer.len > 1 && memchr(pointer.ptr, '\'', pointer.len) == NULL) {
+        buf_init(&path, CTL_PATH_MAX);
+        shell_word_append(&path, slice_from_at(pointer, 1));
+        if (!path.overflow) {
+            ctl_hint(ctl, "lbctl explain %s", path.data);
+        }
+        buf_fini(&path);
     }
 }
 
@@ -117,8 +167,8 @@ enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
     const struct json *errors = json_get(problem, SLICE("errors"));
 
     (void)fputs("lbctl: ", ctl->err);
-    if (source != NULL) {
-        (void)fputs("not applied: ", ctl->err);
+    if (source != NULL && source->name != NULL) {
+        (void)fprintf(ctl->err, "%s: ", source->verdict != NULL ? source->verdict : "not applied");
         print_text(ctl->err, slice_from(source->name));
         (void)fputs(": ", ctl->err);
     }
@@ -135,6 +185,9 @@ enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
     print_entries(ctl, json_get(problem, SLICE("warnings")), "warning: ", source);
     if (json_bool(json_get(problem, SLICE("truncated")))) {
         (void)fputs("  ... and more\n", ctl->err);
+    }
+    if (code == CTL_INVALID) {
+        hint_at_schema(ctl, errors);
     }
     json_free(problem);
     return code;

@@ -17,11 +17,32 @@
 #include "ctl/rest_reply.h"
 #include "lbd/base/slice.h"
 
-/* Where the refused text came from. */
+/* What the refused change was about. */
 struct refusal_source {
-    const char *name;  /* as lines name it: the file, or "stdin" */
-    struct slice text; /* JSONC; its root is the root of the document */
+    const char *name;    /* as lines name it: the file, or "stdin"; NULL: it came from no file */
+    const char *verdict; /* "not valid"; NULL: "not applied" */
+    struct slice text;   /* of the file: JSONC */
+    struct slice root;   /* where its root is in the document: "/pools/web"; empty: it is the whole.
+                          * Warnings about other parts of the document are left out */
 };
+
+enum { REFUSAL_ENTRIES_MAX = 128 };
+
+/* One error or warning. */
+struct refusal_entry {
+    struct slice pointer; /* "/pools/a"; empty: none */
+    struct slice detail;
+    struct slice suggestion;
+    uint32_t line; /* 0: not known */
+    uint32_t column;
+};
+
+/* Fills `entries` from the list of errors or warnings of an answer, with their places in the source
+ * (which may be NULL). Returns how many. They borrow from `list`. */
+uint32_t refusal_read(const struct json *list, const struct refusal_source *source,
+                      struct refusal_entry entries[REFUSAL_ENTRIES_MAX]);
+/* Writes "detail; did you mean 'suggestion'?" */
+void refusal_append(struct buf *text, const struct refusal_entry *entry);
 
 /* Prints why, and returns how to end. `source` may be NULL. */
 enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ctl/shell_word.h"
 #include "lbd/base/now.h"
 #include "lbd_version.h"
 
@@ -29,24 +30,14 @@ void rest_client_append_segment(struct buf *path, struct slice segment)
     }
 }
 
-/* A word as a shell reads it back. */
-static void trace_word(FILE *out, const char *word)
+static void trace_word(FILE *out, struct slice word)
 {
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/:@%+=,";
-    if (*word != '\0' && word[strspn(word, plain)] == '\0') {
-        (void)fprintf(out, " %s", word);
-        return;
-    }
-    (void)fputs(" '", out);
-    for (; *word != '\0'; word++) {
-        if (*word == '\'') {
-            (void)fputs("'\\''", out);
-        } else {
-            (void)fputc(*word, out);
-        }
-    }
-    (void)fputc('\'', out);
+    struct buf text;
+    buf_init(&text, HEAD_MAX);
+    shell_word_append(&text, word);
+    (void)fputc(' ', out);
+    (void)fwrite(text.data, 1, text.len, out);
+    buf_fini(&text);
 }
 
 static void trace(const struct rest_client *client, const struct rest_request *request)
@@ -58,20 +49,17 @@ static void trace(const struct rest_client *client, const struct rest_request *r
     buf_printf(&url, "http://lbd%s", request->target);
 
     (void)fputs("curl --unix-socket", out);
-    trace_word(out, client->socket_path);
+    trace_word(out, slice_from(client->socket_path));
     if (strcmp(request->method, "GET") != 0) {
         (void)fputs(" -X", out);
-        trace_word(out, request->method);
+        trace_word(out, slice_from(request->method));
     }
     bool is_piped = false;
     if (request->content_type != NULL) {
-        char body[INLINE_BODY_MAX + 1];
         (void)fprintf(out, " -H 'Content-Type: %s' --data-binary", request->content_type);
         if (request->body.len <= INLINE_BODY_MAX &&
             memchr(request->body.ptr, '\0', request->body.len) == NULL) {
-            memcpy(body, request->body.ptr, request->body.len);
-            body[request->body.len] = '\0';
-            trace_word(out, body);
+            trace_word(out, request->body);
         } else {
             is_piped = true;
             (void)fputs(" @-", out);
@@ -89,7 +77,7 @@ static void trace(const struct rest_client *client, const struct rest_request *r
     if (request->last_event != NULL) {
         (void)fprintf(out, " -H 'Last-Event-ID: %s'", request->last_event);
     }
-    trace_word(out, url.data);
+    trace_word(out, buf_slice(&url));
     if (is_piped) {
         (void)fprintf(out, " # %zu bytes", request->body.len);
     }

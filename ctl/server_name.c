@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ctl/confirm.h"
+
 static bool copy(char out[SERVER_NAME_MAX + 1], struct slice text)
 {
     if (text.len == 0 || text.len > SERVER_NAME_MAX) {
@@ -73,6 +75,48 @@ bool server_name_find(struct ctl *ctl, const char *text, struct server_name *nam
     buf_fini(&list);
     json_free(status);
     return found == 1;
+}
+
+static bool is_usable(const struct json *server)
+{
+    return slice_eq(ctl_text(server, "health"), SLICE("up")) &&
+           slice_eq(ctl_text(server, "admin"), SLICE("ready"));
+}
+
+enum ctl_exit server_name_confirm_last(struct ctl *ctl, const char *text, const char *fate)
+{
+    struct server_name name;
+    struct server_name pool;
+    enum ctl_exit code = CTL_OK;
+    struct buf path;
+    const struct json *server;
+    uint64_t others = 0;
+    if (ctl->yes) {
+        return CTL_OK;
+    }
+    if (!server_name_read(ctl, text, &name, &code)) {
+        return code;
+    }
+    pool = name;
+    pool.server[0] = '\0';
+    buf_init(&path, CTL_PATH_MAX);
+    server_name_path(&pool, &path);
+    buf_append_text(&path, "/status");
+    struct json *status = ctl_get(ctl, path.data, NULL, &code);
+    const struct json *servers = ctl_member(status, "servers");
+    json_for_each(server, servers)
+    {
+        others += is_usable(server) && !slice_eq(json_key(server), slice_from(name.server)) ? 1 : 0;
+    }
+    if (others == 0 && is_usable(json_get(servers, slice_from(name.server)))) {
+        code = confirm_ask(ctl,
+                           "%s is the last server of pool %s that receives requests, and is "
+                           "to be %s",
+                           text, name.pool, fate);
+    }
+    json_free(status);
+    buf_fini(&path);
+    return code;
 }
 
 void server_name_path(const struct server_name *name, struct buf *path)

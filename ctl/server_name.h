@@ -29,6 +29,9 @@ LB_MUST_CHECK bool server_name_read(struct ctl *ctl, const char *text, struct se
 /* Reads "POOL/SERVER" or a server's name alone, asking lbd then. */
 LB_MUST_CHECK bool server_name_find(struct ctl *ctl, const char *text, struct server_name *name,
                                     enum ctl_exit *code);
+/* Asks (confirm_ask) when "POOL/SERVER" is the last of its pool that may receive requests and is to
+ * be `fate` ("drained"). */
+enum ctl_exit server_name_confirm_last(struct ctl *ctl, const char *text, const char *fate);
 /* Appends /v1/pools/POOL[/servers/SERVER]. */
 void server_name_path(const struct server_name *name, struct buf *path);
 

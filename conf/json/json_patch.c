@@ -71,6 +71,74 @@ struct json *json_patch_merge(struct json *target, const struct json *patch)
     return target;
 }
 
+/* For an index that is only read from. */
+static struct json *readable(const struct json *json)
+{
+    return (struct json *)(uintptr_t)json;
+}
+
+static struct json *make_object(const struct json *before, const struct json *after)
+{
+    struct json *patch = json_new_object();
+    struct member_index old;
+    struct member_index new;
+    const struct json *member;
+    index_init(&old, readable(before), after);
+    index_init(&new, readable(after), before);
+    json_for_each(member, before)
+    {
+        if (index_get(&new, json_key(member)) == NULL) {
+            json_add(patch, json_key(member), json_new_null());
+        }
+    }
+    json_for_each(member, after)
+    {
+        const struct json *was = index_get(&old, json_key(member));
+        if (!json_equal(was, member)) {
+            json_add(patch, json_key(member), json_patch_make(was, member));
+        }
+    }
+    map_fini(&new.map);
+    map_fini(&old.map);
+    return patch;
+}
+
+struct json *json_patch_make(const struct json *before, const struct json *after)
+{
+    if (json_is(before, JSON_OBJECT) && json_is(after, JSON_OBJECT)) {
+        return make_object(before, after);
+    }
+    return json_copy(after);
+}
+
+bool json_patch_overlap(const struct json *a, const struct json *b, struct buf *pointer)
+{
+    struct member_index index;
+    const struct json *member;
+    bool found = false;
+    if (!json_is(a, JSON_OBJECT) || !json_is(b, JSON_OBJECT)) {
+        return !json_equal(a, b);
+    }
+    index_init(&index, readable(b), a);
+    json_for_each(member, a)
+    {
+        const struct json *other = index_get(&index, json_key(member));
+        size_t len = pointer->len;
+        if (other == NULL) {
+            continue;
+        }
+        json_patch_append_token(pointer, json_key(member));
+        found = json_patch_overlap(member, other, pointer);
+        if (found) {
+            break;
+        }
+        pointer->len = len;
+        pointer->data[len] = '\0';
+    }
+    map_fini(&index.map);
+    return found;
+}
+
 bool json_patch_pointer_valid(struct slice pointer)
 {
     if (pointer.len == 0) {

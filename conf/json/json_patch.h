@@ -21,6 +21,14 @@
  * yet. */
 LB_MUST_CHECK struct json *json_patch_merge(struct json *target, const struct json *patch);
 
+/* The merge patch that makes `after` of `before`; an object without members when they are the same.
+ * Exact when no object in `after` holds null, which a merge patch cannot say. The caller owns it.
+ */
+LB_MUST_CHECK struct json *json_patch_make(const struct json *before, const struct json *after);
+/* Would two merge patches of the same value get in each other's way: do both change one place, to
+ * different things? Appends the pointer of the first such place to `pointer`. */
+bool json_patch_overlap(const struct json *a, const struct json *b, struct buf *pointer);
+
 /* Valid pointers are "" and those that begin with '/', hold '~' only as "~0" or "~1" and no zero
  * byte. */
 bool json_patch_pointer_valid(struct slice pointer);

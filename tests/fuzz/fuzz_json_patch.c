@@ -38,6 +38,29 @@ static void check_members(const struct json *result, const struct json *patch)
     }
 }
 
+static bool holds_null(const struct json *json)
+{
+    const struct json *member = NULL;
+    json_for_each(member, json)
+    {
+        if (holds_null(member)) {
+            return true;
+        }
+    }
+    return json_is(json, JSON_NULL);
+}
+
+static void check_make(const struct json *before, const struct json *after)
+{
+    if (!holds_null(after)) {
+        struct json *patch = json_patch_make(before, after);
+        struct json *result = json_patch_merge(json_copy(before), patch);
+        must(json_equal(result, after));
+        json_free(result);
+        json_free(patch);
+    }
+}
+
 static void check_pointer(struct json *json, struct slice pointer)
 {
     if (pointer.len > 0 && json_patch_set(json, pointer, json_new_integer(7))) {
@@ -60,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json *target = json_parse(first, JSON_STRICT, &json_limits_document, &error);
     struct json *patch = json_parse(rest, JSON_STRICT, &json_limits_document, &error);
     if (target != NULL && patch != NULL) {
+        check_make(target, patch);
         target = json_patch_merge(target, patch);
         check_members(target, patch);
         struct json *twice = json_patch_merge(json_copy(target), patch);

@@ -157,14 +157,15 @@ class Lbctl(LabCase):
     def test_drain_enable_maint(self):
         for word, state in (("drain", "drain"), ("enable", "ready"), ("maint", "maint"),
                             ("enable", "ready")):
-            result = self.ctl(word, "main/a")
+            more = {"drain": ["--yes"], "maint": ["--yes", "--for", "forever"]}.get(word, [])
+            result = self.ctl(word, "main/a", *more)
             self.assertIn("main/a", result.stdout + result.stderr)
             self.assertEqual(self.proxy.server_status("a")["admin"], state)
             if word != "enable":
                 self.assertIn("lbctl enable main/a", result.stdout + result.stderr, "how to undo")
 
     def test_bare_server_name(self):
-        self.ctl("drain", "a")
+        self.ctl("drain", "a", "--yes")
         self.assertEqual(self.proxy.server_status("a")["admin"], "drain")
         self.proxy.put("/v1/pools/other", {"servers": {"a": {"address": self.server.address}}})
         result = run_lbctl("enable", "a", socket_path=self.proxy.api_socket)
@@ -196,7 +197,7 @@ class Lbctl(LabCase):
         client.send_request("GET", "/")
         server.wait_requests(1)
         self.proxy = proxy
-        self.ctl("drain", "main/a")
+        self.ctl("drain", "main/a", "--yes")
         self.ctl("wait", "main/a", "--for", "drained", "--timeout", "500ms", code=TIMED_OUT)
         timer = threading.Timer(0.3, go.set)
         timer.start()

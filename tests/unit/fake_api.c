@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,13 @@ void fake_api_fini(struct fake_api *api)
     }
 }
 
+static const char *typed_next;
+
+void fake_person(const char *types)
+{
+    typed_next = types;
+}
+
 struct fake_run fake_lbctl(const struct fake_turn *turns, size_t count, ...)
 {
     struct fake_run run = {.code = 0};
@@ -184,10 +192,19 @@ struct fake_run fake_lbctl(const struct fake_turn *turns, size_t count, ...)
     ctl.err = open_memstream(&run.err, &err_len);
     ck_assert_ptr_nonnull(ctl.out);
     ck_assert_ptr_nonnull(ctl.err);
+    if (typed_next != NULL) {
+        ctl.in = fmemopen((void *)(uintptr_t)typed_next, strlen(typed_next) + 1, "r");
+        ck_assert_ptr_nonnull(ctl.in);
+        ctl.is_interactive = true;
+    }
     const struct command *command = command_parse(&ctl, argc, argv, &code);
     run.code = command != NULL ? (int)command->run(&ctl) : (int)code;
     (void)fclose(ctl.out);
     (void)fclose(ctl.err);
+    if (typed_next != NULL) {
+        (void)fclose(ctl.in);
+        typed_next = NULL;
+    }
     fake_api_stop(&run.api);
     return run;
 }

@@ -59,6 +59,8 @@ struct fake_run {
     struct fake_api api; /* stopped; its requests are there */
 };
 
+/* The next run finds a person at a terminal who types this. */
+void fake_person(const char *types);
 /* Runs a command line (without "lbctl" and --socket), ended by NULL. */
 struct fake_run fake_lbctl(const struct fake_turn *turns, size_t count, ...)
     __attribute__((sentinel));

@@ -6,242 +6,91 @@
 #include "tests/unit/fake_api.h"
 #include "tests/unit/unit.h"
 
-#define BEFORE                                                                                     \
-    FAKE_REPLY("200 OK", "Content-Type: application/json\r\nETag: \"aa\"\r\nLbd-Revision: 42\r\n", \
-               "{\"schema\":1,\"pools\":{}}")
-/* a dry run never says that it changed something */
-#define DRY(body)                                                                                  \
-    FAKE_REPLY("200 OK",                                                                           \
-               "Content-Type: application/json\r\nLbd-Revision: 42\r\nLbd-Changed: false\r\n",     \
-               body)
-#define APPLIED FAKE_REPLY("200 OK", "Content-Type: application/json\r\nLbd-Revision: 43\r\n", "{}")
-#define CHANGED "{\"changes\":[{\"pointer\":\"#/schema\",\"after\":1}],\"changes_total\":2}"
-#define CHANGES                                                                                    \
-    "{\"changes\":[{\"pointer\":\"#/pools/web\",\"after\":{\"servers\":{}}},"                      \
-    "{\"pointer\":\"#/pools/api/retries\",\"before\":1,\"after\":2},"                              \
-    "{\"pointer\":\"#/routes/old\",\"before\":{\"a\":\"a text that is much too long to be shown "  \
-    "on the line of a change, so it is not\"}}]}"
-#define OVERTAKEN FAKE_PROBLEM("412 Precondition Failed", "{\"title\":\"It has changed\"}")
+static char file[64];
 
-static const char document[] = "// the shop\n"
-                               "{\n"
-                               "  \"daemon\": { \"workers\": 2 },\n"
-                               "  \"schema\": 1, /* one */\n"
-                               "  \"pools\": { \"web\": { \"servers\": {}, }, },\n"
-                               "}\n";
-
-static char home[64];
-static char file[96];
-static char undo[128];
-
-static void set_up(void)
+static void write_text(const char *text)
 {
-    (void)snprintf(home, sizeof(home), "/tmp/lbctl-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(home));
-    (void)snprintf(file, sizeof(file), "%s/lbd.json", home);
-    (void)snprintf(undo, sizeof(undo), "%s/lbd/before-apply.json", home);
-    ck_assert_int_eq(setenv("XDG_STATE_HOME", home, 1), 0);
-    FILE *out = fopen(file, "we");
-    ck_assert_ptr_nonnull(out);
-    (void)fputs(document, out);
-    (void)fclose(out);
+    (void)snprintf(file, sizeof(file), "/tmp/lbctl-test-XXXXXX");
+    int fd = mkstemp(file);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    (void)close(fd);
 }
 
-static void tear_down(void)
+START_TEST(valid_or_all_that_is_wrong)
 {
-    char directory[128];
-    (void)snprintf(directory, sizeof(directory), "%s/lbd", home);
-    (void)unlink(undo);
-    (void)unlink(file);
-    (void)rmdir(directory);
-    (void)rmdir(home);
-}
-
-START_TEST(applies_what_the_file_says)
-{
-    static const struct fake_turn turns[] = {
-        {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY(CHANGES)},
-        {"PUT /v1/config", APPLIED},
-    };
-    char want[512];
-    set_up();
-    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
-    (void)snprintf(want, sizeof(want),
-                   "+ /pools/web: {\"servers\":{}}\n"
-                   "~ /pools/api/retries: 1 -> 2\n"
-                   "- /routes/old: {...}\n"
-                   "applied: 3 changes, revision 43 (undo: lbctl apply -f %s)\n",
-                   undo);
+    static const struct fake_turn valid[] = {
+        {"POST /v1/config/validate", FAKE_JSON("{\"changes\":[],\"changes_total\":3}")}};
+    static const struct fake_turn invalid[] = {
+        {"POST /v1/config/validate",
+         FAKE_PROBLEM("422 No", "{\"title\":\"Not right\",\"errors\":[{\"pointer\":\"#/pools/a\","
+                                "\"code\":\"wrong-type\",\"detail\":\"must be an object\"}]}")}};
+    char want[256];
+    write_text("{ // here\n \"pools\": { \"a\": 1 } }");
+    struct fake_run run = fake_lbctl(valid, 1, "config", "validate", file, NULL);
+    (void)snprintf(want, sizeof(want), "%s: valid; it would change 3 things\n", file);
     ck_assert_str_eq(run.out, want);
-    ck_assert_str_eq(run.err, "");
     ck_assert_int_eq(run.code, CTL_OK);
-    for (int i = 1; i <= 2; i++) { /* strict JSON, no daemon, only if nobody was faster */
-        ck_assert_ptr_nonnull(strstr(
-            run.api.requests[i], "\r\n\r\n{\"schema\":1,\"pools\":{\"web\":{\"servers\":{}}}}"));
-        ck_assert_ptr_nonnull(strstr(run.api.requests[i], "\r\nIf-Match: \"aa\"\r\n"));
-    }
-    char kept[128] = "";
-    FILE *in = fopen(undo, "re");
-    ck_assert_ptr_nonnull(in);
-    (void)!fread(kept, 1, sizeof(kept) - 1, in);
-    (void)fclose(in);
-    ck_assert_str_eq(kept, "{\n  \"schema\": 1,\n  \"pools\": {}\n}\n");
     fake_run_fini(&run);
-    tear_down();
-}
-END_TEST
-
-START_TEST(a_dry_run_changes_nothing)
-{
-    static const struct fake_turn turns[] = {
-        {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY(CHANGES)},
-    };
-    set_up();
-    struct fake_run run =
-        fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, "--dry-run", NULL);
-    ck_assert_int_eq(run.code, CTL_OK);
-    ck_assert_ptr_nonnull(strstr(run.out, "\nnot applied (dry run): 3 changes\n"));
-    ck_assert_int_ne(access(undo, F_OK), 0);
-    fake_run_fini(&run);
-    tear_down();
-}
-END_TEST
-
-START_TEST(the_same_again_is_unchanged)
-{
-    static const struct fake_turn turns[] = {
-        {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY("{\"changes\":[]}")},
-        {"PUT /v1/config", DRY("{}")},
-    };
-    set_up();
-    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
-    ck_assert_int_eq(run.code, CTL_OK);
-    ck_assert_str_eq(run.out, "unchanged: revision 42\n");
-    ck_assert_int_ne(access(undo, F_OK), 0); /* what was kept before stays */
-    fake_run_fini(&run);
-    tear_down();
-}
-END_TEST
-
-START_TEST(all_errors_with_their_places)
-{
-    static const struct fake_turn turns[] = {
-        {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true",
-         FAKE_PROBLEM("422 Unprocessable",
-                      "{\"title\":\"Not valid\",\"detail\":\"1 error; nothing was changed\","
-                      "\"errors\":[{\"pointer\":\"#/pools/web/servers\",\"code\":\"x\","
-                      "\"detail\":\"must not be empty\",\"line\":1,\"column\":30}]}")},
-    };
-    char want[512];
-    set_up();
-    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
+    run = fake_lbctl(invalid, 1, "config", "validate", file, NULL);
     (void)snprintf(want, sizeof(want),
-                   "lbctl: not applied: %s: Not valid: 1 error; nothing was changed\n"
-                   "  %s:5:34: /pools/web/servers: must not be empty\n",
+                   "lbctl: not valid: %s: Not right\n  %s:2:18: /pools/a: must be an object\n"
+                   "hint: lbctl explain pools/a\n",
                    file, file);
     ck_assert_str_eq(run.err, want);
-    ck_assert_str_eq(run.out, "");
     ck_assert_int_eq(run.code, CTL_INVALID);
     fake_run_fini(&run);
-    tear_down();
+    (void)unlink(file);
 }
 END_TEST
 
-START_TEST(who_was_overtaken_tries_again)
+START_TEST(a_file_is_laid_out)
 {
-    static const struct fake_turn turns[] = {
-        {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY(CHANGED)},
-        {"PUT /v1/config", OVERTAKEN},
-        {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true", DRY(CHANGED)},
-        {"PUT /v1/config", APPLIED},
-    };
-    set_up();
-    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
-    ck_assert_int_eq(run.code, CTL_OK);
-    ck_assert_ptr_nonnull(strstr(run.out, "... and 1 more\napplied: 2 changes, revision 43"));
-    ck_assert_str_eq(run.err, "");
+    write_text("{\"daemon\":{},\n\"pools\":{} /* none */}");
+    struct fake_run run = fake_lbctl(NULL, 0, "config", "fmt", file, NULL);
+    ck_assert_str_eq(run.out, "{\n  \"daemon\": {},\n  \"pools\": {} /* none */\n}\n");
     fake_run_fini(&run);
-    tear_down();
+    run = fake_lbctl(NULL, 0, "config", "fmt", file, "--write", NULL);
+    ck_assert_msg(strncmp(run.out, "written: ", 9) == 0, "%s", run.out);
+    fake_run_fini(&run);
+    run = fake_lbctl(NULL, 0, "config", "fmt", file, "--write", NULL);
+    ck_assert_msg(strncmp(run.out, "unchanged: ", 11) == 0, "%s", run.out);
+    fake_run_fini(&run);
+    (void)unlink(file);
+    write_text("{\"a\" 1}");
+    run = fake_lbctl(NULL, 0, "config", "fmt", file, "--write", NULL);
+    ck_assert_int_eq(run.code, CTL_INVALID);
+    ck_assert_str_eq(run.out, "");
+    fake_run_fini(&run);
+    (void)unlink(file);
 }
 END_TEST
 
-START_TEST(but_not_for_ever)
+START_TEST(schema_and_reload)
 {
-    static const struct fake_turn turns[] = {
-        {"GET /v1/config", BEFORE}, {"PUT /v1/config?dry_run=true", OVERTAKEN},
-        {"GET /v1/config", BEFORE}, {"PUT /v1/config?dry_run=true", OVERTAKEN},
-        {"GET /v1/config", BEFORE}, {"PUT /v1/config?dry_run=true", OVERTAKEN},
-    };
-    set_up();
-    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
+    static const struct fake_turn schema[] = {
+        {"GET /v1/schema.json", FAKE_JSON("{\"type\":\"object\"}")}};
+    static const struct fake_turn reload[] = {
+        {"POST /v1/config/reload?wait=30s",
+         FAKE_REPLY("200 OK", "Lbd-Revision: 7\r\nContent-Type: application/json\r\n",
+                    "{\"revision\":7,\"changed\":true}")}};
+    static const struct fake_turn same[] = {
+        {"POST /v1/config/reload", FAKE_JSON("{\"revision\":7,\"changed\":false}")}};
+    static const struct fake_turn not_here[] = {
+        {"POST /v1/config/reload", FAKE_PROBLEM("409 No", "{\"title\":\"The API decides\"}")}};
+    struct fake_run run = fake_lbctl(schema, 1, "config", "schema", NULL);
+    ck_assert_str_eq(run.out, "{\n  \"type\": \"object\"\n}\n");
+    fake_run_fini(&run);
+    run = fake_lbctl(reload, 1, "reload", "--wait", NULL);
+    ck_assert_str_eq(run.out, "reloaded, revision 7\n");
+    fake_run_fini(&run);
+    run = fake_lbctl(same, 1, "reload", NULL);
+    ck_assert_str_eq(run.out, "unchanged: revision 7\n");
+    fake_run_fini(&run);
+    run = fake_lbctl(not_here, 1, "reload", NULL);
     ck_assert_int_eq(run.code, CTL_CONFLICT);
-    ck_assert_str_eq(run.err,
-                     "lbctl: not applied: somebody else keeps changing the configuration\n");
-    fake_run_fini(&run);
-    tear_down();
-}
-END_TEST
-
-START_TEST(managed_elsewhere_is_a_conflict)
-{
-    static const struct fake_turn turns[] = {
-        {"GET /v1/config", BEFORE},
-        {"PUT /v1/config?dry_run=true",
-         FAKE_PROBLEM("409 Conflict", "{\"title\":\"The file decides\"}")},
-    };
-    set_up();
-    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
-    ck_assert_int_eq(run.code, CTL_CONFLICT);
-    ck_assert_ptr_nonnull(strstr(run.err, "The file decides"));
-    fake_run_fini(&run);
-    tear_down();
-}
-END_TEST
-
-START_TEST(files_that_will_not_do)
-{
-    static const struct {
-        const char *text; /* NULL: no such file */
-        const char *want;
-        enum ctl_exit code;
-    } cases[] = {
-        {NULL, "lbctl: cannot open '%s': No such file or directory\n", CTL_USAGE},
-        {"", "lbctl: not applied: %s:1:1: ", CTL_INVALID},
-        {"{\n  \"a\": 01\n}", "lbctl: not applied: %s:2:", CTL_INVALID},
-        {"[]", "lbctl: not applied: %s:1:1: must be an object\n", CTL_INVALID},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        char want[256];
-        set_up();
-        (void)unlink(file);
-        if (cases[i].text != NULL) {
-            FILE *out = fopen(file, "we");
-            ck_assert_ptr_nonnull(out);
-            (void)fputs(cases[i].text, out);
-            (void)fclose(out);
-        }
-        const char *at = strstr(cases[i].want, "%s");
-        (void)snprintf(want, sizeof(want), "%.*s%s%s", (int)(at - cases[i].want), cases[i].want,
-                       file, at + 2);
-        struct fake_run run = fake_lbctl(NULL, 0, "apply", "-f", file, NULL);
-        ck_assert_msg(strncmp(run.err, want, strlen(want)) == 0, "got %s, expected %s", run.err,
-                      want);
-        ck_assert_int_eq(run.code, cases[i].code);
-        fake_run_fini(&run);
-        tear_down();
-    }
-    struct fake_run run = fake_lbctl(NULL, 0, "apply", NULL);
-    ck_assert_int_eq(run.code, CTL_USAGE);
     fake_run_fini(&run);
 }
 END_TEST
 
-UNIT_TESTS("cmd_config", applies_what_the_file_says, a_dry_run_changes_nothing,
-           the_same_again_is_unchanged, all_errors_with_their_places, who_was_overtaken_tries_again,
-           but_not_for_ever, managed_elsewhere_is_a_conflict, files_that_will_not_do)
+UNIT_TESTS("cmd_config", valid_or_all_that_is_wrong, a_file_is_laid_out, schema_and_reload)

@@ -22,18 +22,23 @@ static const struct {
     {"status --color ", NULL, "auto\nalways\nnever\n"},
     {"wait web --for r", NULL, "ready\n"},
     {"get p", NULL, "pools\n"},
-    {"help w", NULL, "wait\n"},
+    {"help wa", NULL, "wait\n"},
+    {"help config v", NULL, "validate\n"},
+    {"config ", NULL, "validate\nfmt\nschema\n"},
+    {"config validate ", NULL, ""},
     {"completion ", NULL, "bash\nzsh\n"},
     {"apply -f ", NULL, ""}, /* the shell knows files */
     {"status ", NULL, ""},
-    {"drain ", "GET /v1/pools", "web/anna\nweb/bert\napi/anna\n"},
-    {"drain web/b", "GET /v1/pools", "web/bert\n"},
-    {"drain web/anna ", NULL, ""},
+    {"weight ", "GET /v1/pools", "web/anna\nweb/bert\napi/anna\n"},
+    {"maint web/b", "GET /v1/pools", "web/bert\n"},
+    {"maint web/anna ", NULL, ""},
     {"wait a", "GET /v1/pools", "api\napi/anna\n"},
     {"get pool ", "GET /v1/pools", "web\napi\n"},
     {"get server web/a", "GET /v1/pools", "web/anna\n"},
     {"get route ", "GET /v1/routes", "web\napi\n"},
     {"get config ", NULL, ""},
+    {"set w", "GET /v1/config", "web/\n"},
+    {"set web/servers/a", "GET /v1/config", "web/servers/anna/\n"},
 };
 
 static void complete(const char *line, const char *asks, const char *socket, char **text)
@@ -77,7 +82,7 @@ END_TEST
 START_TEST(silence_when_nobody_answers)
 {
     char *text = NULL;
-    complete("drain ", NULL, "/tmp/lbctl-test-there-is-no-such-socket", &text);
+    complete("maint ", NULL, "/tmp/lbctl-test-there-is-no-such-socket", &text);
     ck_assert_str_eq(text, "");
     free(text);
 }

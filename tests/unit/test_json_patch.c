@@ -47,6 +47,68 @@ static const struct {
     {"{}", "{}", "{}"},
 };
 
+static const struct {
+    const char *before;
+    const char *after;
+    const char *want;
+} makes[] = {
+    {"{\"a\":1}", "{\"a\":1}", "{}"},
+    {"{\"a\":1}", "{\"a\":2,\"b\":{\"c\":3}}", "{\"a\":2,\"b\":{\"c\":3}}"},
+    {"{\"a\":1,\"b\":{\"c\":3,\"d\":4}}", "{\"b\":{\"c\":3}}", "{\"a\":null,\"b\":{\"d\":null}}"},
+    {"{\"a\":[1]}", "{\"a\":[1,2]}", "{\"a\":[1,2]}"},
+    {"{\"a\":1}", "7", "7"},
+    {"[1]", "{\"a\":1}", "{\"a\":1}"},
+};
+
+START_TEST(a_patch_is_made_of_two_values)
+{
+    for (size_t i = 0; i < ARRAY_LEN(makes); i++) {
+        struct json *before = parse(makes[i].before);
+        struct json *after = parse(makes[i].after);
+        struct json *patch = json_patch_make(before, after);
+        check_json(patch, makes[i].want, makes[i].after);
+        before = json_patch_merge(before, patch);
+        ck_assert(json_equal(before, after));
+        json_free(patch);
+        json_free(after);
+        json_free(before);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *a;
+    const char *b;
+    const char *want; /* NULL: they do not overlap */
+} overlaps[] = {
+    {"{}", "{\"a\":1}", NULL},
+    {"{\"a\":1}", "{\"b\":1}", NULL},
+    {"{\"a\":1}", "{\"a\":1}", NULL},
+    {"{\"a\":1}", "{\"a\":2}", "/a"},
+    {"{\"x\":{\"a\":1,\"b\":2}}", "{\"x\":{\"b\":3,\"c\":4}}", "/x/b"},
+    {"{\"x\":null}", "{\"x\":{\"b/c\":3}}", "/x"},
+    {"{\"x\":{\"b/c\":null}}", "{\"x\":{\"b/c\":3}}", "/x/b~1c"},
+};
+
+START_TEST(patches_that_overlap_are_told)
+{
+    for (size_t i = 0; i < ARRAY_LEN(overlaps); i++) {
+        struct json *a = parse(overlaps[i].a);
+        struct json *b = parse(overlaps[i].b);
+        struct buf pointer;
+        buf_init(&pointer, 1024);
+        bool found = json_patch_overlap(a, b, &pointer);
+        ck_assert_int_eq(found, overlaps[i].want != NULL);
+        if (found) {
+            ck_assert_str_eq(pointer.data, overlaps[i].want);
+        }
+        buf_fini(&pointer);
+        json_free(a);
+        json_free(b);
+    }
+}
+END_TEST
+
 START_TEST(merges_as_the_rfc_says)
 {
     for (size_t i = 0; i < ARRAY_LEN(merges); i++) {
@@ -227,6 +289,7 @@ START_TEST(escapes_tokens)
 }
 END_TEST
 
-UNIT_TESTS("json_patch", merges_as_the_rfc_says, merges_into_nothing, merges_large_objects,
+UNIT_TESTS("json_patch", merges_as_the_rfc_says, a_patch_is_made_of_two_values,
+           patches_that_overlap_are_told, merges_into_nothing, merges_large_objects,
            follows_pointers, knows_valid_pointers, sets_at_pointers, removes_at_pointers,
            escapes_tokens)

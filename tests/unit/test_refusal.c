@@ -33,12 +33,14 @@ static const struct {
      "  shop.json:4:34: /pools/api/servers/a/adress: 'adress' is not a known key; did you mean "
      "'address'?\n"
      "  shop.json:4:12: /pools/api: must be?[31m nice\n"
-     "  shop.json:3:12: warning: /pools: hm\n"},
+     "  shop.json:3:12: warning: /pools: hm\n"
+     "hint: lbctl explain pools/api/servers/a\n"},
     {422, true, problem, false, CTL_INVALID,
      "lbctl: The configuration is not valid: 2 errors, 1 warning; nothing was changed\n"
      "  1:2: /pools/api/servers/a/adress: 'adress' is not a known key; did you mean 'address'?\n"
      "  /pools/api: must be?[31m nice\n"
-     "  warning: /pools: hm\n"},
+     "  warning: /pools: hm\n"
+     "hint: lbctl explain pools/api/servers/a\n"},
     {404, true, "{\"title\":\"Not found\",\"detail\":\"there is no pool 'x'\"}", false,
      CTL_NOT_FOUND, "lbctl: Not found: there is no pool 'x'\n"},
     {403, true, "{\"title\":\"Not allowed\"}", false, CTL_DENIED, "lbctl: Not allowed\n"},

@@ -99,6 +99,12 @@ void h1_conn_abort(struct h1_conn *h1, enum close_reason reason)
     close_conn(h1, reason, false);
 }
 
+void h1_conn_leave(struct h1_conn *h1, enum close_reason reason)
+{
+    end_stream(h1, reason);
+    close_conn(h1, reason, true);
+}
+
 void h1_conn_set_timer(struct h1_conn *h1, enum h1_timer timer, uint32_t delay_ms)
 {
     h1->timer = (uint8_t)timer;

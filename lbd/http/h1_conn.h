@@ -105,6 +105,8 @@ struct h1_conn *h1_conn_on(const struct conn *conn);
 /* Ends what is under way (on_end to the exchange, on_close to the owner). For drains and removed
  * listeners. */
 void h1_conn_abort(struct h1_conn *h1, enum close_reason reason);
+/* The same, but what is under way to the peer still goes out and the peer sees our end first. */
+void h1_conn_leave(struct h1_conn *h1, enum close_reason reason);
 /* The next answer's head says close. */
 static inline void h1_conn_close_after(struct h1_conn *h1)
 {

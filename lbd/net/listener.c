@@ -2,6 +2,7 @@
 #include "lbd/net/listener.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,7 +11,8 @@
 #include "lbd/base/mem.h"
 #include "lbd/net/sock_opt.h"
 
-#define BACKLOG 4096
+#define BACKLOG         4096
+#define HIDDEN_PATH_MAX 128
 
 /* Set once at start-up, before a second thread runs. */
 static void (*on_free)(uint32_t id);
@@ -185,6 +187,7 @@ static struct listener_bind *open_bind(const struct addr *address, uint32_t work
     atomic_init(&bind_set->refs, 1);
     bind_set->asked = *address;
     bind_set->fds = mem_alloc(workers * sizeof(int));
+    bind_set->is_shut = mem_zero(workers, sizeof(bool));
     bind_set->fd_count = workers;
     for (uint32_t i = 0; i < workers; i++) {
         bind_set->fds[i] = -1;
@@ -216,21 +219,67 @@ struct listener_bind *listener_bind_ref(struct listener_bind *bind_set)
     return bind_set;
 }
 
+/* -- drained for a while -- */
+
+static bool is_unix(const struct listener_bind *bind_set)
+{
+    return bind_set->asked.u.any.sa_family == AF_UNIX;
+}
+
+void listener_bind_shut(struct listener_bind *bind_set, uint32_t worker)
+{
+    if (!is_unix(bind_set) && !bind_set->is_shut[worker]) {
+        bind_set->is_shut[worker] = shutdown(bind_set->fds[worker], SHUT_RD) == 0;
+    }
+}
+
+bool listener_bind_listen(struct listener_bind *bind_set, uint32_t worker)
+{
+    if (bind_set->is_shut[worker]) {
+        bind_set->is_shut[worker] = listen(bind_set->fds[worker], BACKLOG) != 0;
+    }
+    return !bind_set->is_shut[worker];
+}
+
+static void hidden_path(const struct listener_bind *bind_set, char out[HIDDEN_PATH_MAX])
+{
+    (void)snprintf(out, HIDDEN_PATH_MAX, "%s.drained", bind_set->asked.u.local.sun_path);
+}
+
+bool listener_bind_hide(struct listener_bind *bind_set, bool is_hidden, struct err *err)
+{
+    char hidden[HIDDEN_PATH_MAX];
+    const char *shown = bind_set->asked.u.local.sun_path;
+    if (!is_unix(bind_set) || bind_set->is_hidden == is_hidden) {
+        return true;
+    }
+    hidden_path(bind_set, hidden);
+    if (rename(is_hidden ? shown : hidden, is_hidden ? hidden : shown) != 0) {
+        return err_set_at(err, ERR_SYSTEM, shown, "cannot rename the socket '%s' %s: %s", shown,
+                          is_hidden ? "for its drain" : "back", strerror(errno));
+    }
+    bind_set->is_hidden = is_hidden;
+    return true;
+}
+
 void listener_bind_unref(struct listener_bind *bind_set)
 {
     if (bind_set == NULL ||
         atomic_fetch_sub_explicit(&bind_set->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    bool is_unix = bind_set->asked.u.any.sa_family == AF_UNIX;
-    for (uint32_t i = 0; i < (is_unix ? 1 : bind_set->fd_count); i++) {
+    bool is_local = is_unix(bind_set);
+    for (uint32_t i = 0; i < (is_local ? 1 : bind_set->fd_count); i++) {
         if (bind_set->fds[i] >= 0) {
             (void)close(bind_set->fds[i]);
         }
     }
-    if (is_unix && bind_set->fds[0] >= 0) {
-        (void)unlink(bind_set->asked.u.local.sun_path);
+    if (is_local && bind_set->fds[0] >= 0) {
+        char hidden[HIDDEN_PATH_MAX];
+        hidden_path(bind_set, hidden);
+        (void)unlink(bind_set->is_hidden ? hidden : bind_set->asked.u.local.sun_path);
     }
     free(bind_set->fds);
+    free(bind_set->is_shut);
     free(bind_set);
 }

@@ -5,6 +5,11 @@
  * (prepare), identified by (listener name, address, worker). Found again by name: a change of plan
  * never touches the sockets of addresses that stay.
  *
+ * A listener that is drained keeps its ports: a worker empties its socket's queue and then shuts it
+ * for reading, which on Linux ends listening and nothing else; clients are refused at once, nobody
+ * else can take the port, and listening again needs no rights. A unix socket goes on listening
+ * under another name ("PATH.drained") that no client asks for.
+ *
  * prepare: first binds a plain socket without SO_REUSEPORT, so that another daemon on the port is
  * refused and not silently shared, closes it, then binds the set.
  *
@@ -30,8 +35,10 @@ struct listener_bind {
     struct addr asked; /* as configured, port 0 possible */
     struct addr bound; /* with the real port */
     int *fds;          /* one per worker; unix sockets: the same for all */
+    bool *is_shut;     /* one per worker, its own: listening has ended for a while */
     uint32_t fd_count;
     _Atomic uint32_t refs;
+    bool is_hidden; /* control only: a unix socket under its other name */
 };
 
 struct listener {
@@ -42,6 +49,7 @@ struct listener {
     /* control only */
     struct listener_bind *binds[LISTENER_BINDS_MAX];
     uint32_t bind_count;
+    bool is_drained; /* takes no new connections */
 };
 
 struct listener *listener_new(struct slice name, uint32_t id);
@@ -59,6 +67,16 @@ LB_MUST_CHECK struct listener_bind *listener_bind_open(const struct addr *addres
 LB_MUST_CHECK struct listener_bind *listener_bind_open_beside(const struct addr *address,
                                                               uint32_t workers, struct err *err);
 struct listener_bind *listener_bind_ref(struct listener_bind *bind);
+/* A worker's own socket of this address refuses, and listens again (false: the kernel refuses).
+ * Nothing happens when it does so already, and with unix sockets. */
+void listener_bind_shut(struct listener_bind *bind, uint32_t worker);
+LB_MUST_CHECK bool listener_bind_listen(struct listener_bind *bind, uint32_t worker);
+static inline bool listener_bind_is_shut(const struct listener_bind *bind, uint32_t worker)
+{
+    return bind->is_shut[worker];
+}
+/* A unix socket is taken out of sight or shown again; others are left as they are. Control. */
+LB_MUST_CHECK bool listener_bind_hide(struct listener_bind *bind, bool is_hidden, struct err *err);
 /* Closes the sockets at the last one. */
 void listener_bind_unref(struct listener_bind *bind);
 

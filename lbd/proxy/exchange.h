@@ -98,6 +98,10 @@ void exchange_start(struct session *session, struct stream *down, struct message
 /* A request that could not be parsed: answers with the reason's status and closes. */
 void exchange_refuse(struct session *session, struct stream *down, enum close_reason reason);
 
+/* Ends a request that its server must let go of: without an answer so far with one of ours, in the
+ * middle of an answer with the connection, whose client sees our end first. */
+void exchange_give_up(struct exchange *x, enum close_reason reason);
+
 /* -- between the files of the exchange -- */
 
 /* Runs steps from `step` on. */

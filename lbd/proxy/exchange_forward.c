@@ -254,6 +254,39 @@ static void on_uploaded(struct relay *relay, enum relay_end end)
     }
 }
 
+/* What is under way past the streams comes back to them. */
+static void stop_relaying(struct exchange *x)
+{
+    uint64_t moved = relay_moved(&x->relay, 0);
+    relay_stop(&x->relay);
+    x->is_relaying = false;
+    if (x->head_sent) {
+        x->response_bytes += moved;
+        x->up->ops->take_back(x->up, moved, 0);
+    } else {
+        x->request_bytes += moved;
+        x->down->ops->take_back(x->down, moved, 0);
+    }
+}
+
+void exchange_give_up(struct exchange *x, enum close_reason reason)
+{
+    if (x->is_relaying) {
+        stop_relaying(x);
+    }
+    if (!x->head_sent) {
+        exchange_fail(x, reason);
+        return;
+    }
+    struct stream *down = x->down;
+    x->down = NULL;
+    exchange_reset_server(x, reason);
+    exchange_count_client(x, down);
+    exchange_end(x, reason); /* first: with its last client the front goes */
+    h1_conn_of(down)->has_stream = false;
+    h1_conn_leave(h1_conn_of(down), reason);
+}
+
 /* Hands the rest of a large plain upload over to splice. False: not this one. */
 static bool relay_upload(struct exchange *x)
 {
@@ -508,7 +541,7 @@ static void on_up_head(struct stream *stream, struct message *message)
         .has_length = message->has_length,
         .framed = chunked && stream->is_http1 && x->down->is_http1 && !client_http10,
         .upgrade = status == 101,
-        .close = !x->request_done || x->session->front->draining,
+        .close = !x->request_done || x->session->front->closes,
     };
     stream->want_framed = head.framed;
     struct stream_piece piece;

@@ -28,7 +28,7 @@ static void send_answer(struct exchange *x, struct message *answer, struct slice
         .framing = has_body && !is_head && body.len > 0 ? FRAMING_LENGTH : FRAMING_NONE,
         .content_length = has_body ? body.len : 0,
         .has_length = has_body,
-        .close = close || x->session->front->draining,
+        .close = close || x->session->front->closes,
     };
     x->status = answer->status;
     x->head_sent = true;

@@ -9,6 +9,7 @@
 
 #include "lbd/base/mem.h"
 #include "lbd/proxy/session.h"
+#include "lbd/proxy/sweep.h"
 
 #define ACCEPTS_PER_TURN 64
 #define ACCEPTS_LATE     4
@@ -22,10 +23,11 @@ static void on_acceptable(struct loop_watch *watch, unsigned ready);
 static void watch_bind(struct front_bind *place)
 {
     struct proxy_worker *proxy = place->front->proxy;
-    if (place->bind != NULL && !place->front->draining && !proxy->accept_paused &&
+    if (place->bind != NULL && !place->front->closes && !proxy->accept_paused &&
         !loop_watch_is_started(&place->watch)) {
         /* Refused only without descriptors or memory: the next unpausing tries again. */
-        if (!loop_watch_start(proxy->loop, &place->watch, place->bind->fds[proxy->worker],
+        if (!listener_bind_listen(place->bind, proxy->worker) ||
+            !loop_watch_start(proxy->loop, &place->watch, place->bind->fds[proxy->worker],
                               LOOP_READ, on_acceptable)) {
             front_pause_all(proxy, PAUSE_MS);
         }
@@ -128,20 +130,35 @@ static void on_acceptable(struct loop_watch *watch, unsigned ready)
     }
 }
 
-/* Takes what still waits in the queue, so that closing the socket resets nobody, and lets go of it.
- */
+/* Takes what still waits in the queue, so that closing the socket resets nobody. */
+static void empty_queue(struct front_bind *place)
+{
+    const struct proxy_worker *proxy = place->front->proxy;
+    if (!proxy->accept_paused && !listener_bind_is_shut(place->bind, proxy->worker)) {
+        int fd = place->bind->fds[proxy->worker];
+        for (int i = 0; i < ACCEPTS_AT_END && accept_one(place->front, fd); i++) {
+        }
+    }
+}
+
+/* Refuses from here on, with the port still ours. */
+static void rest_bind(struct front_bind *place)
+{
+    if (place->bind != NULL) {
+        loop_watch_stop(&place->watch);
+        empty_queue(place);
+        listener_bind_shut(place->bind, place->front->proxy->worker);
+    }
+}
+
 static void leave_bind(struct front_bind *place)
 {
     if (place->bind == NULL) {
         return;
     }
-    struct front *front = place->front;
-    bool is_unix = place->bind->bound.u.any.sa_family == AF_UNIX;
     loop_watch_stop(&place->watch);
-    if (!is_unix && !front->proxy->accept_paused) {
-        int fd = place->bind->fds[front->proxy->worker];
-        for (int i = 0; i < ACCEPTS_AT_END && accept_one(front, fd); i++) {
-        }
+    if (place->bind->bound.u.any.sa_family != AF_UNIX) { /* the others still accept there */
+        empty_queue(place);
     }
     listener_bind_unref(place->bind);
     place->bind = NULL;
@@ -170,6 +187,8 @@ static bool front_has(const struct front *front, const struct listener_bind *bin
 void front_adopt(struct front *front, const struct plan *plan)
 {
     front->plan = plan;
+    front->is_drained = plan->is_drained;
+    front->closes = plan->is_drained;
     for (size_t i = 0; i < LISTENER_BINDS_MAX; i++) {
         if (front->binds[i].bind != NULL && !plan_has(plan, front->binds[i].bind)) {
             leave_bind(&front->binds[i]);
@@ -182,9 +201,15 @@ void front_adopt(struct front *front, const struct plan *plan)
         for (size_t j = 0; j < LISTENER_BINDS_MAX; j++) {
             if (front->binds[j].bind == NULL) {
                 front->binds[j].bind = listener_bind_ref(plan->binds[i]);
-                watch_bind(&front->binds[j]);
                 break;
             }
+        }
+    }
+    for (size_t i = 0; i < LISTENER_BINDS_MAX; i++) {
+        if (plan->is_drained) {
+            rest_bind(&front->binds[i]);
+        } else {
+            watch_bind(&front->binds[i]);
         }
     }
 }
@@ -214,6 +239,7 @@ static void front_free(struct front *front)
         }
     }
     loop_timer_stop(&front->deadline);
+    sweep_leave_front(front->proxy, front);
     list_remove(&front->link);
     struct lease *pinned = front->pinned;
     struct proxy_worker *proxy = front->proxy;
@@ -258,6 +284,7 @@ void front_drain(struct front *front, struct lease *pin, uint64_t deadline_ms)
         leave_bind(&front->binds[i]);
     }
     front->draining = true;
+    front->closes = true;
     if (pin != NULL && front->pinned == NULL) {
         front->pinned = pin;
         lease_hold(pin);

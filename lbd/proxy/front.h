@@ -2,7 +2,9 @@
  * front - a worker's face of one listener: its sockets' events, its current plan, its clients.
  *
  *     adopt(plan): sockets that are new are watched, those that went are emptied and left
- *     drain: no more accepting; answers say close; what is open at the deadline is ended
+ *     adopt(plan that is drained): the same sockets refuse for a while, answers say close; a plan
+ *         that is not drained brings it all back
+ *     drain: no more accepting, ever; answers say close; what is open at the deadline is ended
  *
  * Memory: references on the listener and its binds; a front that drains pins the snapshot its plan
  * belongs to. Threads: worker.
@@ -36,8 +38,10 @@ struct front {
     struct list_node sessions;
     struct loop_timer deadline;
     struct front_bind binds[LISTENER_BINDS_MAX];
-    bool draining;
-    bool seen; /* worker_adopt: the new snapshot has it */
+    bool draining;   /* it goes */
+    bool is_drained; /* its plan says so; it may come back */
+    bool closes;     /* either: answers say close */
+    bool seen;       /* worker_adopt: the new snapshot has it */
 };
 
 /* Starts to accept for this plan. */

@@ -24,6 +24,7 @@ struct plan {
     const struct route *default_route; /* to default_pool; NULL: no_route */
     struct conf_listener_timeouts timeouts;
     struct conf_listener_limits limits;
+    bool is_drained; /* accepts nothing; answers say close */
 };
 
 #endif

@@ -20,6 +20,7 @@ void proxy_worker_init(struct proxy_worker *proxy, struct loop *loop,
     proxy->worker = worker;
     proxy->max_connections = max_connections;
     list_init(&proxy->fronts);
+    list_init(&proxy->sweeps);
     slab_init(&proxy->sessions, sizeof(struct session), 64U * 1024);
     slab_init(&proxy->exchanges, sizeof(struct exchange), 64U * 1024);
     slab_init(&proxy->exchange_heads, EXCHANGE_HEAD_BYTES, 64U * 1024);
@@ -31,6 +32,7 @@ void proxy_worker_init(struct proxy_worker *proxy, struct loop *loop,
 void proxy_worker_fini(struct proxy_worker *proxy)
 {
     assert(list_is_empty(&proxy->fronts));
+    assert(list_is_empty(&proxy->sweeps));
     loop_timer_stop(&proxy->accept_again);
     slab_fini(&proxy->sessions);
     slab_fini(&proxy->exchanges);

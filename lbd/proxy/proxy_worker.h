@@ -28,6 +28,7 @@ struct proxy_worker {
     struct lease *lease;           /* on the snapshot that new requests use */
     uint64_t revision;             /* of that snapshot */
     struct list_node fronts;
+    struct list_node sweeps; /* walks over the clients that are under way */
     struct slab sessions;
     struct slab exchanges;
     struct slab exchange_heads;

@@ -5,6 +5,7 @@
 
 #include "lbd/http/h1_conn.h"
 #include "lbd/proxy/exchange.h"
+#include "lbd/proxy/sweep.h"
 #include "lbd/proxy/tunnel.h"
 
 _Static_assert(sizeof(struct session) - sizeof(struct event) <= 192,
@@ -39,6 +40,7 @@ void session_end(struct session *session, enum close_reason reason)
     (void)atomic_fetch_sub_explicit(&front->listener->connections, 1, memory_order_relaxed);
     uint32_t open = atomic_load_explicit(&proxy->open_connections, memory_order_relaxed);
     atomic_store_explicit(&proxy->open_connections, open - 1, memory_order_relaxed);
+    sweep_leave_session(proxy, session);
     list_remove(&session->link);
     conn_close(&session->conn);
     loop_bury(proxy->loop, &session->conn.queue.grave, free_buried);
@@ -171,7 +173,7 @@ static void h1_on_request(struct h1_conn *h1, struct message *message)
 {
     struct session *session = session_of(h1->conn);
     session->requests++;
-    if (session->front->draining) {
+    if (session->front->closes) {
         h1_conn_close_after(h1);
     }
     exchange_start(session, &h1->stream, message);
@@ -211,7 +213,7 @@ void session_start(struct front *front, int fd, const struct sockaddr *peer)
     addr_small_from(&session->conn.peer, peer);
     session->front = front;
     session->opened_us = loop_now_us(proxy->loop);
-    session->id = (uint64_t)(proxy->worker + 1) << 48 | ++proxy->accepted;
+    session->id = (uint64_t)(proxy->worker + 1) << SESSION_NUMBER_BITS | ++proxy->accepted;
     session->requests = 0;
     list_push_back(&front->sessions, &session->link);
     /* The kernel waited for the first bytes (TCP_DEFER_ACCEPT): read before watching. */
@@ -219,16 +221,95 @@ void session_start(struct front *front, int fd, const struct sockaddr *peer)
     idle_on_readable(&session->conn);
 }
 
+/* NULL: no request is under way, or only half of its head is there. */
+static struct exchange *exchange_on(struct h1_conn *h1)
+{
+    return h1 != NULL && h1->has_stream ? h1->stream.owner : NULL;
+}
+
+static void abort_request(struct h1_conn *h1, enum close_reason reason, bool polite)
+{
+    struct exchange *x = exchange_on(h1);
+    if (!polite) {
+        h1_conn_abort(h1, reason);
+    } else if (x != NULL && !x->head_sent) {
+        h1_conn_close_after(h1);
+        exchange_give_up(x, reason);
+    } else {
+        h1_conn_leave(h1, reason);
+    }
+}
+
 void session_abort(struct session *session, enum close_reason reason, bool polite)
 {
     struct conn *conn = &session->conn;
     if ((conn->flags & SESSION_TUNNEL) != 0) {
-        tunnel_abort(session, reason);
+        if (polite) {
+            tunnel_leave(session, reason);
+        } else {
+            tunnel_abort(session, reason);
+        }
     } else if (h1_conn_on(conn) != NULL) {
-        h1_conn_abort(h1_conn_on(conn), reason);
+        abort_request(h1_conn_on(conn), reason, polite);
     } else if (polite && (conn->flags & SESSION_LINGERS) == 0) {
         session_linger(session, reason);
     } else {
         session_end(session, reason);
     }
+}
+
+const char *session_state_word(enum session_state state)
+{
+    switch (state) {
+    case SESSION_IS_IDLE:
+        return "idle";
+    case SESSION_IS_REQUEST:
+        return "request";
+    case SESSION_IS_TUNNEL:
+        return "tunnel";
+    case SESSION_IS_LINGER:
+        return "linger";
+    }
+    return "";
+}
+
+void session_look(struct session *session, struct session_facts *facts)
+{
+    struct conn *conn = &session->conn;
+    *facts = (struct session_facts){.state = SESSION_IS_IDLE};
+    if ((conn->flags & SESSION_TUNNEL) != 0) {
+        facts->state = SESSION_IS_TUNNEL;
+        facts->server = tunnel_server(session);
+        facts->pool = slice_from(facts->server->pool_name);
+        return;
+    }
+    if ((conn->flags & SESSION_LINGERS) != 0) {
+        facts->state = SESSION_IS_LINGER;
+        return;
+    }
+    struct h1_conn *h1 = h1_conn_on(conn);
+    const struct exchange *x = exchange_on(h1);
+    if (h1 != NULL) {
+        facts->state = SESSION_IS_REQUEST;
+    }
+    if (x != NULL) {
+        facts->server = x->server;
+        facts->pool = x->pool != NULL ? x->pool->name : SLICE_NONE;
+    }
+}
+
+bool session_leave_server(struct session *session, const struct server *server,
+                          enum close_reason reason)
+{
+    struct session_facts facts;
+    session_look(session, &facts);
+    if (facts.server != server) {
+        return false;
+    }
+    if (facts.state == SESSION_IS_TUNNEL) {
+        tunnel_leave(session, reason);
+    } else {
+        exchange_give_up(exchange_on(h1_conn_on(&session->conn)), reason);
+    }
+    return true;
 }

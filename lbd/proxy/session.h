@@ -30,6 +30,23 @@ struct session {
     uint32_t requests;
 };
 
+/* An id is the worker's number, from 1, above the number of the client there, from 1. */
+#define SESSION_NUMBER_BITS 48U
+#define SESSION_NUMBER_MASK ((UINT64_C(1) << SESSION_NUMBER_BITS) - 1)
+
+enum session_state { SESSION_IS_IDLE, SESSION_IS_REQUEST, SESSION_IS_TUNNEL, SESSION_IS_LINGER };
+const char *session_state_word(enum session_state state);
+
+struct exchange;
+struct server;
+
+/* What a client is doing. */
+struct session_facts {
+    enum session_state state;
+    struct slice pool;           /* of the request or tunnel; empty: none */
+    const struct server *server; /* that has it; NULL: none */
+};
+
 /* TUNNEL: conn.user is the tunnel's relay. */
 enum { SESSION_TUNNEL = CONN_OWNER_1, SESSION_LINGERS = CONN_OWNER_2 };
 
@@ -44,7 +61,13 @@ void session_start(struct front *front, int fd, const struct sockaddr *peer);
 void session_end(struct session *session, enum close_reason reason);
 /* Closes once the peer has seen the end: bytes of its own may be under way (RFC 9112 9.6). */
 void session_linger(struct session *session, enum close_reason reason);
-/* Ends it whatever it does; idle ones politely when `polite`. */
+/* Ends it whatever it does. `polite`: the peer sees our end before the connection goes, and a
+ * request that has no answer yet gets one. */
 void session_abort(struct session *session, enum close_reason reason, bool polite);
+/* The facts live until the session is touched. */
+void session_look(struct session *session, struct session_facts *facts);
+/* Ends the request or tunnel that this server has for the client, politely; false: it has none. */
+bool session_leave_server(struct session *session, const struct server *server,
+                          enum close_reason reason);
 
 #endif

@@ -46,7 +46,8 @@ static struct tunnel_log *copy_log(const struct exchange *x)
     return log;
 }
 
-static void end(struct tunnel *tunnel, enum close_reason reason)
+/* `leave`: both ends see our end before their connection goes. */
+static void finish(struct tunnel *tunnel, enum close_reason reason, bool leave)
 {
     struct proxy_worker *proxy = tunnel->proxy;
     struct session *session = tunnel->session;
@@ -73,9 +74,20 @@ static void end(struct tunnel *tunnel, enum close_reason reason)
     proxy->tunnel_count--;
     session->conn.user = NULL;
     session->conn.flags &= ~(uint32_t)SESSION_TUNNEL;
-    upstream_conn_end(proxy->upstream, tunnel->server_conn);
+    struct upstream_conn *server_conn = tunnel->server_conn;
     slab_give(&proxy->tunnels, tunnel);
-    session_end(session, reason);
+    if (leave) {
+        upstream_conn_linger(proxy->upstream, server_conn);
+        session_linger(session, reason);
+    } else {
+        upstream_conn_end(proxy->upstream, server_conn);
+        session_end(session, reason);
+    }
+}
+
+static void end(struct tunnel *tunnel, enum close_reason reason)
+{
+    finish(tunnel, reason, false);
 }
 
 static void on_done(struct relay *relay, enum relay_end how)
@@ -104,6 +116,19 @@ void tunnel_abort(struct session *session, enum close_reason reason)
     struct relay *relay = session->conn.user;
     relay_stop(relay);
     end(container_of(relay, struct tunnel, relay), reason);
+}
+
+void tunnel_leave(struct session *session, enum close_reason reason)
+{
+    struct relay *relay = session->conn.user;
+    relay_stop(relay);
+    finish(container_of(relay, struct tunnel, relay), reason, true);
+}
+
+const struct server *tunnel_server(const struct session *session)
+{
+    struct relay *relay = session->conn.user;
+    return container_of(relay, struct tunnel, relay)->server;
 }
 
 void tunnel_start(struct exchange *x, const struct stream_head *head, struct slice bytes)

@@ -36,5 +36,9 @@ struct tunnel {
 void tunnel_start(struct exchange *x, const struct stream_head *head, struct slice bytes);
 /* Ends the tunnel of this session and the session. */
 void tunnel_abort(struct session *session, enum close_reason reason);
+/* The same, but both ends see our end first; what they still send is thrown away. */
+void tunnel_leave(struct session *session, enum close_reason reason);
+/* Of the tunnel of this session. */
+const struct server *tunnel_server(const struct session *session);
 
 #endif

@@ -219,6 +219,11 @@ bool registry_server_set_address(struct registry_server *server, const struct ad
     return true;
 }
 
+bool registry_is_drained(const struct registry *registry, const struct listener *listener)
+{
+    return registry->is_drained || listener->is_drained;
+}
+
 void registry_touch(struct registry *registry, struct slice pool)
 {
     struct registry_pool *live = registry_find_pool(registry, pool);

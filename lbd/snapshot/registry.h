@@ -40,6 +40,7 @@ struct registry_server {
     uint32_t address_version; /* goes up with every change of `address` */
     bool has_literal_address; /* nothing to resolve */
     struct conditions conditions;
+    uint32_t weight;          /* set by hand, in place of the configured one; 0: not */
 };
 
 struct registry_pool {
@@ -82,6 +83,7 @@ struct registry {
     uint32_t retiring_count;
     struct registry_leaving *leaving;
     uint32_t leaving_count;
+    bool is_drained;     /* the process: no listener takes new connections */
     uint64_t generation; /* of the newest snapshot that was published; set by control */
 };
 
@@ -113,8 +115,11 @@ void registry_address_of(const struct registry_server *server, struct slice text
 /* A name was resolved (len 0: it cannot be). Returns true when that was a change. */
 bool registry_server_set_address(struct registry_server *server, const struct addr *address);
 
-/* A member of this pool became usable or stopped being so: the next snapshot has the pool made
- * anew. */
+/* Does a listener take no new connections, by itself or with the process? */
+bool registry_is_drained(const struct registry *registry, const struct listener *listener);
+
+/* A member of this pool became usable or stopped being so, or has another weight: the next snapshot
+ * has the pool made anew. */
 void registry_touch(struct registry *registry, struct slice pool);
 
 /* `conf` is what runs from now on. committed() is called for every server whose part of the

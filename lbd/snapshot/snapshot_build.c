@@ -17,7 +17,7 @@ static void fill_member(struct pool *pool, uint32_t i, struct registry_server *l
                         &is_literal);
     member->server = server_ref(live->server);
     member->host = arena_copy(&pool->arena, conf->address);
-    pool->targets[i].weight = conf->weight;
+    pool->targets[i].weight = live->weight != 0 ? live->weight : conf->weight;
     pool->targets[i].max_in_flight = conf->max_connections;
 }
 
@@ -170,6 +170,7 @@ static bool add_plan(struct snapshot *snapshot, const struct snapshot_build *bui
     plan->snapshot = snapshot;
     plan->timeouts = conf->timeouts;
     plan->limits = conf->limits;
+    plan->is_drained = registry_is_drained(build->registry, plan->listener);
     snapshot->plans[snapshot->plan_count++] = plan; /* from here on snapshot_free knows it */
 
     if (conf->default_pool.len != 0) {
@@ -226,6 +227,12 @@ bool snapshot_is_current(const struct snapshot *snapshot, const struct registry 
     for (uint32_t i = 0; i < snapshot->pool_count; i++) {
         const struct pool *pool = snapshot->pools[i];
         if (!pool_is_current(pool, &snapshot->made[i], registry_find_pool(registry, pool->name))) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < snapshot->plan_count; i++) {
+        const struct plan *plan = snapshot->plans[i];
+        if (plan->is_drained != registry_is_drained(registry, plan->listener)) {
             return false;
         }
     }

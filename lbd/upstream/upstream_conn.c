@@ -33,6 +33,75 @@ static void free_buried(struct loop_grave *grave)
     slab_give(&upstream->conns, upstream_conn_of(conn));
 }
 
+/* -- lingering -- */
+
+#define LINGER_MS    1000
+#define LINGER_READS 8
+
+static void end_lingering(struct conn *conn)
+{
+    struct upstream_conn *self = upstream_conn_of(conn);
+    list_remove(&self->idle_link);
+    upstream_conn_end(loop_slot(conn->loop, LOOP_SLOT_UPSTREAM), self);
+}
+
+static void linger_on_readable(struct conn *conn)
+{
+    struct net_worker *net = conn_net(conn);
+    for (int i = 0; i < LINGER_READS && (conn->flags & CONN_READ_READY) != 0; i++) {
+        size_t got;
+        switch (conn_read(conn, net->scratch, FLOW_SCRATCH_BYTES, &got)) {
+        case CONN_READ_BYTES:
+            conn_look_again(conn);
+            break;
+        case CONN_READ_NOTHING:
+            return;
+        case CONN_READ_END:
+        case CONN_READ_FAILED:
+            end_lingering(conn);
+            return;
+        }
+    }
+    if ((conn->flags & CONN_READ_READY) != 0) {
+        conn_again(conn);
+    }
+}
+
+static void linger_on_room(struct conn *conn)
+{
+    (void)conn;
+}
+
+static const struct conn_ops linger_ops = {
+    .on_readable = linger_on_readable,
+    .on_room = linger_on_room,
+    .on_timeout = end_lingering,
+};
+
+void upstream_conn_linger(struct upstream_worker *upstream, struct upstream_conn *self)
+{
+    struct conn *conn = &self->conn;
+    if ((conn->flags & (CONN_BROKEN | CONN_WRITE_BROKEN | CONN_EOF)) != 0) {
+        upstream_conn_end(upstream, self);
+        return;
+    }
+    conn->user = NULL;
+    conn->ops = &linger_ops;
+    list_push_back(&upstream->lingering, &self->idle_link);
+    conn_shut(conn);
+    conn_deadline(conn, LINGER_MS);
+    conn_look_again(conn);
+    conn_again(conn);
+}
+
+void upstream_conn_end_lingering(struct upstream_worker *upstream)
+{
+    struct list_node *node = NULL;
+    while ((node = list_first(&upstream->lingering)) != NULL) {
+        end_lingering(&list_entry(node, struct upstream_conn, idle_link)->conn);
+    }
+}
+
 void upstream_conn_end(struct upstream_worker *upstream, struct upstream_conn *self)
 {
     assert(!self->is_idle);

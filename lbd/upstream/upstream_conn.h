@@ -42,5 +42,10 @@ struct upstream_conn *upstream_conn_new(struct upstream_worker *upstream, const 
                                         uint32_t member, int fd, const struct conn_ops *ops);
 /* Closes and frees after the batch; not while idle. */
 void upstream_conn_end(struct upstream_worker *upstream, struct upstream_conn *conn);
+/* Ends our sending side first and closes when the server has ended too, a second later at the
+ * latest; what it still sends is thrown away. */
+void upstream_conn_linger(struct upstream_worker *upstream, struct upstream_conn *conn);
+/* Closes those that linger, at the worker's end. */
+void upstream_conn_end_lingering(struct upstream_worker *upstream);
 
 #endif

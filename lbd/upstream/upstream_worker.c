@@ -21,12 +21,14 @@ void upstream_worker_init(struct upstream_worker *upstream, struct loop *loop,
     random_seed(&upstream->random);
     slab_init(&upstream->conns, sizeof(struct upstream_conn), 64U * 1024);
     list_init(&upstream->with_idle);
+    list_init(&upstream->lingering);
     loop_slot_set(loop, LOOP_SLOT_UPSTREAM, upstream);
 }
 
 void upstream_worker_fini(struct upstream_worker *upstream)
 {
     assert(list_is_empty(&upstream->with_idle));
+    assert(list_is_empty(&upstream->lingering));
     loop_timer_stop(&upstream->trim);
     slab_fini(&upstream->conns);
     for (size_t i = 0; i < UPSTREAM_CHUNKS_MAX; i++) {

@@ -45,6 +45,7 @@ struct upstream_worker {
     uint32_t workers;
     struct slab conns; /* struct upstream_conn */
     struct list_node with_idle;
+    struct list_node lingering; /* struct upstream_conn.idle_link: their end is awaited */
     struct loop_timer trim;
     uint64_t measured_us; /* the last look at what is idle */
     struct pool_worker *pools[UPSTREAM_CHUNKS_MAX];

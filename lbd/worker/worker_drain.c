@@ -4,6 +4,7 @@
  * Threads: worker.
  */
 #include "lbd/proxy/front.h"
+#include "lbd/proxy/sweep.h"
 #include "lbd/upstream/idle.h"
 #include "lbd/worker/worker_inside.h"
 
@@ -40,10 +41,14 @@ void worker_end_all(struct worker *worker)
     struct proxy_worker *proxy = &worker->proxy;
     proxy->draining = true;
     struct list_node *node;
+    while ((node = list_first(&proxy->sweeps)) != NULL) {
+        sweep_stop(list_entry(node, struct sweep, link));
+    }
     while ((node = list_first(&proxy->fronts)) != NULL) {
         front_end(list_entry(node, struct front, link), CLOSE_SHUTDOWN);
     }
     idle_close_all(&worker->upstream);
+    upstream_conn_end_lingering(&worker->upstream);
     if (proxy->lease != NULL) {
         struct lease *lease = proxy->lease;
         proxy->lease = NULL;

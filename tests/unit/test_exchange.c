@@ -564,6 +564,8 @@ START_TEST(a_drain_ends_a_large_upload)
     front_drain(stand.front, &stand.lease, 300);
     stand.front = NULL;
     proxy_stand_tick(&stand, 320);
+    has(hear_until(&stand, client, "ended\n"), "HTTP/1.1 503 ");
+    proxy_stand_tick(&stand, 1100);
     proxy_stand_until(&stand, proxy_stand_open_count(&stand) == 0);
     has(proxy_stand_log(&stand), "\"reason\":\"drain_deadline\"");
     end(client, server);

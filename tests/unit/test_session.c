@@ -307,7 +307,7 @@ START_TEST(answers_say_close_while_draining)
 }
 END_TEST
 
-START_TEST(at_the_deadline_the_idle_are_shut_politely_and_the_rest_is_ended)
+START_TEST(at_the_deadline_all_see_our_end_before_their_connection_goes)
 {
     begin();
     int idle = served_client();
@@ -322,10 +322,12 @@ START_TEST(at_the_deadline_the_idle_are_shut_politely_and_the_rest_is_ended)
     ck_assert_uint_eq(proxy_stand_open_count(&stand), 3);
     proxy_stand_tick(&stand, 40);
     proxy_stand_until(&stand, peer_sees_end(idle));
-    proxy_stand_until(&stand, peer_sees_end(busy) || peer_sees_reset(busy));
-    proxy_stand_until(&stand, peer_sees_end(half) || peer_sees_reset(half));
+    const char *answer = hear_until(&stand, busy, "ended\n");
+    has(answer, "HTTP/1.1 503 ");
+    has(answer, "Connection: close\r\n");
+    has(answer, "Lbd-Reason: drain_deadline\r\n");
+    proxy_stand_until(&stand, peer_sees_end(half));
     has(proxy_stand_log(&stand), "\"reason\":\"drain_deadline\"");
-    ck_assert_uint_eq(proxy_stand_open_count(&stand), 1); /* the polite one may still go itself */
     proxy_stand_tick(&stand, 1100);
     ck_assert_uint_eq(proxy_stand_open_count(&stand), 0);
     ck_assert_uint_eq(stand.quiet, 1);
@@ -360,10 +362,11 @@ START_TEST(a_deadline_ends_a_body_on_its_way_and_a_tunnel)
         }
         drain(300);
         proxy_stand_tick(&stand, 320);
-        proxy_stand_until(&stand, proxy_stand_open_count(&stand) == 0);
-        has(proxy_stand_log(&stand), "\"reason\":\"drain_deadline\"");
-        proxy_stand_until(&stand, peer_sees_end(client) || peer_sees_reset(client));
+        proxy_stand_until(&stand, peer_sees_end(client));
         proxy_stand_until(&stand, peer_sees_end(server) || peer_sees_reset(server));
+        has(proxy_stand_log(&stand), "\"reason\":\"drain_deadline\"");
+        proxy_stand_tick(&stand, 1100);
+        proxy_stand_until(&stand, proxy_stand_open_count(&stand) == 0);
         ck_assert_uint_eq(stand.quiet, 1);
         (void)close(client);
         (void)close(server);
@@ -422,6 +425,6 @@ UNIT_TESTS("session", an_idle_client_is_a_session_and_nothing_else, keep_alive_h
            many_clients_come_and_go, the_next_request_uses_the_newest_plan,
            sockets_that_go_are_emptied_and_those_that_stay_are_untouched,
            an_empty_front_is_drained_at_once, answers_say_close_while_draining,
-           at_the_deadline_the_idle_are_shut_politely_and_the_rest_is_ended,
+           at_the_deadline_all_see_our_end_before_their_connection_goes,
            a_deadline_ends_a_body_on_its_way_and_a_tunnel,
            the_last_client_of_a_drain_may_end_in_any_way)

@@ -1,188 +1,454 @@
 #include "api/api_admin.h"
 
+#include <stdlib.h>
+
+#include "api/api_admin_wish.h"
 #include "api/api_problem.h"
 #include "conf/json/json.h"
-#include "lbd/control/overrides.h"
+#include "lbd/base/mem.h"
+#include "lbd/control/drains.h"
 
-#define REASON_MAX 256 /* bytes */
+/* -- what is asked about -- */
 
-static const struct conf_server *find_server(struct api_request *request)
+static struct control_wish wish_of(const struct api_request *request, enum override_kind kind)
 {
-    const struct conf *conf = conf_document_conf(control_document(request->control));
-    const struct conf_pool *pool = conf_pool_find(conf, request->names[0]);
-    const struct conf_server *server =
-        pool != NULL ? conf_server_find(pool, request->names[1]) : NULL;
-    if (server == NULL) {
-        api_problem(request, "not-found", "there is no server '%.*s/%.*s'",
-                    SLICE_ARG(request->names[0]), SLICE_ARG(request->names[1]));
+    struct control_wish wish = {.kind = kind, .who = slice_from(request->who)};
+    switch (kind) {
+    case OVERRIDE_ADMIN:
+    case OVERRIDE_WEIGHT:
+        wish.pool = request->names[0];
+        wish.name = request->names[1];
+        break;
+    case OVERRIDE_LISTENER:
+        wish.name = request->names[0];
+        break;
+    case OVERRIDE_PROCESS:
+    case OVERRIDE_KINDS:
+        break;
     }
-    return server;
+    return wish;
 }
 
-static void write_state(struct api_request *request, const struct conf_server *server,
-                        const char *state)
+static struct slice key_of(const struct control_wish *wish, char out[OVERRIDES_KEY_MAX])
 {
-    const struct override *override =
-        control_override(request->control, request->names[0], request->names[1]);
-    const char *configured = conf_admin_state_word(server->admin_state);
-    struct json_write w;
-
-    if (state == NULL) {
-        state = override != NULL ? server_admin_word(override->state) : configured;
+    switch (wish->kind) {
+    case OVERRIDE_ADMIN:
+    case OVERRIDE_WEIGHT:
+        return overrides_server_key(wish->pool, wish->name, out);
+    case OVERRIDE_LISTENER:
+        return wish->name;
+    case OVERRIDE_PROCESS:
+    case OVERRIDE_KINDS:
+        break;
     }
+    return SLICE(OVERRIDES_PROCESS);
+}
+
+static const struct conf_server *server_of(const struct api_request *request,
+                                           const struct control_wish *wish)
+{
+    const struct conf *conf = conf_document_conf(control_document(request->control));
+    const struct conf_pool *pool = conf_pool_find(conf, wish->pool);
+    return pool != NULL ? conf_server_find(pool, wish->name) : NULL;
+}
+
+/* False: there is none, and the reply says so. */
+static bool exists(struct api_request *request, const struct control_wish *wish)
+{
+    const struct conf *conf = conf_document_conf(control_document(request->control));
+    switch (wish->kind) {
+    case OVERRIDE_ADMIN:
+    case OVERRIDE_WEIGHT:
+        if (server_of(request, wish) == NULL) {
+            api_problem(request, "not-found", "there is no server '%.*s/%.*s'",
+                        SLICE_ARG(wish->pool), SLICE_ARG(wish->name));
+            return false;
+        }
+        break;
+    case OVERRIDE_LISTENER:
+        if (conf_listener_find(conf, wish->name) == NULL) {
+            api_problem(request, "not-found", "there is no listener '%.*s'", SLICE_ARG(wish->name));
+            return false;
+        }
+        break;
+    case OVERRIDE_PROCESS:
+    case OVERRIDE_KINDS:
+        break;
+    }
+    return true;
+}
+
+/* -- answers -- */
+
+static void write_drain(struct json_write *w, const struct drain *drain)
+{
+    json_write_object_begin(w);
+    json_write_member_text(w, "target", drain->target);
+    json_write_member_text(w, "phase", drain_phase_word(drain->phase));
+    api_request_write_time(w, "started", drain->started_wall_us);
+    if (drain->ended_wall_us != 0) {
+        api_request_write_time(w, "ended", drain->ended_wall_us);
+    }
+    if (drain->deadline_wall_us != 0) {
+        api_request_write_time(w, "deadline", drain->deadline_wall_us);
+    }
+    json_write_member_text(w, "on_deadline", override_end_word(drain->on_deadline));
+    json_write_member_u64(w, "initial", drain->initial);
+    json_write_member_u64(w, "remaining", drain->remaining);
+    json_write_member_text(w, "reason", drain->reason);
+    json_write_member_text(w, "who", drain->who);
+    json_write_object_end(w);
+}
+
+/* Members that say what was set. */
+static void write_set(struct json_write *w, enum override_kind kind,
+                      const struct override *override)
+{
+    if (kind == OVERRIDE_WEIGHT) {
+        if (override->percent != 0) {
+            json_write_key(w, "weight");
+            struct buf text;
+            buf_init(&text, 32);
+            (void)buf_printf(&text, "%u%%", override->percent);
+            json_write_string(w, buf_slice(&text));
+            buf_fini(&text);
+        } else {
+            json_write_member_u64(w, "weight", override->weight);
+        }
+        json_write_member_u64(w, "base", override->base_weight);
+    } else {
+        json_write_member_text(w, "state", server_admin_word(override->state));
+        json_write_member_text(
+            w, "base", server_admin_word(kind == OVERRIDE_ADMIN ? override->base : SERVER_READY));
+    }
+    json_write_member_text(w, "reason", override->reason);
+    json_write_member_text(w, "who", override->who);
+    api_request_write_time(w, "since", override->since_wall_us);
+    if (override->expires_wall_us != 0) {
+        api_request_write_time(w, "expires", override->expires_wall_us);
+    }
+}
+
+void api_admin_write_drain(const struct api_request *request, struct json_write *w,
+                           enum override_kind kind, struct slice key)
+{
+    const struct drain *drain = drains_find(control_drains(request->control), kind, key);
+    if (drain != NULL && drain->phase != DRAIN_CANCELLED) {
+        json_write_key(w, "drain");
+        write_drain(w, drain);
+    }
+}
+
+/* `wish` (not NULL: a dry run) stands in for what is. */
+static void write_weight(const struct api_request *request, const struct control_wish *target,
+                         const struct control_wish *wish, const struct override *override,
+                         struct json_write *w)
+{
+    uint32_t configured = server_of(request, target)->weight;
+    uint64_t weight = override != NULL ? override->weight : configured;
+    if (wish != NULL) {
+        weight =
+            wish->percent != 0 ? ((uint64_t)configured * wish->percent + 50) / 100 : wish->weight;
+        weight = weight < 1 ? 1 : weight;
+    }
+    json_write_member_u64(w, "weight", weight);
+    json_write_member_u64(w, "configured", configured);
+}
+
+static void write_state(const struct api_request *request, const struct control_wish *target,
+                        const struct control_wish *wish, const struct override *override,
+                        struct json_write *w)
+{
+    const char *configured = server_admin_word(SERVER_READY);
+    if (target->kind == OVERRIDE_ADMIN) {
+        configured = conf_admin_state_word(server_of(request, target)->admin_state);
+    }
+    const char *state = override != NULL ? server_admin_word(override->state) : configured;
+    if (wish != NULL) {
+        state = server_admin_word(wish->state);
+    }
+    json_write_member_text(w, "state", state);
+    json_write_member_text(w, "configured", configured);
+}
+
+static bool is_out(const struct api_request *request, const struct control_wish *target,
+                   const struct override *override)
+{
+    if (override != NULL) {
+        return override->state != SERVER_READY;
+    }
+    return target->kind == OVERRIDE_ADMIN && server_of(request, target)->admin_state != CONF_READY;
+}
+
+static void reply_with(struct api_request *request, const struct control_wish *target,
+                       const struct control_wish *wish)
+{
+    char key_text[OVERRIDES_KEY_MAX];
+    struct slice key = key_of(target, key_text);
+    const struct override *override =
+        overrides_find(control_overrides(request->control), target->kind, key);
+    struct json_write w;
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
-    json_write_member_text(&w, "state", state);
-    json_write_member_text(&w, "configured", configured);
+    if (target->kind == OVERRIDE_WEIGHT) {
+        write_weight(request, target, wish, override, &w);
+    } else {
+        write_state(request, target, wish, override, &w);
+    }
     if (override != NULL) {
         json_write_key(&w, "override");
         json_write_object_begin(&w);
-        json_write_member_text(&w, "state", server_admin_word(override->state));
-        json_write_member_text(&w, "reason", override->reason);
-        json_write_member_text(&w, "who", override->who);
-        api_request_write_time(&w, "since", override->since_wall_us);
+        write_set(&w, target->kind, override);
         json_write_object_end(&w);
+    }
+    if (target->kind != OVERRIDE_WEIGHT && is_out(request, target, override)) {
+        api_admin_write_drain(request, &w, target->kind, key);
     }
     json_write_object_end(&w);
     api_request_json_end(request, 200);
 }
 
-void api_admin_get(struct api_request *request)
+/* -- the three methods -- */
+
+static void get(struct api_request *request, enum override_kind kind)
 {
-    const struct conf_server *server = find_server(request);
-    if (server != NULL) {
-        write_state(request, server, NULL);
+    const struct control_wish target = wish_of(request, kind);
+    if (exists(request, &target)) {
+        reply_with(request, &target, NULL);
     }
     api_request_done(request);
 }
 
-/* Reads {"state": ..., "reason": ...}; false with all that is wrong in *errors. */
-static bool read_wish(const struct json *body, enum server_admin *state, struct slice *reason,
-                      struct conf_errors *errors)
+/* A request that waits for its wish. */
+struct waiting {
+    struct api_request *request;
+    enum override_kind kind;
+    bool is_delete;
+};
+
+static void refuse(struct api_request *request, const struct err *err)
 {
-    const struct json *item = NULL;
-    bool has_state = false;
-    *reason = SLICE_NONE;
-    if (!json_is(body, JSON_OBJECT)) {
-        conf_errors_add_at(errors, SLICE_NONE, "wrong-type", SLICE_NONE, "must be an object");
-        return false;
+    struct conf_errors errors;
+    if (err->kind != ERR_INVALID) {
+        api_problem(request, api_problem_of(err->kind), "%s", err->text);
+        return;
     }
-    json_for_each(item, body)
-    {
-        struct slice key = json_key(item);
-        if (slice_eq(key, SLICE("state"))) {
-            has_state =
-                json_is(item, JSON_STRING) && overrides_parse_state(json_string(item), state);
-            if (!has_state) {
-                conf_errors_add_at(errors, SLICE("/state"), "wrong-value", SLICE_NONE,
-                                   "must be \"ready\", \"drain\" or \"maint\"");
-                return false;
-            }
-        } else if (slice_eq(key, SLICE("reason"))) {
-            *reason = json_string(item);
-            if (!json_is(item, JSON_STRING) || reason->len > REASON_MAX) {
-                conf_errors_add_at(errors, SLICE("/reason"), "wrong-value", SLICE_NONE,
-                                   "must be a text of at most %u bytes", (unsigned)REASON_MAX);
-            }
+    conf_errors_init(&errors);
+    conf_errors_add_at(&errors, slice_from(err->place), "wrong-value", SLICE_NONE, "%s", err->text);
+    api_problem_with(request, "invalid-body", err->text, &errors);
+    conf_errors_fini(&errors);
+}
+
+static void on_set(const struct control_wished *wished, void *arg)
+{
+    struct waiting *waiting = arg;
+    struct api_request *request = waiting->request;
+    const struct control_wish target = wish_of(request, waiting->kind);
+    if (wished->err.kind != ERR_NONE) {
+        refuse(request, &wished->err);
+    } else if (waiting->is_delete || exists(request, &target)) {
+        request->reply.has_changed = true;
+        request->reply.is_changed = wished->is_changed;
+        if (waiting->is_delete) {
+            request->reply.status = 204;
         } else {
-            struct buf pointer;
-            buf_init(&pointer, 1024);
-            (void)buf_printf(&pointer, "/%.*s", SLICE_ARG(key));
-            conf_errors_add_at(errors, buf_slice(&pointer), "unknown-key", SLICE_NONE,
-                               "'%.*s' is not a known key; there are \"state\" and \"reason\"",
-                               SLICE_ARG(key));
-            buf_fini(&pointer);
+            reply_with(request, &target, NULL);
         }
     }
-    if (!has_state) {
-        conf_errors_add_at(errors, SLICE_NONE, "missing-key", SLICE_NONE, "\"state\" is missing");
-    }
-    return errors->error_count == 0;
+    free(waiting);
+    api_request_done(request);
 }
 
-static void on_adopted(const struct control_result *result, void *arg)
+/* Asks control; the request is answered later. */
+static void wish_for(struct api_request *request, const struct control_wish *wish)
 {
-    (void)result;
-    api_request_done(arg);
+    struct waiting *waiting = mem_zero(1, sizeof(*waiting));
+    waiting->request = request;
+    waiting->kind = wish->kind;
+    waiting->is_delete = wish->is_clear;
+    control_override_set(request->control, wish, on_set, waiting);
 }
 
-/* Returns true when workers are to be waited for before the answer is sent. */
-static bool put_state(struct api_request *request, const struct conf_server *server,
-                      enum server_admin state, struct slice reason)
+static void answer_dry_run(struct api_request *request, const struct control_wish *wish)
 {
-    struct err err;
-    const struct override *old =
-        control_override(request->control, request->names[0], request->names[1]);
-    const char *was =
-        old != NULL ? server_admin_word(old->state) : conf_admin_state_word(server->admin_state);
-    bool is_changed = !slice_eq(slice_from(was), slice_from(server_admin_word(state)));
-
-    request->reply.has_changed = true;
-    if (api_request_flag(request, "dry_run")) {
-        write_state(request, server, server_admin_word(state));
-        return false;
+    struct err err = {0};
+    if (!control_override_check(request->control, wish, &err)) {
+        refuse(request, &err);
+    } else {
+        request->reply.has_changed = true;
+        if (wish->is_clear) {
+            request->reply.status = 204;
+        } else {
+            reply_with(request, wish, wish);
+        }
     }
-    if (!control_set_admin(request->control, request->names[0], request->names[1], state, reason,
-                           slice_from(request->who), &err)) {
-        api_problem(request, api_problem_of(err.kind), "%s", err.text);
-        return false;
-    }
-    request->reply.is_changed = is_changed;
-    write_state(request, server, NULL);
-    return true;
+    api_request_done(request);
 }
 
-void api_admin_put(struct api_request *request)
+static void put(struct api_request *request, enum override_kind kind)
 {
-    const struct conf_server *server = find_server(request);
+    struct control_wish wish = wish_of(request, kind);
     struct json_error why;
     struct conf_errors errors;
-    enum server_admin state = SERVER_READY;
-    struct slice reason;
-    bool must_wait = false;
-
-    if (server == NULL) {
+    bool ok = exists(request, &wish);
+    if (!ok) {
         api_request_done(request);
         return;
     }
     struct json *body = json_parse(request->body, JSON_STRICT, &json_limits_resource, &why);
     conf_errors_init(&errors);
     if (body == NULL) {
+        ok = false;
         conf_errors_add_syntax(&errors, &why);
         api_problem_with(request, why.too_large ? "too-large" : "malformed-json", why.text,
                          &errors);
-    } else if (!read_wish(body, &state, &reason, &errors)) {
-        api_problem_with(request, "invalid-body", "the body is not an admin state", &errors);
-    } else {
-        must_wait = put_state(request, server, state, reason);
+    } else if (!api_admin_wish_read(body, &wish, &errors)) {
+        ok = false;
+        api_problem_with(request, "invalid-body",
+                         kind == OVERRIDE_WEIGHT ? "the body is not a weight"
+                                                 : "the body is not an admin state",
+                         &errors);
     }
     conf_errors_fini(&errors);
-    json_free(body);
-    if (must_wait) {
-        control_when_adopted(request->control, on_adopted, request);
-    } else {
+    if (!ok) {
         api_request_done(request);
+    } else if (api_request_flag(request, "dry_run")) {
+        answer_dry_run(request, &wish);
+    } else {
+        wish_for(request, &wish);
     }
+    json_free(body);
+}
+
+static void clear(struct api_request *request, enum override_kind kind)
+{
+    struct control_wish wish = wish_of(request, kind);
+    wish.is_clear = true;
+    if (!exists(request, &wish)) {
+        api_request_done(request);
+    } else if (api_request_flag(request, "dry_run")) {
+        answer_dry_run(request, &wish);
+    } else {
+        wish_for(request, &wish);
+    }
+}
+
+void api_admin_get(struct api_request *request)
+{
+    get(request, OVERRIDE_ADMIN);
+}
+
+void api_admin_put(struct api_request *request)
+{
+    put(request, OVERRIDE_ADMIN);
 }
 
 void api_admin_delete(struct api_request *request)
 {
-    const struct conf_server *server = find_server(request);
-    struct err err;
-    if (server != NULL && !api_request_flag(request, "dry_run")) {
-        request->reply.has_changed = true;
-        request->reply.is_changed =
-            control_override(request->control, request->names[0], request->names[1]) != NULL;
-        if (!control_clear_admin(request->control, request->names[0], request->names[1], &err)) {
-            api_problem(request, api_problem_of(err.kind), "%s", err.text);
-            api_request_done(request);
-            return;
+    clear(request, OVERRIDE_ADMIN);
+}
+
+void api_admin_get_weight(struct api_request *request)
+{
+    get(request, OVERRIDE_WEIGHT);
+}
+
+void api_admin_put_weight(struct api_request *request)
+{
+    put(request, OVERRIDE_WEIGHT);
+}
+
+void api_admin_delete_weight(struct api_request *request)
+{
+    clear(request, OVERRIDE_WEIGHT);
+}
+
+void api_admin_get_listener(struct api_request *request)
+{
+    get(request, OVERRIDE_LISTENER);
+}
+
+void api_admin_put_listener(struct api_request *request)
+{
+    put(request, OVERRIDE_LISTENER);
+}
+
+void api_admin_delete_listener(struct api_request *request)
+{
+    clear(request, OVERRIDE_LISTENER);
+}
+
+void api_admin_get_process(struct api_request *request)
+{
+    get(request, OVERRIDE_PROCESS);
+}
+
+void api_admin_put_process(struct api_request *request)
+{
+    put(request, OVERRIDE_PROCESS);
+}
+
+void api_admin_delete_process(struct api_request *request)
+{
+    clear(request, OVERRIDE_PROCESS);
+}
+
+/* -- lists -- */
+
+static void write_entry(struct json_write *w, enum override_kind kind, struct slice key,
+                        const struct override *override)
+{
+    struct buf target;
+    buf_init(&target, 512);
+    (void)buf_printf(&target, "%s%.*s", kind == OVERRIDE_LISTENER ? "listener/" : "",
+                     SLICE_ARG(key));
+    json_write_object_begin(w);
+    json_write_member_text(w, "kind", kind == OVERRIDE_WEIGHT ? "weight" : "admin_state");
+    json_write_member_string(w, "target", buf_slice(&target));
+    write_set(w, kind, override);
+    json_write_object_end(w);
+    buf_fini(&target);
+}
+
+void api_admin_overrides(struct api_request *request)
+{
+    const struct overrides *overrides = control_overrides(request->control);
+    struct json_write w;
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_key(&w, "overrides");
+    json_write_array_begin(&w);
+    for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
+        struct map_entry *entry = NULL;
+        map_for_each (entry, &overrides->kinds[i]) {
+            write_entry(&w, (enum override_kind)i, entry->key, entry->value);
         }
     }
-    if (server == NULL) {
-        api_request_done(request);
-        return;
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    api_request_json_end(request, 200);
+    api_request_done(request);
+}
+
+void api_admin_drains(struct api_request *request)
+{
+    const struct drains *drains = control_drains(request->control);
+    const struct list_node *running = drains_running(drains);
+    const struct list_node *ended = drains_ended(drains);
+    struct list_node *node = NULL;
+    struct json_write w;
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_key(&w, "drains");
+    json_write_array_begin(&w);
+    for (node = running->prev; node != running; node = node->prev) {
+        write_drain(&w, list_entry(node, struct drain, link));
     }
-    request->reply.status = 204;
-    control_when_adopted(request->control, on_adopted, request);
+    list_for_each (node, ended) {
+        write_drain(&w, list_entry(node, struct drain, link));
+    }
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    api_request_json_end(request, 200);
+    api_request_done(request);
 }

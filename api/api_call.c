@@ -11,6 +11,7 @@
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd/base/random.h"
+#include "lbd/control/events.h"
 
 /* A body that is too large is read so many times its limit, then cut. */
 #define DISCARD_MAX_TIMES 4U
@@ -88,7 +89,7 @@ static ssize_t on_pull(void *arg, uint64_t position, char *out, size_t max)
 {
     struct call *call = arg;
     (void)position;
-    if (call->stream == NULL) {
+    if (call->stream == NULL || call->is_cut) {
         return MHD_CONTENT_READER_END_WITH_ERROR; /* lbd ends: it was not the whole answer */
     }
     if (must_hold(call->door->api)) {
@@ -111,6 +112,16 @@ static void on_wake(struct api_stream *stream)
     resume(stream->transport);
 }
 
+/* One that takes nothing is not asked to read the end: its time is up soon. */
+static void on_cut(struct api_stream *stream)
+{
+    struct call *call = stream->transport;
+    call->is_cut = true;
+    (void)MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, 1U);
+    resume(call);
+    api_turn_soon(call->door);
+}
+
 void api_call_end_stream(struct call *call)
 {
     struct api_stream *stream = call->stream;
@@ -131,6 +142,7 @@ static struct MHD_Response *make_response(struct call *call)
         reply->stream = NULL;
         call->stream->transport = call;
         call->stream->wake = on_wake;
+        call->stream->cut = on_cut;
         list_push_back(&call->door->api->streaming, &call->link);
         struct MHD_Response *response = MHD_create_response_from_callback(
             MHD_SIZE_UNKNOWN, API_STREAM_BLOCK, on_pull, call, NULL);
@@ -279,6 +291,7 @@ static struct call *begin(struct door *door, struct MHD_Connection *connection, 
     request->accept = api_head_field(connection, MHD_HTTP_HEADER_ACCEPT);
     request->if_match = api_head_field(connection, MHD_HTTP_HEADER_IF_MATCH);
     request->if_none_match = api_head_field(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    request->last_event_id = api_head_field(connection, "Last-Event-ID");
     buf_init(&request->reply.body, API_REPLY_MAX);
     buf_init(&request->changes, API_CHANGES_MAX);
     make_id(request->id);
@@ -303,6 +316,11 @@ static enum MHD_Result handle(struct call *call)
         return queue(call);
     }
     request->body = buf_slice(&call->body);
+    if (request->method == API_GET && api_table_is_state(request->row)) {
+        /* what happens from here on is news to whoever reads this */
+        api_request_header(request, "Lbd-Event-Sequence", "%llu",
+                           (unsigned long long)events_next(control_events(request->control)));
+    }
     call->is_in_handler = true;
     request->row->handlers[request->method](request);
     call->is_in_handler = false;

@@ -67,6 +67,7 @@ struct call {
     bool is_denied;  /* so does this */
     bool is_suspended;
     bool is_held;
+    bool is_cut; /* its client does not keep up: it ends */
     bool is_in_handler;
     bool is_done;
 };

@@ -18,6 +18,13 @@ void api_stream_wake(struct api_stream *stream)
     }
 }
 
+void api_stream_cut(struct api_stream *stream)
+{
+    if (stream->cut != NULL) {
+        stream->cut(stream);
+    }
+}
+
 void api_request_header(struct api_request *request, const char *name, const char *fmt, ...)
 {
     struct api_reply *reply = &request->reply;

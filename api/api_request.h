@@ -76,6 +76,7 @@ struct api_stream {
     void (*free)(struct api_stream *stream);
     /* the transport's */
     void (*wake)(struct api_stream *stream);
+    void (*cut)(struct api_stream *stream);
     void *transport;
 };
 
@@ -116,6 +117,7 @@ struct api_request {
     struct slice accept;
     struct slice if_match;
     struct slice if_none_match;
+    struct slice last_event_id;
     struct slice body;
     char id[API_ID_MAX];
     char who[API_WHO_MAX];
@@ -131,6 +133,9 @@ struct api_request {
 void api_request_done(struct api_request *request);
 /* The stream has something to read again, or has come to its end. */
 void api_stream_wake(struct api_stream *stream);
+/* The client does not keep up: its connection ends within about a second whatever it does; free()
+ * is called then. */
+void api_stream_cut(struct api_stream *stream);
 /* A header of the answer beyond the usual ones; `name` is static. */
 void api_request_header(struct api_request *request, const char *name, const char *fmt, ...)
     LB_PRINTF(3, 4);

@@ -228,8 +228,10 @@ static void put(struct api_scrape *scrape, uint64_t value)
 
 static void write_listener_up(struct api_scrape *scrape, uint32_t index)
 {
-    (void)index;
-    put(scrape, control_facts(scrape->control)->is_draining ? 0 : 1);
+    const struct registry_listener *live = registry_find_listener(
+        control_registry(scrape->control), scrape->conf->listeners[index].name);
+    bool is_up = live != NULL && !control_listener_is_drained(scrape->control, live);
+    put(scrape, is_up ? 1 : 0);
 }
 
 static void write_listener_limit(struct api_scrape *scrape, uint32_t index)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "api/api_admin.h"
 #include "api/api_problem.h"
 #include "api/api_scrape.h"
 #include "conf/conf_schema.h"
@@ -53,7 +54,7 @@ static void write_server(const struct api_request *request, struct slice pool,
                          const struct conf_server *conf, struct json_write *w)
 {
     const struct registry_server *live = find_live(request, pool, conf->name);
-    const struct override *override = control_override(request->control, pool, conf->name);
+    bool is_by_hand = control_override(request->control, pool, conf->name) != NULL;
     if (live == NULL) { /* cannot be: the registry knows what the document names */
         return;
     }
@@ -73,14 +74,20 @@ static void write_server(const struct api_request *request, struct slice pool,
     }
     json_write_member_text(w, "health", server_health_word(server->health));
     json_write_member_text(w, "admin", server_admin_word(server->admin));
-    json_write_member_bool(w, "overridden", override != NULL);
-    json_write_member_u64(w, "effective_weight", is_usable ? conf->weight : 0);
+    json_write_member_bool(w, "overridden", is_by_hand || live->weight != 0);
+    uint32_t weight = live->weight != 0 ? live->weight : conf->weight;
+    json_write_member_u64(w, "effective_weight", is_usable ? weight : 0);
     json_write_member_u64(w, "connections",
                           atomic_load_explicit(&server->load.in_flight, memory_order_relaxed));
     if (server->last_check[0] != '\0') {
         json_write_member_text(w, "last_check", server->last_check);
     }
     api_request_write_time(w, "since", server->since_wall_us);
+    if (server->admin != SERVER_READY) {
+        char key[OVERRIDES_KEY_MAX];
+        api_admin_write_drain(request, w, OVERRIDE_ADMIN,
+                              overrides_server_key(pool, conf->name, key));
+    }
 }
 
 static struct tally tally_of(const struct api_request *request, const struct conf_pool *pool)
@@ -170,13 +177,20 @@ void api_status_server(struct api_request *request)
 
 /* -- listeners -- */
 
+/* Does it take no new connections: by hand, with the process, or because that stops? */
+static bool is_drained(const struct api_request *request, struct slice name)
+{
+    const struct registry_listener *live =
+        registry_find_listener(control_registry(request->control), name);
+    return live != NULL && control_listener_is_drained(request->control, live);
+}
+
 static void write_listener(const struct api_request *request, const struct conf_listener *conf,
                            struct json_write *w)
 {
     const struct registry_listener *live =
         registry_find_listener(control_registry(request->control), conf->name);
-    json_write_member_text(w, "state",
-                           control_facts(request->control)->is_draining ? "draining" : "up");
+    json_write_member_text(w, "state", is_drained(request, conf->name) ? "draining" : "up");
     json_write_key(w, "addresses");
     json_write_array_begin(w);
     for (uint32_t i = 0; live != NULL && i < live->listener->bind_count; i++) {
@@ -246,11 +260,15 @@ void api_status_listener(struct api_request *request)
         return;
     }
     uint32_t count = control_conditions_listener(request->control, listener->name, conditions);
+    bool is_out = is_drained(request, listener->name);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
     write_conditions(request, &w, conditions, count);
     write_listener(request, listener, &w);
     write_endings(request, listener, &w);
+    if (is_out) {
+        api_admin_write_drain(request, &w, OVERRIDE_LISTENER, listener->name);
+    }
     json_write_object_end(&w);
     api_request_json_end(request, 200);
     api_request_done(request);
@@ -350,7 +368,7 @@ static void write_problems(struct api_request *request, struct json_write *w)
 static const char *state_word(struct api_request *request)
 {
     const char *why = NULL;
-    if (control_facts(request->control)->is_draining) {
+    if (control_is_drained(request->control)) {
         return "draining";
     }
     return control_is_ready(request->control, &why) ? "ready" : "starting";
@@ -437,14 +455,6 @@ void api_status_config(struct api_request *request)
     json_write_member_bool(&w, "last_apply_succeeded", facts->last_apply_succeeded);
     api_request_write_time(&w, "last_apply", facts->last_apply_wall_us);
     json_write_member_u64(&w, "overrides", control_override_count(request->control));
-    if (facts->unconfirmed_revision != 0) {
-        json_write_key(&w, "unconfirmed");
-        json_write_object_begin(&w);
-        json_write_member_u64(&w, "revision", facts->unconfirmed_revision);
-        api_request_write_time(&w, "deadline", facts->confirm_deadline_wall_us);
-        json_write_member_u64(&w, "base_revision", facts->unconfirmed_base);
-        json_write_object_end(&w);
-    }
     json_write_key(&w, "workers");
     json_write_array_begin(&w);
     for (uint32_t i = 0; i < facts->workers; i++) {

@@ -3,28 +3,24 @@
 #include <string.h>
 
 #include "api/api_admin.h"
-#include "api/api_batch.h"
-#include "api/api_config.h"
+#include "api/api_events.h"
 #include "api/api_explain.h"
 #include "api/api_metrics.h"
 #include "api/api_openapi.h"
 #include "api/api_problem.h"
 #include "api/api_resource.h"
-#include "api/api_revisions.h"
 #include "api/api_stats.h"
 #include "api/api_status.h"
 #include "api/api_tokens.h"
 #include "conf/conf_format.h"
 
-/* What every write of the configuration takes. */
-#define WRITES "dry_run confirm_within wait force"
 #define CONFIG(path, json_pointer, bytes)                                                          \
     {                                                                                              \
         .pattern = (path), .pointer = (json_pointer),                                              \
         .handlers = {[API_GET] = api_resource_get,                                                 \
                      [API_PUT] = api_resource_put,                                                 \
                      [API_PATCH] = api_resource_patch},                                            \
-        .query = "defaults", .changing_query = WRITES " owner", .body_max = (bytes)                \
+        .query = "defaults", .changing_query = "dry_run", .body_max = (bytes)                      \
     }
 #define ITEM(path, json_pointer)                                                                   \
     {                                                                                              \
@@ -33,7 +29,7 @@
                      [API_PUT] = api_resource_put,                                                 \
                      [API_PATCH] = api_resource_patch,                                             \
                      [API_DELETE] = api_resource_delete},                                          \
-        .query = "defaults", .changing_query = WRITES " missing", .body_max = API_BODY_MAX         \
+        .query = "defaults", .changing_query = "dry_run missing", .body_max = API_BODY_MAX         \
     }
 #define COLLECTION(path, json_pointer)                                                             \
     {                                                                                              \
@@ -44,10 +40,15 @@
     {                                                                                              \
         .pattern = (path), .handlers = {[API_GET] = (handler)}, .query = (parameters)              \
     }
-#define POST(path, handler, parameters, needed, bytes)                                             \
+/* Something set by hand. */
+#define BY_HAND(path, suffix)                                                                      \
     {                                                                                              \
-        .pattern = (path), .handlers = {[API_POST] = (handler)}, .changing_query = (parameters),   \
-        .changing_role = (needed), .body_max = (bytes)                                             \
+        .pattern = (path),                                                                         \
+        .handlers = {[API_GET] = api_admin_get##suffix,                                            \
+                     [API_PUT] = api_admin_put##suffix,                                            \
+                     [API_DELETE] = api_admin_delete##suffix},                                     \
+        .query = "", .changing_query = "dry_run", .changing_role = API_ROLE_OPERATE,               \
+        .body_max = 64 * 1024                                                                      \
     }
 #define OBSERVE(path, handler, parameters)                                                         \
     {                                                                                              \
@@ -58,10 +59,6 @@
 static const struct api_row rows[] = {
     CONFIG("/v1/config", "", API_DOCUMENT_MAX),
     READ("/v1/config/status", api_status_config, ""),
-    POST("/v1/config/validate", api_config_validate, "", API_ROLE_READ, API_DOCUMENT_MAX),
-    POST("/v1/config/diff", api_config_diff, "", API_ROLE_READ, API_DOCUMENT_MAX),
-    POST("/v1/config/reload", api_config_reload, "wait", API_ROLE_ADMIN, 64 * 1024),
-    POST("/v1/batch", api_batch_post, WRITES, API_ROLE_ADMIN, API_DOCUMENT_MAX),
     COLLECTION("/v1/listeners", "/listeners"),
     ITEM("/v1/listeners/{}", "/listeners/{}"),
     READ("/v1/listeners/{}/status", api_status_listener, ""),
@@ -74,19 +71,14 @@ static const struct api_row rows[] = {
     COLLECTION("/v1/pools/{}/servers", "/pools/{}/servers"),
     ITEM("/v1/pools/{}/servers/{}", "/pools/{}/servers/{}"),
     READ("/v1/pools/{}/servers/{}/status", api_status_server, ""),
-    {.pattern = "/v1/pools/{}/servers/{}/admin-state",
-     .handlers =
-         {[API_GET] = api_admin_get, [API_PUT] = api_admin_put, [API_DELETE] = api_admin_delete},
-     .query = "",
-     .changing_query = "dry_run",
-     .changing_role = API_ROLE_OPERATE,
-     .body_max = 64 * 1024},
-    {.pattern = "/v1/pools/{}/endpoints",
-     .pointer = "/pools/{}/servers",
-     .handlers = {[API_GET] = api_resource_get, [API_PUT] = api_resource_put_endpoints},
-     .query = "defaults",
-     .changing_query = WRITES,
-     .body_max = API_DOCUMENT_MAX},
+    BY_HAND("/v1/pools/{}/servers/{}/admin-state", ),
+    BY_HAND("/v1/pools/{}/servers/{}/overrides/weight", _weight),
+    BY_HAND("/v1/listeners/{}/admin-state", _listener),
+    BY_HAND("/v1/admin-state", _process),
+    READ("/v1/overrides", api_admin_overrides, ""),
+    READ("/v1/drains", api_admin_drains, ""),
+    READ("/v1/events", api_events_list, "since wait types name limit"),
+    READ("/v1/watch", api_events_watch, "since types name"),
     COLLECTION("/v1/health-checks", "/health_checks"),
     ITEM("/v1/health-checks/{}", "/health_checks/{}"),
     {.pattern = "/v1/whoami",
@@ -101,13 +93,6 @@ static const struct api_row rows[] = {
      .handlers = {[API_PUT] = api_tokens_put, [API_DELETE] = api_tokens_delete},
      .changing_query = "missing",
      .body_max = 64 * 1024},
-    READ("/v1/revisions", api_revisions_list, ""),
-    READ("/v1/revisions/{}", api_revisions_get, ""),
-    READ("/v1/revisions/{}/config", api_revisions_config, ""),
-    READ("/v1/revisions/{}/diff", api_revisions_diff, "to"),
-    POST("/v1/revisions/{}/rollback", api_revisions_rollback, WRITES, API_ROLE_ADMIN, 64 * 1024),
-    POST("/v1/revisions/{}/confirm", api_revisions_confirm, "wait", API_ROLE_OPERATE, 64 * 1024),
-    POST("/v1/revisions/{}/reject", api_revisions_reject, "wait", API_ROLE_OPERATE, 64 * 1024),
     READ("/v1/status", api_status_overview, ""),
     READ("/v1/stats", api_stats_get, "scope"),
     READ("/v1/reasons", api_status_reasons, ""),
@@ -225,6 +210,22 @@ bool api_table_knows_query(const struct api_row *row, enum api_method method, st
     struct slice word;
     while (rest.len != 0 && slice_split(&rest, ' ', &word)) {
         if (slice_eq(word, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool api_table_is_state(const struct api_row *row)
+{
+    static const char *const others[] = {"/v1/overrides", "/v1/drains", "/v1/admin-state"};
+    struct slice pattern = slice_from(row->pattern);
+    if (row->pointer != NULL || slice_ends(pattern, SLICE("/status")) ||
+        slice_ends(pattern, SLICE("}/admin-state"))) {
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        if (slice_eq(pattern, slice_from(others[i]))) {
             return true;
         }
     }

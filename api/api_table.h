@@ -40,6 +40,8 @@ struct slice api_table_bad_name(struct slice path);
 enum api_role api_table_role(const struct api_row *row, enum api_method method);
 /* "GET, HEAD, PUT" */
 void api_table_allow(const struct api_row *row, char *out, size_t size);
+/* Does it show configuration or state? Then its answer says from which event on to follow it. */
+bool api_table_is_state(const struct api_row *row);
 /* Is this parameter known to the row for this method? */
 bool api_table_knows_query(const struct api_row *row, enum api_method method, struct slice name);
 

@@ -266,12 +266,13 @@ struct control *control_new(const struct control_options *options, struct err *e
     list_init(&control->queue);
     list_init(&control->saving);
     list_init(&control->waiting);
+    list_init(&control->wishes);
+    control->drains = control_drains_new(control);
     registry_init(&control->registry);
     overrides_init(&control->overrides);
     map_init(&control->owners.blocked);
     control->facts.source = options->daemon->config_source;
     control->facts.file = options->file;
-    control->facts.needs_preconditions = options->daemon->api.require_preconditions != 0;
     control->facts.started_wall_us = now_wall_us();
     control->facts.max_connections = find_max_connections(options->daemon);
     control->facts.workers =
@@ -410,12 +411,19 @@ bool control_start(struct control *control, struct conf_document *seed, struct e
     control->facts.last_apply_succeeded = true;
     control->facts.last_apply_wall_us = now_wall_us();
     control_commit(control, snapshot);
+    control_heed_expiry(control);
     return true;
 }
 
 static void on_drained(void *arg)
 {
     struct control *control = arg;
+    const struct drain *drain =
+        drains_find(control->drains, OVERRIDE_PROCESS, SLICE(OVERRIDES_PROCESS));
+    drains_look(control->drains);
+    if (drain != NULL && drain->phase == DRAIN_WAITING) {
+        drains_closed(control->drains, drain->number);
+    }
     control->options.drained(control->options.arg);
 }
 
@@ -446,8 +454,19 @@ void control_drain(struct control *control, uint32_t limit_ms)
     control_conditions_refresh(control);
     loop_timer_stop(&control->republish_timer);
     loop_ready_remove(&control->republish_ready);
+    control_refuse_wishes(control);
     control_finish_all(control);
     let_sockets_go(control);
+    events_post(control->events, "daemon.drain", SLICE(OVERRIDES_PROCESS), NULL,
+                "stops: what is open may end within %u ms", limit_ms);
+    const struct drains_wish wish = {
+        .kind = OVERRIDE_PROCESS,
+        .key = SLICE(OVERRIDES_PROCESS),
+        .deadline_wall_us = now_wall_us() + limit_ms * UINT64_C(1000),
+        .reason = SLICE("stop"),
+        .who = SLICE("signal"),
+    };
+    drains_start(control->drains, &wish);
     workers_drain(control->workers, limit_ms, on_drained, control);
 }
 
@@ -459,6 +478,7 @@ void control_free(struct control *control)
     control->is_ending = true;
     loop_timer_stop(&control->republish_timer);
     loop_ready_remove(&control->republish_ready);
+    control_refuse_wishes(control);
     job_pool_stop(control->saver);
     if (control->mailbox.fd >= 0) {
         (void)mailbox_drain(&control->mailbox); /* what was saved last */
@@ -477,6 +497,7 @@ void control_free(struct control *control)
     control_health_free(control->health);
     control_resolve_free(control->resolve);
     log_writer_stop(control->access_log);
+    drains_free(control->drains);
     events_free(control->events);
     registry_fini(&control->registry);
     overrides_fini(&control->overrides);
@@ -522,6 +543,11 @@ const struct control_facts *control_facts(const struct control *control)
 const struct registry *control_registry(const struct control *control)
 {
     return &control->registry;
+}
+
+struct loop *control_loop(const struct control *control)
+{
+    return control->options.loop;
 }
 
 struct events *control_events(const struct control *control)
@@ -592,6 +618,8 @@ bool control_is_ready(struct control *control, const char **why)
         *why = "the first configuration is not adopted yet";
     } else if (facts->is_draining) {
         *why = "draining";
+    } else if (control->registry.is_drained) {
+        *why = control->not_ready;
     } else if (!control_is_alive(control)) {
         *why = "a worker does not turn";
     }

@@ -23,6 +23,7 @@
 #include "conf/conf_revision.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
+#include "lbd/control/overrides.h"
 #include "lbd/net/loop.h"
 #include "lbd/snapshot/registry.h"
 #include "lbd/snapshot/snapshot.h"
@@ -150,25 +151,52 @@ LB_MUST_CHECK bool control_revision_text(const struct control *control, uint64_t
 /* Opens log and access log anew. */
 void control_reopen_logs(struct control *control);
 
-/* -- admin state of servers -- */
+/* -- set by hand, on top of the document -- */
 
-/* Persists the override, then lets it take effect: new requests heed it from now on, the schedules
- * of workers when they adopt what is published for it. ERR_NOT_FOUND, ERR_STORAGE. */
-LB_MUST_CHECK bool control_set_admin(struct control *control, struct slice pool,
-                                     struct slice server, enum server_admin state,
-                                     struct slice reason, struct slice who, struct err *err);
-/* Takes the override away: what is configured counts again. */
-LB_MUST_CHECK bool control_clear_admin(struct control *control, struct slice pool,
-                                       struct slice server, struct err *err);
+struct control_wish {
+    enum override_kind kind;
+    struct slice pool;       /* of a server */
+    struct slice name;       /* of a server or listener; process: nothing */
+    bool is_clear;           /* what is configured counts again */
+    enum server_admin state; /* all but weights; listener and process: ready or drain */
+    uint32_t weight;         /* weights: this, or */
+    uint32_t percent;        /* so much of the configured one */
+    uint64_t expires_ms;     /* from now; 0: never */
+    uint64_t deadline_ms;    /* of a drain, from now; 0: none */
+    enum override_end on_deadline;
+    struct slice reason;
+    struct slice who;
+};
+
+struct control_wished {
+    struct err err; /* ERR_NONE: it was done. ERR_NOT_FOUND, ERR_INVALID, ERR_STORAGE, ... */
+    bool is_changed;
+};
+
+/* What is asked for in one pass of the loop is saved together, then takes effect: new requests heed
+ * it from then on, the schedules and sockets of workers when they adopt what is published for it.
+ * done() is called then, once; with an error perhaps during the call. Texts are copied. */
+void control_override_set(struct control *control, const struct control_wish *wish,
+                          void (*done)(const struct control_wished *wished, void *arg), void *arg);
+/* Would it be accepted? What it names exists and its numbers fit. */
+LB_MUST_CHECK bool control_override_check(const struct control *control,
+                                          const struct control_wish *wish, struct err *err);
 /* Calls done() when all workers run what was published last: during the call when they do, at the
  * latest after CONTROL_ADOPT_LIMIT_MS (then result->is_pending). */
 void control_when_adopted(struct control *control,
                           void (*done)(const struct control_result *result, void *arg), void *arg);
-struct override;
-/* NULL: none. */
+/* An admin state; NULL: none. */
 const struct override *control_override(const struct control *control, struct slice pool,
                                         struct slice server);
+const struct overrides *control_overrides(const struct control *control);
 uint32_t control_override_count(const struct control *control);
+struct drains;
+const struct drains *control_drains(const struct control *control);
+/* By hand or because it stops: does the process take no new connections? */
+bool control_is_drained(const struct control *control);
+/* And this listener? */
+bool control_listener_is_drained(const struct control *control,
+                                 const struct registry_listener *listener);
 
 /* -- what is -- */
 
@@ -196,7 +224,6 @@ struct control_facts {
     bool is_seed_different; /* api mode: the file says something else than what was saved */
     bool is_degraded;       /* the saved document was damaged; an older one runs */
     bool is_draining;
-    bool needs_preconditions;      /* daemon.api.require_preconditions */
     uint64_t unconfirmed_revision; /* 0: what runs is what a restart runs */
     uint64_t unconfirmed_base;     /* the revision that comes back when nobody confirms */
     uint64_t confirm_deadline_wall_us;
@@ -217,6 +244,8 @@ struct control_facts {
 const struct control_facts *control_facts(const struct control *control);
 const char *control_source_word(enum conf_source source);
 const struct registry *control_registry(const struct control *control);
+/* The loop all of this runs on. */
+struct loop *control_loop(const struct control *control);
 struct events;
 /* What happened: whoever changes something says so there. */
 struct events *control_events(const struct control *control);
@@ -234,7 +263,7 @@ struct control_worker {
 struct control_worker control_worker(const struct control *control, uint32_t worker);
 /* Is every worker turning? (healthz, watchdog) */
 bool control_is_alive(struct control *control);
-/* Running the newest document everywhere and accepting? Else *why is a sentence (static). */
+/* Running the newest document everywhere and accepting? Else *why is a sentence (borrowed). */
 bool control_is_ready(struct control *control, const char **why);
 
 /* A server's usability or address is different: publishes soon. */

@@ -1,4 +1,11 @@
-/* control_admin - admin states set by hand, on top of the document; declared in control.h. */
+/*
+ * control_admin - admin states, weights and drains set by hand; declared in control.h.
+ *
+ *     wishes of one pass -> applied to the table -> saved, one write for all
+ *                              '-- not saved: undone, nobody has seen it
+ *         -> servers, weights, listeners -> one publication -> drains, events -> done
+ */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +13,27 @@
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd/control/control_inside.h"
+
+#define WEIGHT_MAX      1000U
+#define EXPIRY_LOOK_MS  60000U /* the wall clock may be set meanwhile */
+#define OVERRIDES_BYTES (64U * 1024U * 1024U)
+#define WISH_REASON_MAX 256
+
+/* One wish on its way. */
+struct wish {
+    struct list_node link;
+    struct control *control;
+    enum override_kind kind;
+    char key[OVERRIDES_KEY_MAX + 1];
+    bool is_clear;
+    bool is_expiry; /* the clock's wish */
+    struct override value;
+    struct override *before; /* taken out of the table; NULL: there was none */
+    enum server_admin from;  /* that counted before */
+    struct control_wished wished;
+    void (*done)(const struct control_wished *wished, void *arg);
+    void *arg;
+};
 
 static enum server_admin configured(const struct conf_server *server)
 {
@@ -20,29 +48,41 @@ static enum server_admin configured(const struct conf_server *server)
     return SERVER_MAINT;
 }
 
-enum server_admin control_admin_of(const struct control *control, const struct conf_pool *pool,
-                                   const struct conf_server *server)
-{
-    const struct override *override = overrides_find(&control->overrides, pool->name, server->name);
-    return override != NULL ? override->state : configured(server);
-}
+/* -- asking -- */
 
 const struct override *control_override(const struct control *control, struct slice pool,
                                         struct slice server)
 {
-    return overrides_find(&control->overrides, pool, server);
+    char key[OVERRIDES_KEY_MAX];
+    return overrides_find(&control->overrides, OVERRIDE_ADMIN,
+                          overrides_server_key(pool, server, key));
+}
+
+const struct overrides *control_overrides(const struct control *control)
+{
+    return &control->overrides;
 }
 
 uint32_t control_override_count(const struct control *control)
 {
-    return (uint32_t)control->overrides.servers.count;
+    return overrides_count(&control->overrides);
 }
 
-static bool save(struct control *control, const struct overrides *overrides, struct err *err)
+/* The configured server of a key "pool/server"; NULL: there is none. */
+static const struct conf_server *server_of(const struct control *control, struct slice key,
+                                           const struct conf_pool **pool)
+{
+    struct slice pool_name;
+    (void)slice_split(&key, '/', &pool_name);
+    *pool = conf_pool_find(conf_document_conf(control->document), pool_name);
+    return *pool != NULL ? conf_server_find(*pool, key) : NULL;
+}
+
+static bool save(struct control *control, struct err *err)
 {
     struct buf text;
-    buf_init(&text, 64U * 1024U * 1024U);
-    overrides_write(overrides, &text);
+    buf_init(&text, OVERRIDES_BYTES);
+    overrides_write(&control->overrides, &text);
     bool ok = conf_store_save_overrides(control->store, buf_slice(&text), err);
     if (!ok) {
         control->facts.persist_failures++;
@@ -52,130 +92,554 @@ static bool save(struct control *control, const struct overrides *overrides, str
     return ok;
 }
 
-static const struct conf_server *find(const struct control *control, struct slice pool,
-                                      struct slice server, struct err *err)
+/* -- is a wish possible? -- */
+
+static struct slice key_of(const struct control_wish *wish, char out[OVERRIDES_KEY_MAX])
 {
-    const struct conf_pool *found = conf_pool_find(conf_document_conf(control->document), pool);
-    if (found == NULL) {
-        (void)err_set(err, ERR_NOT_FOUND, "there is no pool named '%.*s'", SLICE_ARG(pool));
-        return NULL;
+    switch (wish->kind) {
+    case OVERRIDE_ADMIN:
+    case OVERRIDE_WEIGHT:
+        return overrides_server_key(wish->pool, wish->name, out);
+    case OVERRIDE_LISTENER:
+        return wish->name;
+    case OVERRIDE_PROCESS:
+    case OVERRIDE_KINDS:
+        break;
     }
-    const struct conf_server *member = conf_server_find(found, server);
-    if (member == NULL) {
-        (void)err_set(err, ERR_NOT_FOUND, "pool '%.*s' has no server named '%.*s'", SLICE_ARG(pool),
-                      SLICE_ARG(server));
-    }
-    return member;
+    return SLICE(OVERRIDES_PROCESS);
 }
 
-/* Saves first; what was saved then takes effect at once: workers read the state of a server with
- * every choice, the new generation only makes them close its idle connections and even out the
- * schedule. */
-static bool take_effect(struct control *control, struct overrides *next, struct slice pool,
-                        struct slice server, enum server_admin state, struct err *err)
+/* Rounded, and at least 1: to take all away there is the admin state. */
+static uint32_t share_of(uint32_t weight, uint32_t percent)
 {
-    if (!save(control, next, err)) {
-        return false;
-    }
-    overrides_swap(&control->overrides, next);
-    struct registry_server *live = registry_find_server(&control->registry, pool, server);
-    if (live != NULL) {
-        if (server_set_admin(live->server, state, now_wall_us())) {
-            registry_touch(&control->registry, pool);
-        }
-        control_health_heed_admin(control->health, pool, server);
-        control_republish_now(control);
+    uint64_t share = ((uint64_t)weight * percent + 50) / 100;
+    return share < 1 ? 1 : share > UINT32_MAX ? UINT32_MAX : (uint32_t)share;
+}
+
+static bool check_weight(const struct control_wish *wish, const struct conf_server *server,
+                         struct err *err)
+{
+    uint32_t weight = wish->percent != 0 ? share_of(server->weight, wish->percent) : wish->weight;
+    if (weight < 1 || weight > WEIGHT_MAX) {
+        return err_set_at(err, ERR_INVALID, "/weight",
+                          "must come to a weight from 1 to %u; it is %u (to send nothing there, "
+                          "set the admin state to drain)",
+                          WEIGHT_MAX, weight);
     }
     return true;
 }
 
-bool control_set_admin(struct control *control, struct slice pool, struct slice server,
-                       enum server_admin state, struct slice reason, struct slice who,
-                       struct err *err)
-{
-    const struct conf_server *member = find(control, pool, server, err);
-    if (member == NULL) {
-        return false;
-    }
-
-    struct overrides next;
-    struct override value = {
-        .state = state,
-        .base = configured(member),
-        .since_wall_us = now_wall_us(),
-        .reason = mem_slicedup(reason),
-        .who = mem_slicedup(who),
-    };
-    overrides_init(&next);
-    overrides_copy(&next, &control->overrides);
-    (void)overrides_remove(&next, pool, server);
-    if (state != value.base) { /* what is configured needs no override */
-        overrides_put(&next, pool, server, &value);
-    }
-    bool ok = take_effect(control, &next, pool, server, state, err);
-    if (ok) {
-        log_info("server.admin", "pool=%.*s server=%.*s state=%s who=\"%s\" reason=\"%s\"",
-                 SLICE_ARG(pool), SLICE_ARG(server), server_admin_word(state), value.who,
-                 value.reason);
-    }
-    overrides_fini(&next);
-    free(value.reason);
-    free(value.who);
-    return ok;
-}
-
-bool control_clear_admin(struct control *control, struct slice pool, struct slice server,
+static bool check_server(const struct control *control, const struct control_wish *wish,
                          struct err *err)
 {
-    const struct conf_server *member = find(control, pool, server, err);
-    if (member == NULL) {
-        return false;
+    const struct conf_pool *pool =
+        conf_pool_find(conf_document_conf(control->document), wish->pool);
+    if (pool == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "there is no pool named '%.*s'", SLICE_ARG(wish->pool));
     }
+    const struct conf_server *server = conf_server_find(pool, wish->name);
+    if (server == NULL) {
+        return err_set(err, ERR_NOT_FOUND, "pool '%.*s' has no server named '%.*s'",
+                       SLICE_ARG(wish->pool), SLICE_ARG(wish->name));
+    }
+    return wish->kind != OVERRIDE_WEIGHT || wish->is_clear || check_weight(wish, server, err);
+}
 
-    struct overrides next;
-    bool ok = true;
-    overrides_init(&next);
-    overrides_copy(&next, &control->overrides);
-    if (overrides_remove(&next, pool, server)) {
-        ok = take_effect(control, &next, pool, server, configured(member), err);
-        if (ok) {
-            log_info("server.admin", "pool=%.*s server=%.*s state=%s override=cleared",
-                     SLICE_ARG(pool), SLICE_ARG(server), server_admin_word(configured(member)));
+bool control_override_check(const struct control *control, const struct control_wish *wish,
+                            struct err *err)
+{
+    if (control->document == NULL || control->facts.is_draining || control->is_ending) {
+        return err_set(err, ERR_UNAVAILABLE, "lbd is starting or stopping");
+    }
+    switch (wish->kind) {
+    case OVERRIDE_ADMIN:
+    case OVERRIDE_WEIGHT:
+        return check_server(control, wish, err);
+    case OVERRIDE_LISTENER:
+        return conf_listener_find(conf_document_conf(control->document), wish->name) != NULL ||
+               err_set(err, ERR_NOT_FOUND, "there is no listener named '%.*s'",
+                       SLICE_ARG(wish->name));
+    case OVERRIDE_PROCESS:
+    case OVERRIDE_KINDS:
+        break;
+    }
+    return true;
+}
+
+/* -- what it comes to -- */
+
+static void set_value(struct wish *wish, const struct control_wish *asked,
+                      const struct conf_server *server)
+{
+    uint64_t now = now_wall_us();
+    struct override *value = &wish->value;
+    value->state = asked->state;
+    value->since_wall_us = now;
+    value->expires_wall_us = asked->expires_ms != 0 ? now + asked->expires_ms * 1000 : 0;
+    value->deadline_wall_us = asked->deadline_ms != 0 ? now + asked->deadline_ms * 1000 : 0;
+    value->on_deadline = asked->on_deadline;
+    value->reason = mem_slicedup(asked->reason);
+    value->who = mem_slicedup(asked->who);
+    wish->is_clear = asked->is_clear;
+    switch (wish->kind) {
+    case OVERRIDE_ADMIN:
+        value->base = configured(server);
+        /* What is configured needs no override, unless it is a drain with a deadline. */
+        wish->is_clear =
+            wish->is_clear || (value->state == value->base &&
+                               (value->state == SERVER_READY || value->deadline_wall_us == 0));
+        break;
+    case OVERRIDE_WEIGHT:
+        value->base_weight = server->weight;
+        value->percent = asked->percent;
+        value->weight =
+            asked->percent != 0 ? share_of(server->weight, asked->percent) : asked->weight;
+        break;
+    case OVERRIDE_LISTENER:
+    case OVERRIDE_PROCESS:
+        wish->is_clear = wish->is_clear || asked->state == SERVER_READY;
+        break;
+    case OVERRIDE_KINDS:
+        break;
+    }
+}
+
+/* Says the same thing as before? Then nothing is written. A deadline or an end is told from now on,
+ * so it is another one each time. */
+static bool is_same(const struct override *a, const struct override *b)
+{
+    return a->state == b->state && a->weight == b->weight && a->percent == b->percent &&
+           a->base == b->base && a->base_weight == b->base_weight &&
+           a->deadline_wall_us == b->deadline_wall_us && a->expires_wall_us == b->expires_wall_us &&
+           strcmp(a->reason, b->reason) == 0;
+}
+
+static enum server_admin state_now(const struct control *control, const struct wish *wish)
+{
+    const struct conf_pool *pool = NULL;
+    const struct override *override =
+        overrides_find(&control->overrides, wish->kind, slice_from(wish->key));
+    if (override != NULL) {
+        return override->state;
+    }
+    const struct conf_server *server =
+        wish->kind == OVERRIDE_ADMIN ? server_of(control, slice_from(wish->key), &pool) : NULL;
+    return server != NULL ? configured(server) : SERVER_READY;
+}
+
+static void apply(struct control *control, struct wish *wish)
+{
+    struct slice key = slice_from(wish->key);
+    const struct override *old = overrides_find(&control->overrides, wish->kind, key);
+    wish->from = state_now(control, wish);
+    if (wish->is_clear) {
+        wish->before = overrides_take(&control->overrides, wish->kind, key);
+        wish->wished.is_changed = wish->before != NULL;
+    } else if (old == NULL || !is_same(old, &wish->value)) {
+        wish->before = overrides_put(&control->overrides, wish->kind, key, &wish->value);
+        wish->wished.is_changed = true;
+    }
+}
+
+static void undo(struct control *control, struct wish *wish)
+{
+    struct slice key = slice_from(wish->key);
+    if (!wish->wished.is_changed) {
+        return;
+    }
+    wish->wished.is_changed = false;
+    if (wish->before != NULL) {
+        overrides_give(&control->overrides, wish->kind, key, wish->before);
+        wish->before = NULL;
+    } else {
+        override_free(overrides_take(&control->overrides, wish->kind, key));
+    }
+}
+
+/* -- events -- */
+
+static void write_data(const struct override *override, enum override_kind kind, struct buf *data)
+{
+    struct json_write w;
+    char date[NOW_LOG_DATE_LEN + 1];
+    json_write_init(&w, data, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "kind", override_kind_word(kind));
+    if (kind == OVERRIDE_WEIGHT) {
+        json_write_member_u64(&w, "weight", override->weight);
+        json_write_member_u64(&w, "base", override->base_weight);
+    } else {
+        json_write_member_text(&w, "state", server_admin_word(override->state));
+    }
+    json_write_member_text(&w, "reason", override->reason);
+    json_write_member_text(&w, "who", override->who);
+    if (override->expires_wall_us != 0) {
+        now_log_date(date, override->expires_wall_us);
+        json_write_member_text(&w, "expires", date);
+    }
+    json_write_object_end(&w);
+}
+
+static void post_override(struct control *control, const char *type, enum override_kind kind,
+                          struct slice key, const struct override *override, const char *why)
+{
+    struct buf data;
+    char name[OVERRIDES_KEY_MAX + 16];
+    char what[48];
+    (void)snprintf(name, sizeof(name), "%s%.*s", kind == OVERRIDE_LISTENER ? "listener/" : "",
+                   SLICE_ARG(key));
+    if (kind == OVERRIDE_WEIGHT) {
+        (void)snprintf(what, sizeof(what), "weight %u", override->weight);
+    } else {
+        (void)snprintf(what, sizeof(what), "%s", server_admin_word(override->state));
+    }
+    buf_init(&data, EVENTS_DATA_MAX);
+    write_data(override, kind, &data);
+    events_post(control->events, type, slice_from(name), data.data, "%s%s%s", what,
+                why[0] != '\0' ? ": " : "", why);
+    log_info(type, "target=%s set=\"%s\" why=\"%s\" who=\"%s\"", name, what, why, override->who);
+    buf_fini(&data);
+}
+
+static void post_admin(struct control *control, struct slice key, enum server_admin from,
+                       enum server_admin to, const char *reason, const char *who)
+{
+    struct buf data;
+    struct json_write w;
+    if (from == to) {
+        return;
+    }
+    buf_init(&data, EVENTS_DATA_MAX);
+    json_write_init(&w, &data, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "from", server_admin_word(from));
+    json_write_member_text(&w, "to", server_admin_word(to));
+    json_write_member_text(&w, "reason", reason);
+    json_write_member_text(&w, "who", who);
+    json_write_object_end(&w);
+    events_post(control->events, "server.admin", key, data.data, "%s -> %s%s%s",
+                server_admin_word(from), server_admin_word(to), reason[0] != '\0' ? ": " : "",
+                reason);
+    log_info("server.admin", "server=%.*s from=%s to=%s who=\"%s\" reason=\"%s\"", SLICE_ARG(key),
+             server_admin_word(from), server_admin_word(to), who, reason);
+    buf_fini(&data);
+}
+
+static void tell(struct control *control, const struct wish *wish)
+{
+    struct slice key = slice_from(wish->key);
+    enum server_admin to = wish->is_clear ? state_now(control, wish) : wish->value.state;
+    const char *reason = wish->value.reason;
+    if (wish->is_expiry) {
+        post_override(control, "override.expired", wish->kind, key, wish->before, "its time is up");
+    } else if (wish->is_clear) {
+        post_override(control, "override.cleared", wish->kind, key, wish->before, reason);
+    } else {
+        post_override(control, "override.set", wish->kind, key, &wish->value, reason);
+    }
+    if (wish->kind == OVERRIDE_ADMIN) {
+        post_admin(control, key, wish->from, to, reason, wish->value.who);
+    } else if (wish->kind == OVERRIDE_LISTENER && wish->from != to) {
+        char name[OVERRIDES_KEY_MAX + 16];
+        (void)snprintf(name, sizeof(name), "listener/%s", wish->key);
+        events_post(control->events, to == SERVER_READY ? "listener.up" : "listener.drain",
+                    slice_from(name), NULL, "%s",
+                    to == SERVER_READY ? "accepts connections again" : "drained by hand");
+    } else if (wish->kind == OVERRIDE_PROCESS && wish->from != to) {
+        events_post(control->events, "daemon.drain", SLICE(OVERRIDES_PROCESS), NULL, "%s",
+                    to == SERVER_READY ? "accepts connections again" : "drained by hand");
+    }
+}
+
+/* -- effect -- */
+
+/* The server has another state or weight from here on; true: its pool must be made anew. */
+static void settle_server(struct control *control, struct registry_server *live,
+                          const struct conf_pool *pool, const struct conf_server *conf)
+{
+    char key_text[OVERRIDES_KEY_MAX];
+    struct slice key = overrides_server_key(pool->name, conf->name, key_text);
+    const struct override *admin = overrides_find(&control->overrides, OVERRIDE_ADMIN, key);
+    const struct override *weight = overrides_find(&control->overrides, OVERRIDE_WEIGHT, key);
+    uint32_t by_hand = weight != NULL ? weight->weight : 0;
+    if (server_set_admin(live->server, admin != NULL ? admin->state : configured(conf),
+                         now_wall_us()) ||
+        live->weight != by_hand) {
+        live->weight = by_hand;
+        registry_touch(&control->registry, pool->name);
+    }
+}
+
+void control_heed_server(struct control *control, struct registry_server *live,
+                         const struct conf_pool *pool, const struct conf_server *conf)
+{
+    char key_text[OVERRIDES_KEY_MAX];
+    struct slice key = overrides_server_key(pool->name, conf->name, key_text);
+    enum server_admin from = live->server->admin;
+    settle_server(control, live, pool, conf);
+    const struct override *override = overrides_find(&control->overrides, OVERRIDE_ADMIN, key);
+    if (from == live->server->admin || (!control->is_started && override == NULL)) {
+        return;
+    }
+    if (control->is_started) {
+        post_admin(control, key, from, live->server->admin, "", "config");
+    }
+    control_drain_target(control, OVERRIDE_ADMIN, key, live->server->admin != SERVER_READY,
+                         override, control->facts.generation + 1);
+}
+
+static void take_effect(struct control *control, const struct wish *wish)
+{
+    const struct conf_pool *pool = NULL;
+    const struct conf_server *conf = NULL;
+    struct registry_server *live = NULL;
+    switch (wish->kind) {
+    case OVERRIDE_ADMIN:
+    case OVERRIDE_WEIGHT:
+        conf = server_of(control, slice_from(wish->key), &pool);
+        live =
+            conf != NULL ? registry_find_server(&control->registry, pool->name, conf->name) : NULL;
+        if (live != NULL) {
+            settle_server(control, live, pool, conf);
+            control_health_heed_admin(control->health, pool->name, conf->name);
+        }
+        break;
+    case OVERRIDE_LISTENER:
+    case OVERRIDE_PROCESS:
+        control_heed_listeners(control);
+        break;
+    case OVERRIDE_KINDS:
+        break;
+    }
+}
+
+static void drain_or_not(struct control *control, const struct wish *wish)
+{
+    struct slice key = slice_from(wish->key);
+    const struct override *override = overrides_find(&control->overrides, wish->kind, key);
+    enum server_admin to = state_now(control, wish);
+    if (wish->kind != OVERRIDE_WEIGHT) {
+        control_drain_target(control, wish->kind, key, to != SERVER_READY, override,
+                             control->facts.generation);
+    }
+}
+
+/* -- one write for all -- */
+
+static void free_wish(struct wish *wish)
+{
+    override_free(wish->before);
+    free(wish->value.reason);
+    free(wish->value.who);
+    free(wish);
+}
+
+static void finish(struct wish *wish)
+{
+    if (wish->done != NULL) {
+        wish->done(&wish->wished, wish->arg);
+    }
+    free_wish(wish);
+}
+
+static void on_adopted(const struct control_result *result, void *arg)
+{
+    (void)result;
+    finish(arg);
+}
+
+/* Applies all to the table and saves it; false: nothing was changed. */
+static bool apply_all(struct control *control, struct list_node *wishes, struct err *err)
+{
+    bool is_changed = false;
+    struct list_node *node = NULL;
+    list_for_each (node, wishes) {
+        struct wish *wish = list_entry(node, struct wish, link);
+        apply(control, wish);
+        is_changed = is_changed || wish->wished.is_changed;
+    }
+    if (!is_changed || save(control, err)) {
+        return true;
+    }
+    for (node = wishes->prev; node != wishes; node = node->prev) {
+        undo(control, list_entry(node, struct wish, link));
+    }
+    return false;
+}
+
+static void flush(struct control *control)
+{
+    struct list_node wishes;
+    struct list_node *node = NULL;
+    struct err err = {0};
+    list_init(&wishes);
+    while ((node = list_pop_front(&control->wishes)) != NULL) {
+        list_push_back(&wishes, node);
+    }
+    bool ok = apply_all(control, &wishes, &err);
+    list_for_each (node, &wishes) {
+        struct wish *wish = list_entry(node, struct wish, link);
+        if (ok && wish->wished.is_changed) {
+            take_effect(control, wish);
         }
     }
-    overrides_fini(&next);
-    return ok;
+    if (ok) {
+        control_republish_now(control);
+    }
+    list_for_each (node, &wishes) {
+        struct wish *wish = list_entry(node, struct wish, link);
+        if (!ok) {
+            wish->wished.err = err;
+        } else if (wish->wished.is_changed) {
+            tell(control, wish);
+            drain_or_not(control, wish);
+        }
+    }
+    control_heed_expiry(control);
+    while ((node = list_pop_front(&wishes)) != NULL) {
+        struct wish *wish = list_entry(node, struct wish, link);
+        if (ok) {
+            control_when_adopted(control, on_adopted, wish);
+        } else {
+            finish(wish);
+        }
+    }
+}
+
+static void on_wishes(struct loop_ready *ready)
+{
+    flush(container_of(ready, struct control, wishes_ready));
+}
+
+static struct wish *new_wish(struct control *control, enum override_kind kind, struct slice key)
+{
+    struct wish *wish = mem_zero(1, sizeof(*wish));
+    wish->control = control;
+    wish->kind = kind;
+    memcpy(wish->key, key.ptr, key.len);
+    list_push_back(&control->wishes, &wish->link);
+    loop_ready_put(control->options.loop, &control->wishes_ready, on_wishes);
+    return wish;
+}
+
+void control_override_set(struct control *control, const struct control_wish *asked,
+                          void (*done)(const struct control_wished *wished, void *arg), void *arg)
+{
+    char key[OVERRIDES_KEY_MAX];
+    struct control_wished refused = {0};
+    const struct conf_pool *pool = NULL;
+    if (!control_override_check(control, asked, &refused.err)) {
+        done(&refused, arg);
+        return;
+    }
+    struct wish *wish = new_wish(control, asked->kind, key_of(asked, key));
+    bool is_server = asked->kind == OVERRIDE_ADMIN || asked->kind == OVERRIDE_WEIGHT;
+    set_value(wish, asked, is_server ? server_of(control, slice_from(wish->key), &pool) : NULL);
+    wish->done = done;
+    wish->arg = arg;
+}
+
+void control_refuse_wishes(struct control *control)
+{
+    struct list_node *node = NULL;
+    loop_ready_remove(&control->wishes_ready);
+    loop_timer_stop(&control->expiry_timer);
+    while ((node = list_pop_front(&control->wishes)) != NULL) {
+        struct wish *wish = list_entry(node, struct wish, link);
+        (void)err_set(&wish->wished.err, ERR_UNAVAILABLE, "lbd is stopping");
+        finish(wish);
+    }
+}
+
+/* -- ends -- */
+
+static void on_expiry(struct loop_timer *timer)
+{
+    struct control *control = container_of(timer, struct control, expiry_timer);
+    uint64_t now = now_wall_us();
+    for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
+        struct map_entry *entry = NULL;
+        map_for_each (entry, &control->overrides.kinds[i]) {
+            const struct override *override = entry->value;
+            if (override->expires_wall_us != 0 && override->expires_wall_us <= now) {
+                struct wish *wish = new_wish(control, (enum override_kind)i, entry->key);
+                wish->is_clear = true;
+                wish->is_expiry = true;
+                wish->value.reason = mem_strdup("the override expired");
+                wish->value.who = mem_strdup("expiry");
+            }
+        }
+    }
+    if (list_is_empty(&control->wishes)) {
+        control_heed_expiry(control); /* not yet: the wait was long, or the clock was set */
+    }
+}
+
+void control_heed_expiry(struct control *control)
+{
+    uint64_t now = now_wall_us();
+    uint64_t next = overrides_next_expiry(&control->overrides);
+    loop_timer_stop(&control->expiry_timer);
+    if (next == 0 || control->facts.is_draining || control->is_ending) {
+        return;
+    }
+    uint64_t wait_ms = next > now ? (next - now + 999) / 1000 : 1;
+    loop_timer_set(control->options.loop, &control->expiry_timer,
+                   wait_ms < EXPIRY_LOOK_MS ? wait_ms : EXPIRY_LOOK_MS, on_expiry);
+}
+
+/* -- the document says something else now -- */
+
+/* NULL: it stays. */
+static const char *why_superseded(const struct control *control, enum override_kind kind,
+                                  struct slice key, const struct override *override)
+{
+    const struct conf_pool *pool = NULL;
+    const struct conf_server *server = NULL;
+    switch (kind) {
+    case OVERRIDE_ADMIN:
+        server = server_of(control, key, &pool);
+        return server == NULL                         ? "the server is gone"
+               : configured(server) != override->base ? "its configured state was edited"
+                                                      : NULL;
+    case OVERRIDE_WEIGHT:
+        server = server_of(control, key, &pool);
+        return server == NULL                            ? "the server is gone"
+               : server->weight != override->base_weight ? "its configured weight was edited"
+                                                         : NULL;
+    case OVERRIDE_LISTENER:
+        return conf_listener_find(conf_document_conf(control->document), key) == NULL
+                   ? "the listener is gone"
+                   : NULL;
+    case OVERRIDE_PROCESS:
+    case OVERRIDE_KINDS:
+        break;
+    }
+    return NULL;
 }
 
 void control_supersede_overrides(struct control *control)
 {
-    const struct conf *conf = conf_document_conf(control->document);
-    struct overrides next;
-    struct map_entry *entry = NULL;
     bool is_changed = false;
-
-    overrides_init(&next);
-    map_for_each (entry, &control->overrides.servers) {
-        const struct override *override = entry->value;
-        struct slice rest = entry->key;
-        struct slice pool_name;
-        (void)slice_split(&rest, '/', &pool_name);
-        const struct conf_pool *pool = conf_pool_find(conf, pool_name);
-        const struct conf_server *server = pool != NULL ? conf_server_find(pool, rest) : NULL;
-        if (server != NULL && configured(server) == override->base) {
-            overrides_put(&next, pool_name, rest, override);
-            continue;
+    for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
+        enum override_kind kind = (enum override_kind)i;
+        struct map_entry *entry = NULL;
+        map_for_each (entry, &control->overrides.kinds[i]) {
+            struct override *override = entry->value;
+            const char *why = why_superseded(control, kind, entry->key, override);
+            if (why == NULL) {
+                continue;
+            }
+            is_changed = true;
+            post_override(control, "override.superseded", kind, entry->key, override, why);
+            (void)overrides_take(&control->overrides, kind, entry->key);
+            override_free(override);
         }
-        is_changed = true;
-        log_info("override.superseded", "server=%.*s state=%s why=\"%s\"", SLICE_ARG(entry->key),
-                 server_admin_word(override->state),
-                 server == NULL ? "the server is gone" : "its configured state was edited");
     }
     if (is_changed) {
         struct err err;
-        overrides_swap(&control->overrides, &next);
         /* A file that keeps a dead override does no harm: it is dropped again at the next start. */
-        (void)save(control, &control->overrides, &err);
+        (void)save(control, &err);
+        control_heed_expiry(control);
     }
-    overrides_fini(&next);
 }

@@ -140,7 +140,7 @@ static void note_listeners(const struct control *control, const struct conf *con
             continue;
         }
         note_common(control, &live->conditions, now);
-        if (control->facts.is_draining) {
+        if (control_listener_is_drained(control, live)) {
             (void)condition_note(&live->conditions.programmed, false, now);
         }
         (void)condition_note(&live->conditions.resolved, true, now);
@@ -164,10 +164,12 @@ void control_conditions_refresh(struct control *control)
         noted->document != NULL ? conf_document_conf(noted->document) : NULL;
     if (is_any_new || before == NULL || before->listeners != conf->listeners ||
         before->routes != conf->routes || noted->is_adopted != is_adopted(control) ||
-        noted->is_draining != control->facts.is_draining) {
+        noted->is_draining != control->facts.is_draining ||
+        noted->generation != control->facts.generation) {
         note_listeners(control, conf, now);
         noted->is_adopted = is_adopted(control);
         noted->is_draining = control->facts.is_draining;
+        noted->generation = control->facts.generation;
     }
     if (noted->document != control->document) {
         conf_document_unref(noted->document);
@@ -220,7 +222,7 @@ uint32_t control_conditions_listener(struct control *control, struct slice name,
     control_conditions_refresh(control);
     const struct conditions *noted = &live->conditions;
     say_common(control, noted, out);
-    if (control->facts.is_draining) {
+    if (control_listener_is_drained(control, live)) {
         say(&out[1], "Programmed", &noted->programmed, "Draining", "lets open connections end");
     } else if (noted->programmed.status) {
         say(&out[1], "Programmed", &noted->programmed, "Listening", "accepts connections");
@@ -337,9 +339,9 @@ static void say_ready(struct control *control, struct control_condition *out, ui
         return;
     }
     say(out, "Ready", &control->process.ready,
-        facts->is_draining     ? "Draining"
-        : !control->is_started ? "Starting"
-                               : "WorkerStuck",
+        control_is_drained(control) ? "Draining"
+        : !control->is_started      ? "Starting"
+                                    : "WorkerStuck",
         "%s", why);
 }
 

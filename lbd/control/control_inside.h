@@ -7,7 +7,8 @@
  *     control_save.c      what a save writes, beside the loop
  *     control_confirm.c   the window in which a change can be taken back
  *     control_history.c   revisions                          control_members.c  endpoints of a file
- *     control_admin.c     admin states by hand       control_conditions.c  what is true since when
+ *     control_admin.c     what is set by hand        control_conditions.c  what is true since when
+ *     control_drains.c    what is being emptied
  *
  * Threads: control.
  */
@@ -21,6 +22,7 @@
 #include "lbd/control/control.h"
 #include "lbd/control/control_health.h"
 #include "lbd/control/control_resolve.h"
+#include "lbd/control/drains.h"
 #include "lbd/control/events.h"
 #include "lbd/control/overrides.h"
 #include "lbd/snapshot/snapshot_retire.h"
@@ -30,6 +32,7 @@ struct control_noted {
     struct conf_document *document; /* held, so that its lists are told from later ones */
     bool is_adopted;
     bool is_draining;
+    uint64_t generation;
 };
 
 struct control_process_conditions {
@@ -67,6 +70,12 @@ struct control {
     struct registry registry;
     struct overrides overrides;
     struct events *events;
+    struct drains *drains;
+    struct list_node wishes; /* overrides that are saved at the end of this pass */
+    struct loop_ready wishes_ready;
+    struct loop_timer expiry_timer; /* of overrides */
+    uint64_t expiry_wall_us;        /* the first one; 0: none */
+    char not_ready[320];            /* why the process is not, when it was drained by hand */
     struct control_facts facts;
 
     struct mailbox mailbox; /* what workers say */
@@ -223,10 +232,28 @@ void control_republish_now(struct control *control);
 void control_finish_adopted(struct control *control);
 /* Ends every job as pending: we leave. */
 void control_finish_all(struct control *control);
-/* The admin state that counts for a server now. */
-enum server_admin control_admin_of(const struct control *control, const struct conf_pool *pool,
-                                   const struct conf_server *server);
-/* Forgets overrides whose server is gone or whose configured state was edited. */
+/* Forgets overrides whose target is gone or whose configured field was edited. */
 void control_supersede_overrides(struct control *control);
+/* A server of the document that now counts: its admin state and weight, configured or by hand. */
+void control_heed_server(struct control *control, struct registry_server *live,
+                         const struct conf_pool *pool, const struct conf_server *conf);
+/* Sets the timer of the next override that ends. */
+void control_heed_expiry(struct control *control);
+/* Ends what waits to be saved: we leave. */
+void control_refuse_wishes(struct control *control);
+
+struct drains *control_drains_new(struct control *control);
+/* Takes a server, listener or the process out of use, or brings it back; `override` NULL: the
+ * document does. `generation` is the publication that lets workers know. */
+void control_drain_target(struct control *control, enum override_kind kind, struct slice key,
+                          bool is_out, const struct override *override, uint64_t generation);
+/* Events of the listeners that `conf` brings and takes; before it is committed. */
+void control_tell_listeners(struct control *control, const struct conf *conf);
+/* What was drained when we ended is drained still. */
+void control_resume_drains(struct control *control);
+/* Listeners of the document that now counts: which are drained. */
+void control_heed_listeners(struct control *control);
+/* Shows or hides the names of unix sockets accordingly. */
+void control_settle_sockets(struct control *control);
 
 #endif

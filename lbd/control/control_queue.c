@@ -32,9 +32,7 @@ static void on_server_committed(struct registry_server *live, const struct conf_
         control_resolve_known(control->resolve, conf->address, &address)) {
         (void)registry_server_set_address(live, &address);
     }
-    if (server_set_admin(live->server, control_admin_of(control, pool, conf), now_wall_us())) {
-        registry_touch(&control->registry, pool->name);
-    }
+    control_heed_server(control, live, pool, conf);
 }
 
 void control_commit(struct control *control, struct snapshot *snapshot)
@@ -43,8 +41,13 @@ void control_commit(struct control *control, struct snapshot *snapshot)
     struct err err;
 
     control_supersede_overrides(control);
+    control_tell_listeners(control, conf);
     registry_commit(&control->registry, conf, on_server_committed, control);
     snapshot_bind_commit(snapshot, &control->registry);
+    control_heed_listeners(control);
+    if (!control->is_started) {
+        control_resume_drains(control);
+    }
     control_resolve_apply(control->resolve, conf);
     control_health_apply(control->health, conf, &control->registry);
 

@@ -151,11 +151,14 @@ void events_unsubscribe(struct events_subscriber *subscriber)
 
 /* -- which ones -- */
 
-/* "drain.*" is every type that begins with "drain.". */
+/* "drain.*" and "drain." are every type that begins with "drain.". */
 static bool word_is(struct slice word, const char *type)
 {
     if (slice_ends(word, SLICE(".*"))) {
-        return slice_starts(slice_from(type), slice_of(word.ptr, word.len - 1));
+        word.len--;
+    }
+    if (word.len > 1 && slice_ends(word, SLICE("."))) {
+        return slice_starts(slice_from(type), word);
     }
     return slice_eq(word, slice_from(type));
 }

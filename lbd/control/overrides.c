@@ -7,14 +7,17 @@
 #include "conf/json/json_write.h"
 #include "lbd/base/mem.h"
 
-#define KEY_MAX 160 /* two names of at most 63 bytes and a slash */
+#define WEIGHT_MAX  1000
+#define PERCENT_MAX 100000
 
 void overrides_init(struct overrides *overrides)
 {
-    map_init(&overrides->servers);
+    for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
+        map_init(&overrides->kinds[i]);
+    }
 }
 
-static void free_override(struct override *override)
+void override_free(struct override *override)
 {
     if (override != NULL) {
         free(override->reason);
@@ -25,112 +28,81 @@ static void free_override(struct override *override)
 
 void overrides_fini(struct overrides *overrides)
 {
-    struct map_entry *entry = NULL;
-    map_for_each (entry, &overrides->servers) {
-        free_override(entry->value);
+    for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
+        struct map_entry *entry = NULL;
+        map_for_each (entry, &overrides->kinds[i]) {
+            override_free(entry->value);
+        }
+        map_fini(&overrides->kinds[i]);
+        map_init(&overrides->kinds[i]);
     }
-    map_fini(&overrides->servers);
-    map_init(&overrides->servers);
 }
 
-/* An empty key when the names are too long to be any. */
-static struct slice key_of(struct slice pool, struct slice server, char key[KEY_MAX])
+struct slice overrides_server_key(struct slice pool, struct slice server,
+                                  char out[OVERRIDES_KEY_MAX])
 {
-    if (pool.len + 1 + server.len > KEY_MAX) {
+    if (pool.len + 1 + server.len > OVERRIDES_KEY_MAX) {
         return SLICE_NONE;
     }
-    memcpy(key, pool.ptr, pool.len);
-    key[pool.len] = '/';
-    memcpy(key + pool.len + 1, server.ptr, server.len);
-    return slice_of(key, pool.len + 1 + server.len);
+    memcpy(out, pool.ptr, pool.len);
+    out[pool.len] = '/';
+    memcpy(out + pool.len + 1, server.ptr, server.len);
+    return slice_of(out, pool.len + 1 + server.len);
 }
 
-const struct override *overrides_find(const struct overrides *overrides, struct slice pool,
-                                      struct slice server)
+const struct override *overrides_find(const struct overrides *overrides, enum override_kind kind,
+                                      struct slice key)
 {
-    char key[KEY_MAX];
-    return map_get(&overrides->servers, key_of(pool, server, key));
+    return map_get(&overrides->kinds[kind], key);
 }
 
-static void put(struct overrides *overrides, struct slice key, const struct override *value)
+struct override *overrides_put(struct overrides *overrides, enum override_kind kind,
+                               struct slice key, const struct override *value)
 {
     struct override *copy = mem_zero(1, sizeof(*copy));
     *copy = *value;
     copy->reason = mem_strdup(value->reason != NULL ? value->reason : "");
     copy->who = mem_strdup(value->who != NULL ? value->who : "");
-    free_override(map_put(&overrides->servers, key, copy));
+    return map_put(&overrides->kinds[kind], key, copy);
 }
 
-void overrides_put(struct overrides *overrides, struct slice pool, struct slice server,
-                   const struct override *value)
+struct override *overrides_take(struct overrides *overrides, enum override_kind kind,
+                                struct slice key)
 {
-    char key[KEY_MAX];
-    put(overrides, key_of(pool, server, key), value);
+    return map_remove(&overrides->kinds[kind], key);
 }
 
-bool overrides_remove(struct overrides *overrides, struct slice pool, struct slice server)
+void overrides_give(struct overrides *overrides, enum override_kind kind, struct slice key,
+                    struct override *value)
 {
-    char key[KEY_MAX];
-    struct override *removed = map_remove(&overrides->servers, key_of(pool, server, key));
-    free_override(removed);
-    return removed != NULL;
+    override_free(map_put(&overrides->kinds[kind], key, value));
 }
 
-void overrides_copy(struct overrides *out, const struct overrides *overrides)
+uint32_t overrides_count(const struct overrides *overrides)
 {
-    struct map_entry *entry = NULL;
-    map_for_each (entry, &overrides->servers) {
-        put(out, entry->key, entry->value);
-    }
-}
-
-void overrides_swap(struct overrides *a, struct overrides *b)
-{
-    struct overrides both = *a;
-    *a = *b;
-    *b = both;
-}
-
-/* -- as JSON -- */
-
-static int by_key(const void *a, const void *b)
-{
-    const struct map_entry *const *left = a;
-    const struct map_entry *const *right = b;
-    return slice_compare((*left)->key, (*right)->key);
-}
-
-void overrides_write(const struct overrides *overrides, struct buf *out)
-{
-    const struct map_entry **sorted =
-        mem_alloc((overrides->servers.count + 1) * sizeof(const struct map_entry *));
     size_t count = 0;
-    struct map_entry *entry = NULL;
-    map_for_each (entry, &overrides->servers) {
-        sorted[count++] = entry;
+    for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
+        count += overrides->kinds[i].count;
     }
-    qsort(sorted, count, sizeof(const struct map_entry *), by_key);
-
-    struct json_write w;
-    json_write_init(&w, out, JSON_COMPACT);
-    json_write_object_begin(&w);
-    json_write_key(&w, "servers");
-    json_write_object_begin(&w);
-    for (size_t i = 0; i < count; i++) {
-        const struct override *override = sorted[i]->value;
-        json_write_key_slice(&w, sorted[i]->key);
-        json_write_object_begin(&w);
-        json_write_member_text(&w, "base", server_admin_word(override->base));
-        json_write_member_text(&w, "reason", override->reason);
-        json_write_member_u64(&w, "since", override->since_wall_us);
-        json_write_member_text(&w, "state", server_admin_word(override->state));
-        json_write_member_text(&w, "who", override->who);
-        json_write_object_end(&w);
-    }
-    json_write_object_end(&w);
-    json_write_object_end(&w);
-    free(sorted);
+    return (uint32_t)count;
 }
+
+uint64_t overrides_next_expiry(const struct overrides *overrides)
+{
+    uint64_t next = 0;
+    for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
+        struct map_entry *entry = NULL;
+        map_for_each (entry, &overrides->kinds[i]) {
+            uint64_t expires = ((const struct override *)entry->value)->expires_wall_us;
+            if (expires != 0 && (next == 0 || expires < next)) {
+                next = expires;
+            }
+        }
+    }
+    return next;
+}
+
+/* -- words -- */
 
 bool overrides_parse_state(struct slice word, enum server_admin *out)
 {
@@ -144,22 +116,193 @@ bool overrides_parse_state(struct slice word, enum server_admin *out)
     return false;
 }
 
-static bool read_one(struct overrides *overrides, const struct json *json)
+bool overrides_parse_end(struct slice word, enum override_end *out)
 {
-    struct override value = {0};
-    int64_t since = 0;
-    if (json_key(json).len > KEY_MAX ||
-        !overrides_parse_state(json_string(json_get(json, SLICE("state"))), &value.state) ||
-        !overrides_parse_state(json_string(json_get(json, SLICE("base"))), &value.base) ||
-        !json_integer(json_get(json, SLICE("since")), &since) || since < 0) {
+    bool is_keep = slice_eq(word, SLICE("keep"));
+    *out = is_keep ? OVERRIDE_KEEP : OVERRIDE_CLOSE;
+    return is_keep || slice_eq(word, SLICE("close"));
+}
+
+const char *override_end_word(enum override_end end)
+{
+    return end == OVERRIDE_KEEP ? "keep" : "close";
+}
+
+const char *override_kind_word(enum override_kind kind)
+{
+    switch (kind) {
+    case OVERRIDE_ADMIN:
+        return "admin_state";
+    case OVERRIDE_WEIGHT:
+        return "weight";
+    case OVERRIDE_LISTENER:
+        return "listener";
+    case OVERRIDE_PROCESS:
+        return "process";
+    case OVERRIDE_KINDS:
+        break;
+    }
+    return "";
+}
+
+/* -- as JSON -- */
+
+/* In the file, each kind under its own key; in order of the keys. */
+static const struct {
+    const char *key;
+    enum override_kind kind;
+} sections[] = {
+    {"listeners", OVERRIDE_LISTENER},
+    {"process", OVERRIDE_PROCESS},
+    {"servers", OVERRIDE_ADMIN},
+    {"weights", OVERRIDE_WEIGHT},
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct map_entry *const *left = a;
+    const struct map_entry *const *right = b;
+    return slice_compare((*left)->key, (*right)->key);
+}
+
+static void write_time(struct json_write *w, const char *key, uint64_t wall_us)
+{
+    if (wall_us != 0) {
+        json_write_member_u64(w, key, wall_us);
+    }
+}
+
+static void write_one(struct json_write *w, enum override_kind kind,
+                      const struct override *override)
+{
+    json_write_object_begin(w);
+    if (kind == OVERRIDE_WEIGHT) {
+        json_write_member_u64(w, "base", override->base_weight);
+    } else if (kind == OVERRIDE_ADMIN) {
+        json_write_member_text(w, "base", server_admin_word(override->base));
+    }
+    write_time(w, "deadline", override->deadline_wall_us);
+    write_time(w, "expires", override->expires_wall_us);
+    if (override->deadline_wall_us != 0) {
+        json_write_member_text(w, "on_deadline", override_end_word(override->on_deadline));
+    }
+    if (override->percent != 0) {
+        json_write_member_u64(w, "percent", override->percent);
+    }
+    json_write_member_text(w, "reason", override->reason);
+    json_write_member_u64(w, "since", override->since_wall_us);
+    if (kind != OVERRIDE_WEIGHT) {
+        json_write_member_text(w, "state", server_admin_word(override->state));
+    } else {
+        json_write_member_u64(w, "weight", override->weight);
+    }
+    json_write_member_text(w, "who", override->who);
+    json_write_object_end(w);
+}
+
+static void write_kind(struct json_write *w, enum override_kind kind, const struct map *map)
+{
+    const struct map_entry **sorted =
+        mem_alloc((map->count + 1) * sizeof(const struct map_entry *));
+    size_t count = 0;
+    struct map_entry *entry = NULL;
+    map_for_each (entry, map) {
+        sorted[count++] = entry;
+    }
+    qsort(sorted, count, sizeof(const struct map_entry *), by_key);
+    json_write_object_begin(w);
+    for (size_t i = 0; i < count; i++) {
+        json_write_key_slice(w, sorted[i]->key);
+        write_one(w, kind, sorted[i]->value);
+    }
+    json_write_object_end(w);
+    free(sorted);
+}
+
+void overrides_write(const struct overrides *overrides, struct buf *out)
+{
+    struct json_write w;
+    json_write_init(&w, out, JSON_COMPACT);
+    json_write_object_begin(&w);
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        json_write_key(&w, sections[i].key);
+        write_kind(&w, sections[i].kind, &overrides->kinds[sections[i].kind]);
+    }
+    json_write_object_end(&w);
+}
+
+/* A number from `least` to `most`; not there: *out stays. */
+static bool read_number(const struct json *json, const char *key, uint64_t least, uint64_t most,
+                        uint64_t *out)
+{
+    const struct json *item = json_get(json, slice_from(key));
+    int64_t value = 0;
+    if (item == NULL) {
+        return true;
+    }
+    if (!json_integer(item, &value) || value < 0 || (uint64_t)value < least ||
+        (uint64_t)value > most) {
         return false;
     }
-    value.since_wall_us = (uint64_t)since;
+    *out = (uint64_t)value;
+    return true;
+}
+
+static bool read_weights(const struct json *json, struct override *value)
+{
+    uint64_t weight = 0;
+    uint64_t base = 0;
+    uint64_t percent = 0;
+    if (!read_number(json, "weight", 1, WEIGHT_MAX, &weight) || weight == 0 ||
+        !read_number(json, "base", 1, WEIGHT_MAX, &base) || base == 0 ||
+        !read_number(json, "percent", 1, PERCENT_MAX, &percent)) {
+        return false;
+    }
+    value->weight = (uint32_t)weight;
+    value->base_weight = (uint32_t)base;
+    value->percent = (uint32_t)percent;
+    return true;
+}
+
+static bool read_states(const struct json *json, enum override_kind kind, struct override *value)
+{
+    const struct json *end = json_get(json, SLICE("on_deadline"));
+    return overrides_parse_state(json_string(json_get(json, SLICE("state"))), &value->state) &&
+           (kind != OVERRIDE_ADMIN ||
+            overrides_parse_state(json_string(json_get(json, SLICE("base"))), &value->base)) &&
+           (end == NULL || overrides_parse_end(json_string(end), &value->on_deadline));
+}
+
+static bool read_one(struct overrides *overrides, enum override_kind kind, const struct json *json)
+{
+    struct override value = {0};
+    if (json_key(json).len == 0 || json_key(json).len > OVERRIDES_KEY_MAX ||
+        json_get(json, SLICE("since")) == NULL ||
+        !read_number(json, "since", 0, INT64_MAX, &value.since_wall_us) ||
+        !read_number(json, "expires", 0, INT64_MAX, &value.expires_wall_us) ||
+        !read_number(json, "deadline", 0, INT64_MAX, &value.deadline_wall_us) ||
+        !(kind == OVERRIDE_WEIGHT ? read_weights(json, &value) : read_states(json, kind, &value))) {
+        return false;
+    }
     value.reason = mem_slicedup(json_string(json_get(json, SLICE("reason"))));
     value.who = mem_slicedup(json_string(json_get(json, SLICE("who"))));
-    put(overrides, json_key(json), &value);
+    override_free(overrides_put(overrides, kind, json_key(json), &value));
     free(value.reason);
     free(value.who);
+    return true;
+}
+
+static bool read_kind(struct overrides *overrides, enum override_kind kind,
+                      const struct json *section, struct err *err)
+{
+    const struct json *item = NULL;
+    json_for_each(item, section)
+    {
+        if (!read_one(overrides, kind, item)) {
+            return err_set(err, ERR_MALFORMED, "the entry '%.*s' is not an override",
+                           SLICE_ARG(json_key(item)));
+        }
+    }
     return true;
 }
 
@@ -178,17 +321,15 @@ bool overrides_read(struct overrides *overrides, struct slice text, struct err *
     struct overrides read;
     overrides_init(&read);
     bool ok = true;
-    const struct json *item = NULL;
-    json_for_each(item, json_get(json, SLICE("servers")))
-    {
-        if (!read_one(&read, item)) {
-            ok = err_set(err, ERR_MALFORMED, "the entry '%.*s' is not an override",
-                         SLICE_ARG(json_key(item)));
-            break;
-        }
+    for (size_t i = 0; ok && i < ARRAY_LEN(sections); i++) {
+        ok = read_kind(&read, sections[i].kind, json_get(json, slice_from(sections[i].key)), err);
     }
-    if (ok) {
-        overrides_copy(overrides, &read);
+    for (size_t i = 0; ok && i < OVERRIDE_KINDS; i++) {
+        struct map_entry *entry = NULL;
+        map_for_each (entry, &read.kinds[i]) {
+            override_free(
+                overrides_put(overrides, (enum override_kind)i, entry->key, entry->value));
+        }
     }
     overrides_fini(&read);
     json_free(json);

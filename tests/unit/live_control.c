@@ -163,3 +163,35 @@ struct live_answer live_control_change(struct live_control *live, enum conf_edit
                   answer.first_pointer);
     return answer;
 }
+
+static void on_wished(const struct control_wished *wished, void *arg)
+{
+    struct live_control *live = arg;
+    ck_assert_msg(!live->answer.is_done, "done is called once");
+    live->answer.is_done = true;
+    live->answer.err = wished->err;
+    live->answer.is_changed = wished->is_changed;
+}
+
+struct live_answer live_control_wish(struct live_control *live, const struct control_wish *wish)
+{
+    live->answer = (struct live_answer){0};
+    control_override_set(live->control, wish, on_wished, live);
+    live_control_until(live, &live->answer.is_done);
+    return live->answer;
+}
+
+bool live_control_admin(struct live_control *live, const char *server, enum server_admin state)
+{
+    const struct control_wish wish = {
+        .kind = OVERRIDE_ADMIN,
+        .pool = SLICE("p"),
+        .name = slice_from(server),
+        .state = state,
+        .reason = SLICE("kernel"),
+        .who = SLICE("me"),
+    };
+    struct live_answer answer = live_control_wish(live, &wish);
+    ck_assert_msg(answer.err.kind == ERR_NONE, "%s: %s", server, answer.err.text);
+    return answer.is_changed;
+}

@@ -62,5 +62,9 @@ struct live_answer live_control_apply(struct live_control *live,
 /* A change that must succeed. */
 struct live_answer live_control_change(struct live_control *live, enum conf_edit edit,
                                        const char *pointer, const char *body);
+/* Something set by hand; waits until it is done. */
+struct live_answer live_control_wish(struct live_control *live, const struct control_wish *wish);
+/* The admin state of a server of pool `p`; must succeed. Says whether that was a change. */
+bool live_control_admin(struct live_control *live, const char *server, enum server_admin state);
 
 #endif

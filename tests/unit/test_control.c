@@ -123,11 +123,9 @@ END_TEST
 START_TEST(an_override_is_saved_and_found_again)
 {
     struct live_control live;
-    struct err err = {0};
     live_control_start(&live, web, "");
     uint64_t revision = control_facts(live.control)->revision;
-    ck_assert(control_set_admin(live.control, SLICE("p"), SLICE("a"), SERVER_MAINT, SLICE("kernel"),
-                                SLICE("me"), &err));
+    ck_assert(live_control_admin(&live, "a", SERVER_MAINT));
     ck_assert(!server_is_usable(server(&live, "a")));
     ck_assert_uint_eq(control_facts(live.control)->revision, revision);
     ck_assert_uint_eq(control_override_count(live.control), 1);
@@ -140,7 +138,10 @@ START_TEST(an_override_is_saved_and_found_again)
     ck_assert_str_eq(found->reason, "kernel");
     ck_assert_str_eq(found->who, "me");
 
-    ck_assert(control_clear_admin(live.control, SLICE("p"), SLICE("a"), &err));
+    const struct control_wish clear = {
+        .kind = OVERRIDE_ADMIN, .pool = SLICE("p"), .name = SLICE("a"), .is_clear = true};
+    ck_assert(live_control_wish(&live, &clear).is_changed);
+    ck_assert(!live_control_wish(&live, &clear).is_changed);
     ck_assert(server_is_usable(server(&live, "a")));
     ck_assert_uint_eq(control_override_count(live.control), 0);
     live_control_stop(&live);
@@ -150,18 +151,15 @@ END_TEST
 START_TEST(the_configured_state_needs_no_override)
 {
     struct live_control live;
-    struct err err = {0};
     live_control_start(&live, web, "");
-    ck_assert(control_set_admin(live.control, SLICE("p"), SLICE("b"), SERVER_READY, SLICE_NONE,
-                                SLICE_NONE, &err));
+    ck_assert(live_control_admin(&live, "b", SERVER_READY));
     ck_assert(server_is_usable(server(&live, "b")));
     ck_assert_uint_eq(control_override_count(live.control), 1);
-    ck_assert(control_set_admin(live.control, SLICE("p"), SLICE("b"), SERVER_DRAIN, SLICE_NONE,
-                                SLICE_NONE, &err));
+    ck_assert(live_control_admin(&live, "b", SERVER_DRAIN));
     ck_assert_uint_eq(control_override_count(live.control), 0);
-    ck_assert(!control_set_admin(live.control, SLICE("p"), SLICE("no"), SERVER_DRAIN, SLICE_NONE,
-                                 SLICE_NONE, &err));
-    ck_assert_int_eq(err.kind, ERR_NOT_FOUND);
+    const struct control_wish wish = {
+        .kind = OVERRIDE_ADMIN, .pool = SLICE("p"), .name = SLICE("no"), .state = SERVER_DRAIN};
+    ck_assert_int_eq(live_control_wish(&live, &wish).err.kind, ERR_NOT_FOUND);
     live_control_stop(&live);
 }
 END_TEST
@@ -169,10 +167,8 @@ END_TEST
 START_TEST(an_edit_of_the_field_beats_the_override)
 {
     struct live_control live;
-    struct err err = {0};
     live_control_start(&live, web, "");
-    ck_assert(control_set_admin(live.control, SLICE("p"), SLICE("a"), SERVER_MAINT, SLICE_NONE,
-                                SLICE_NONE, &err));
+    ck_assert(live_control_admin(&live, "a", SERVER_MAINT));
     (void)live_control_change(&live, CONF_EDIT_MERGE, "/pools/p/servers/a", "{\"weight\":7}");
     ck_assert_int_eq(server(&live, "a")->admin, SERVER_MAINT); /* another field does not */
     (void)live_control_change(&live, CONF_EDIT_MERGE, "/pools/p/servers/a",
@@ -188,9 +184,7 @@ START_TEST(a_change_of_state_is_published_without_a_revision)
     struct live_control live;
     live_control_start(&live, web, "");
     uint64_t generation = control_facts(live.control)->generation;
-    struct err err = {0};
-    ck_assert(control_set_admin(live.control, SLICE("p"), SLICE("a"), SERVER_DRAIN, SLICE_NONE,
-                                SLICE_NONE, &err));
+    ck_assert(live_control_admin(&live, "a", SERVER_DRAIN));
     control_republish(live.control);
     control_republish(live.control); /* the same pass: one generation */
     for (int i = 0; i < 200 && control_facts(live.control)->adopted_generation == generation; i++) {

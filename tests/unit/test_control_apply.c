@@ -180,17 +180,17 @@ START_TEST(what_cannot_be_saved_is_not_done)
     struct live_answer answer =
         apply(&live, CONF_EDIT_PUT, "/listeners/x",
               "{\"bind\":[\"127.0.0.1:0\"],\"protocol\":\"http\"}", "", false);
-    struct err err = {0};
-    bool admin = control_set_admin(live.control, SLICE("p"), SLICE("a"), SERVER_DRAIN, SLICE_NONE,
-                                   SLICE_NONE, &err);
+    const struct control_wish wish = {
+        .kind = OVERRIDE_ADMIN, .pool = SLICE("p"), .name = SLICE("a"), .state = SERVER_DRAIN};
+    struct live_answer admin = live_control_wish(&live, &wish);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
 
     ck_assert_int_eq(answer.err.kind, ERR_STORAGE);
     ck_assert_str_eq(answer.problem, "storage");
     ck_assert_uint_eq(control_facts(live.control)->revision, 1);
     ck_assert_ptr_null(registry_find_listener(control_registry(live.control), SLICE("x")));
-    ck_assert(!admin);
-    ck_assert_int_eq(err.kind, ERR_STORAGE);
+    ck_assert(!admin.is_changed);
+    ck_assert_int_eq(admin.err.kind, ERR_STORAGE);
     ck_assert_uint_eq(control_override_count(live.control), 0);
     ck_assert_uint_eq(control_facts(live.control)->persist_failures, 2);
     ck_assert(server_is_usable(

@@ -106,7 +106,9 @@ static const struct {
     {"server.health,drain.*", "", true, true},
     {"*", "", false, false}, /* all is an empty filter */
     {"override.*", "", true, false},
-    {"drain.", "", false, false},
+    {"drain.", "", true, true}, /* the same as "drain.*" */
+    {"drain.x", "", false, false},
+    {".", "", false, false},
     {"drain", "", false, false},
     {"drain.progress,", "", true, true}, /* nothing after the last comma */
     {"drain.progress,,drain.done", "", false, true},

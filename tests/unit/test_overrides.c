@@ -20,22 +20,31 @@ START_TEST(what_is_put_is_found_until_it_is_removed)
     struct overrides overrides;
     overrides_init(&overrides);
     struct override drain = make(SERVER_DRAIN, SERVER_READY);
-    overrides_put(&overrides, SLICE("api"), SLICE("a"), &drain);
+    char text[OVERRIDES_KEY_MAX];
+    struct slice key = overrides_server_key(SLICE("api"), SLICE("a"), text);
+    ck_assert(slice_eq(key, SLICE("api/a")));
+    ck_assert_ptr_null(overrides_put(&overrides, OVERRIDE_ADMIN, key, &drain));
 
-    const struct override *found = overrides_find(&overrides, SLICE("api"), SLICE("a"));
+    const struct override *found = overrides_find(&overrides, OVERRIDE_ADMIN, key);
     ck_assert_ptr_nonnull(found);
     ck_assert_int_eq(found->state, SERVER_DRAIN);
     ck_assert_str_eq(found->reason, "new \"kernel\"");
-    ck_assert_ptr_null(overrides_find(&overrides, SLICE("ap"), SLICE("i/a")));
-    ck_assert_ptr_null(overrides_find(&overrides, SLICE("api"), SLICE("b")));
+    ck_assert_ptr_null(overrides_find(&overrides, OVERRIDE_ADMIN, SLICE("api/b")));
+    ck_assert_ptr_null(overrides_find(&overrides, OVERRIDE_WEIGHT, key));
 
     struct override ready = make(SERVER_READY, SERVER_DRAIN);
-    overrides_put(&overrides, SLICE("api"), SLICE("a"), &ready);
-    ck_assert_int_eq(overrides_find(&overrides, SLICE("api"), SLICE("a"))->state, SERVER_READY);
+    struct override *before = overrides_put(&overrides, OVERRIDE_ADMIN, key, &ready);
+    ck_assert_int_eq(before->state, SERVER_DRAIN);
+    ck_assert_int_eq(overrides_find(&overrides, OVERRIDE_ADMIN, key)->state, SERVER_READY);
+    overrides_give(&overrides, OVERRIDE_ADMIN, key, before); /* not saved: as it was */
+    ck_assert_int_eq(overrides_find(&overrides, OVERRIDE_ADMIN, key)->state, SERVER_DRAIN);
+    ck_assert_uint_eq(overrides_count(&overrides), 1);
 
-    ck_assert(overrides_remove(&overrides, SLICE("api"), SLICE("a")));
-    ck_assert(!overrides_remove(&overrides, SLICE("api"), SLICE("a")));
-    ck_assert_ptr_null(overrides_find(&overrides, SLICE("api"), SLICE("a")));
+    before = overrides_take(&overrides, OVERRIDE_ADMIN, key);
+    ck_assert_ptr_nonnull(before);
+    override_free(before);
+    ck_assert_ptr_null(overrides_take(&overrides, OVERRIDE_ADMIN, key));
+    ck_assert_uint_eq(overrides_count(&overrides), 0);
     overrides_fini(&overrides);
 }
 END_TEST
@@ -54,19 +63,41 @@ START_TEST(written_and_read_again_it_is_the_same)
 
     struct override drain = make(SERVER_DRAIN, SERVER_READY);
     struct override maint = make(SERVER_MAINT, SERVER_DRAIN);
-    overrides_put(&overrides, SLICE("web"), SLICE("z"), &maint);
-    overrides_put(&overrides, SLICE("api"), SLICE("a"), &drain);
+    struct override timed = make(SERVER_DRAIN, SERVER_READY);
+    struct override weight = make(SERVER_READY, SERVER_READY);
+    timed.deadline_wall_us = 1770000000222222;
+    timed.expires_wall_us = 1770000000333333;
+    timed.on_deadline = OVERRIDE_KEEP;
+    weight.weight = 50;
+    weight.base_weight = 100;
+    weight.percent = 50;
+    overrides_put(&overrides, OVERRIDE_ADMIN, SLICE("web/z"), &maint);
+    overrides_put(&overrides, OVERRIDE_ADMIN, SLICE("api/a"), &drain);
+    overrides_put(&overrides, OVERRIDE_WEIGHT, SLICE("api/a"), &weight);
+    overrides_put(&overrides, OVERRIDE_LISTENER, SLICE("web"), &timed);
+    overrides_put(&overrides, OVERRIDE_PROCESS, SLICE(OVERRIDES_PROCESS), &timed);
     overrides_write(&overrides, &text);
     ck_assert_msg(overrides_read(&again, buf_slice(&text), &err), "%s", err.text);
     overrides_write(&again, &text_again);
     ck_assert(slice_eq(buf_slice(&text), buf_slice(&text_again)));
 
-    const struct override *found = overrides_find(&again, SLICE("web"), SLICE("z"));
+    const struct override *found = overrides_find(&again, OVERRIDE_ADMIN, SLICE("web/z"));
     ck_assert_ptr_nonnull(found);
     ck_assert_int_eq(found->state, SERVER_MAINT);
     ck_assert_int_eq(found->base, SERVER_DRAIN);
     ck_assert_uint_eq(found->since_wall_us, 1770000000123456);
     ck_assert_str_eq(found->who, "unix");
+    ck_assert_uint_eq(found->deadline_wall_us, 0);
+    found = overrides_find(&again, OVERRIDE_LISTENER, SLICE("web"));
+    ck_assert_uint_eq(found->deadline_wall_us, 1770000000222222);
+    ck_assert_uint_eq(found->expires_wall_us, 1770000000333333);
+    ck_assert_int_eq(found->on_deadline, OVERRIDE_KEEP);
+    found = overrides_find(&again, OVERRIDE_WEIGHT, SLICE("api/a"));
+    ck_assert_uint_eq(found->weight, 50);
+    ck_assert_uint_eq(found->base_weight, 100);
+    ck_assert_uint_eq(found->percent, 50);
+    ck_assert_ptr_nonnull(overrides_find(&again, OVERRIDE_PROCESS, SLICE("process")));
+    ck_assert_uint_eq(overrides_next_expiry(&again), 1770000000333333);
 
     buf_fini(&text);
     buf_fini(&text_again);
@@ -81,6 +112,15 @@ static const char *const damaged[] = {
     "{\"servers\":{\"a/b\":{\"state\":\"gone\",\"base\":\"ready\",\"since\":1}}}",
     "{\"servers\":{\"a/b\":{\"state\":\"drain\",\"base\":\"ready\",\"since\":\"x\"}}}",
     "{\"servers\":{\"a/a\":{\"state\":\"drain\",\"base\":\"ready\",\"since\":1},\"a/b\":7}}",
+    "{\"servers\":{\"a/a\":{\"state\":\"drain\",\"base\":\"ready\",\"since\":1,\"expires\":-1}}}",
+    "{\"servers\":{\"a/a\":{\"state\":\"drain\",\"base\":\"ready\",\"since\":1,\"on_deadline\":\"x\"}}}",
+    "{\"servers\":{\"\":{\"state\":\"drain\",\"base\":\"ready\",\"since\":1}}}",
+    "{\"servers\":[{\"state\":\"drain\",\"base\":\"ready\",\"since\":1}]}",
+    "{\"weights\":{\"a/b\":{\"since\":1,\"weight\":0,\"base\":1}}}",
+    "{\"weights\":{\"a/b\":{\"since\":1,\"weight\":1001,\"base\":1}}}",
+    "{\"weights\":{\"a/b\":{\"since\":1,\"weight\":1}}}",
+    "{\"listeners\":{\"web\":{\"since\":1}}}",
+    "{\"process\":{\"process\":{\"since\":1,\"state\":\"\"}}}",
 };
 
 START_TEST(damaged_text_is_refused_and_adds_nothing)
@@ -91,7 +131,7 @@ START_TEST(damaged_text_is_refused_and_adds_nothing)
         overrides_init(&overrides);
         ck_assert_msg(!overrides_read(&overrides, slice_from(damaged[i]), &err), "%s", damaged[i]);
         ck_assert_int_eq(err.kind, ERR_MALFORMED);
-        ck_assert_uint_eq(overrides.servers.count, 0);
+        ck_assert_uint_eq(overrides_count(&overrides), 0);
         overrides_fini(&overrides);
     }
 }
@@ -103,30 +143,29 @@ START_TEST(nothing_saved_is_no_override)
     struct err err;
     overrides_init(&overrides);
     ck_assert(overrides_read(&overrides, SLICE_NONE, &err));
-    ck_assert_uint_eq(overrides.servers.count, 0);
+    ck_assert_uint_eq(overrides_count(&overrides), 0);
     overrides_fini(&overrides);
 }
 END_TEST
 
-START_TEST(a_copy_stands_for_itself)
+START_TEST(a_file_of_an_earlier_version_is_read)
 {
     struct overrides overrides;
-    struct overrides copy;
+    struct err err;
     overrides_init(&overrides);
-    overrides_init(&copy);
-    struct override drain = make(SERVER_DRAIN, SERVER_READY);
-    overrides_put(&overrides, SLICE("api"), SLICE("a"), &drain);
-    overrides_copy(&copy, &overrides);
-    ck_assert(overrides_remove(&copy, SLICE("api"), SLICE("a")));
-    ck_assert_ptr_nonnull(overrides_find(&overrides, SLICE("api"), SLICE("a")));
-    overrides_swap(&overrides, &copy);
-    ck_assert_ptr_null(overrides_find(&overrides, SLICE("api"), SLICE("a")));
-    ck_assert_ptr_nonnull(overrides_find(&copy, SLICE("api"), SLICE("a")));
+    ck_assert(
+        overrides_read(&overrides,
+                       SLICE("{\"servers\":{\"api/a\":{\"base\":\"ready\",\"reason\":\"kernel\","
+                             "\"since\":1770000000000000,\"state\":\"drain\",\"who\":\"unix\"}}}"),
+                       &err));
+    const struct override *found = overrides_find(&overrides, OVERRIDE_ADMIN, SLICE("api/a"));
+    ck_assert_int_eq(found->state, SERVER_DRAIN);
+    ck_assert_uint_eq(found->expires_wall_us, 0);
+    ck_assert_uint_eq(overrides_next_expiry(&overrides), 0);
     overrides_fini(&overrides);
-    overrides_fini(&copy);
 }
 END_TEST
 
 UNIT_TESTS("overrides", what_is_put_is_found_until_it_is_removed,
            written_and_read_again_it_is_the_same, damaged_text_is_refused_and_adds_nothing,
-           nothing_saved_is_no_override, a_copy_stands_for_itself)
+           nothing_saved_is_no_override, a_file_of_an_earlier_version_is_read)

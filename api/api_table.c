@@ -5,6 +5,7 @@
 #include "api/api_admin.h"
 #include "api/api_events.h"
 #include "api/api_explain.h"
+#include "api/api_explain_route.h"
 #include "api/api_metrics.h"
 #include "api/api_openapi.h"
 #include "api/api_problem.h"
@@ -100,6 +101,12 @@ static const struct api_row rows[] = {
     READ("/v1/schema.json", api_status_schema, ""),
     READ("/v1/openapi.json", api_openapi_get, ""),
     READ("/v1/explain", api_explain_all, ""),
+    {.pattern = "/v1/explain/route",
+     .handlers = {[API_POST] = api_explain_route},
+     .query = "",
+     .changing_query = "",
+     .changing_role = API_ROLE_READ,
+     .body_max = 64 * 1024},
     READ("/v1/explain/{*}", api_explain_key, ""),
     READ("/v1/problems/{}", api_problem_explain, ""),
     OBSERVE("/healthz", api_status_healthz, ""),

@@ -530,6 +530,11 @@ void control_reopen_logs(struct control *control)
 
 /* -- what is -- */
 
+const struct snapshot *control_snapshot(const struct control *control)
+{
+    return control->newest;
+}
+
 struct conf_document *control_document(const struct control *control)
 {
     return control->document;

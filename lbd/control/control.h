@@ -201,6 +201,8 @@ bool control_listener_is_drained(const struct control *control,
 /* -- what is -- */
 
 struct conf_document *control_document(const struct control *control); /* borrowed */
+/* What workers were given last; NULL before the start. Borrowed until the loop turns. */
+const struct snapshot *control_snapshot(const struct control *control);
 /* The ETag of a resource, without quotes. False: there is none. */
 bool control_etag(const struct conf_document *document, struct slice pointer,
                   char out[CONTROL_ETAG_MAX]);

@@ -174,25 +174,9 @@ static bool edit_request(struct exchange *x)
 static enum exchange_verdict step_route(struct exchange *x)
 {
     struct message *request = &x->head->request;
-    if (LB_UNLIKELY(!request->path_is_plain) && request->target_form != TARGET_ASTERISK) {
-        struct slice fixed;
-        switch (uri_path_normalise(request->path, &x->head->arena, &fixed)) {
-        case URI_PATH_PLAIN:
-            break;
-        case URI_PATH_FIXED:
-            request->path = fixed;
-            break;
-        case URI_PATH_BAD:
-            exchange_fail(x, CLOSE_BAD_TARGET);
-            return EXCHANGE_WAIT;
-        }
-    }
-    x->route = route_match(x->plan->routes, message_host(request), request->path);
-    if (x->route == NULL) {
-        x->route = x->plan->default_route;
-    }
-    if (x->route == NULL) {
-        exchange_fail(x, CLOSE_NO_ROUTE);
+    enum close_reason refusal = plan_route(x->plan, request, &x->head->arena, &x->route);
+    if (refusal != CLOSE_OK) {
+        exchange_fail(x, refusal);
         return EXCHANGE_WAIT;
     }
     if (x->route->action != CONF_ACTION_POOL) {

@@ -12,6 +12,9 @@
 
 #include "conf/conf.h"
 #include "lbd/base/arena.h"
+#include "lbd/base/close_reason.h"
+#include "lbd/http/message.h"
+#include "lbd/http/uri.h"
 #include "lbd/net/listener.h"
 #include "lbd/proxy/route.h"
 
@@ -26,5 +29,30 @@ struct plan {
     struct conf_listener_limits limits;
     bool is_drained; /* accepts nothing; answers say close */
 };
+
+/* Where a request goes: normalises its path (in `arena` when that is a change) and asks the routes,
+ * then the default pool. CLOSE_OK with *route, or the reason to refuse it. */
+static inline enum close_reason plan_route(const struct plan *plan, struct message *request,
+                                           struct arena *arena, const struct route **route)
+{
+    *route = NULL;
+    if (LB_UNLIKELY(!request->path_is_plain) && request->target_form != TARGET_ASTERISK) {
+        struct slice fixed;
+        switch (uri_path_normalise(request->path, arena, &fixed)) {
+        case URI_PATH_PLAIN:
+            break;
+        case URI_PATH_FIXED:
+            request->path = fixed;
+            break;
+        case URI_PATH_BAD:
+            return CLOSE_BAD_TARGET;
+        }
+    }
+    *route = route_match(plan->routes, message_host(request), request->path);
+    if (*route == NULL) {
+        *route = plan->default_route;
+    }
+    return *route != NULL ? CLOSE_OK : CLOSE_NO_ROUTE;
+}
 
 #endif

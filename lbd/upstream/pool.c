@@ -188,3 +188,28 @@ uint32_t pool_pick(const struct pool *pool, struct pool_state *state, struct ran
     *reason = found_fit ? CLOSE_SERVER_LIMIT : why_none(pool);
     return BALANCER_NONE;
 }
+
+/* As in pool_pick: health is overlooked only when no member is usable. */
+enum balancer_fitness pool_fitness(const struct pool *pool)
+{
+    for (uint32_t i = 0; pool->fail_open && i < pool->count; i++) {
+        if (target_is_fit(&pool->targets[i], false) && pool->members[i].address.len != 0) {
+            return BALANCER_USABLE;
+        }
+    }
+    return pool->fail_open ? BALANCER_READY : BALANCER_USABLE;
+}
+
+enum pool_candidate pool_candidate(const struct pool *pool, enum balancer_fitness fitness,
+                                   uint32_t index)
+{
+    const struct target *target = &pool->targets[index];
+    if (pool->members[index].address.len == 0) {
+        return POOL_NO_ADDRESS;
+    }
+    if (!balancer_may_pick(&pool->balancer, index, fitness, NULL, 0)) {
+        return POOL_NOT_FIT;
+    }
+    bool is_full = target->max_in_flight != 0 && target_in_flight(target) >= target->max_in_flight;
+    return is_full ? POOL_FULL : POOL_CANDIDATE;
+}

@@ -70,6 +70,12 @@ void pool_build(struct pool *pool, enum balancer_kind kind);
 uint32_t pool_pick(const struct pool *pool, struct pool_state *state, struct random *random,
                    uint32_t worker, uint32_t workers, const uint32_t *tried, uint32_t tried_count,
                    enum close_reason *reason);
+/* For those who ask why: which members would pool_pick look at now, and could this one get a
+ * request? */
+enum pool_candidate { POOL_CANDIDATE, POOL_NOT_FIT, POOL_NO_ADDRESS, POOL_FULL };
+enum balancer_fitness pool_fitness(const struct pool *pool);
+enum pool_candidate pool_candidate(const struct pool *pool, enum balancer_fitness fitness,
+                                   uint32_t index);
 /* The request (or tunnel) on this server ended. */
 void pool_release(struct server *server);
 struct pool *pool_ref(struct pool *pool);

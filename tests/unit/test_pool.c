@@ -354,10 +354,58 @@ START_TEST(the_last_reference_lets_go_of_the_servers)
 }
 END_TEST
 
+/* Who is said to be a candidate is who gets picked, whatever the members are like. */
+START_TEST(candidates_are_those_that_are_picked)
+{
+    enum { SERVERS = 5, TRIES = 200 };
+    struct random dice;
+    random_seed_with(&dice, 7);
+    for (uint32_t round = 0; round < 300; round++) {
+        struct field field;
+        enum close_reason reason;
+        bool picked[SERVERS] = {false};
+        field_init(&field, kinds[round % 2], SERVERS);
+        field.pool->fail_open = random_below(&dice, 2) == 1;
+        uint32_t in_use = random_below(&dice, 3); /* the same everywhere: nobody is less busy */
+        for (uint32_t i = 0; i < SERVERS; i++) {
+            struct pool_member *member = &field.pool->members[i];
+            (void)server_set_health(member->server,
+                                    random_below(&dice, 2) ? SERVER_UP : SERVER_DOWN, 2);
+            (void)server_set_admin(member->server,
+                                   random_below(&dice, 3) == 0 ? SERVER_DRAIN : SERVER_READY, 2);
+            if (random_below(&dice, 5) == 0) {
+                member->address.len = 0;
+                (void)server_set_health(member->server, SERVER_UNRESOLVED, 2);
+            }
+            field.pool->targets[i].max_in_flight = random_below(&dice, 3);
+            atomic_store(&field.pool->targets[i].load->in_flight, in_use);
+        }
+        pool_build(field.pool, kinds[round % 2]);
+        enum balancer_fitness fitness = pool_fitness(field.pool);
+        bool said[SERVERS];
+        for (uint32_t i = 0; i < SERVERS; i++) {
+            said[i] = pool_candidate(field.pool, fitness, i) == POOL_CANDIDATE;
+        }
+        for (uint32_t n = 0; n < TRIES; n++) {
+            uint32_t index = pick(&field, NULL, 0, &reason);
+            if (index != BALANCER_NONE) {
+                picked[index] = true;
+                pool_release(field.pool->members[index].server);
+            }
+        }
+        for (uint32_t i = 0; i < SERVERS; i++) {
+            ck_assert_msg(said[i] == picked[i], "round %u, server %u: %d", round, i, said[i]);
+        }
+        field_fini(&field);
+    }
+}
+END_TEST
+
 UNIT_TESTS("pool", a_pick_counts_as_in_flight_until_released,
            a_retry_goes_elsewhere_while_there_is_an_elsewhere,
            more_tries_than_are_looked_at_do_no_harm, limits_hold_exactly,
            a_tried_one_with_room_beats_a_refusal, refusals_say_why,
            one_ready_and_down_among_unresolved_is_no_server, fail_open_keeps_the_limits,
            fail_open_prefers_the_usable, workers_share_load_and_limits,
-           a_new_schedule_gives_each_worker_its_start, the_last_reference_lets_go_of_the_servers)
+           a_new_schedule_gives_each_worker_its_start, the_last_reference_lets_go_of_the_servers,
+           candidates_are_those_that_are_picked)

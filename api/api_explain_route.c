@@ -1,0 +1,538 @@
+#include "api/api_explain_route.h"
+
+#include <stdlib.h>
+
+#include "api/api_problem.h"
+#include "conf/conf_format.h"
+#include "conf/conf_suggest.h"
+#include "conf/json/json.h"
+#include "lbd/http/h1_head.h"
+#include "lbd/http/hop.h"
+#include "lbd/proxy/route_explain.h"
+
+enum {
+    HEAD_BYTES_MAX = 65536,
+    FIELDS_MAX = 1000,
+    SERVERS_SHOWN = 100,
+    OTHERS_SHOWN = 50,
+    OTHERS_LOOKED_AT = 10000,
+    WHY_MAX = 1024,
+};
+
+/* What was asked. */
+struct question {
+    struct slice listener;
+    struct slice method;
+    struct slice host; /* with port, as the header Host has it */
+    struct slice path; /* with query */
+    uint16_t port;     /* of the URL; 0: none was given */
+    const struct json *headers;
+};
+
+/* -- reading the question -- */
+
+static void wrong(struct conf_errors *errors, const char *key, const char *must)
+{
+    struct buf pointer;
+    buf_init(&pointer, 512);
+    (void)buf_printf(&pointer, "/%s", key);
+    conf_errors_add_at(errors, buf_slice(&pointer), "wrong-value", SLICE_NONE, "must be %s", must);
+    buf_fini(&pointer);
+}
+
+/* Bytes that would be a line of their own, or end the head, in what we put together. */
+static bool is_one_line(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c < 0x20 || c == 0x7F) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "http://host:port/path?query" */
+static bool split_url(struct slice url, struct question *question)
+{
+    bool is_https = slice_starts(url, SLICE("https://"));
+    if (!is_https && !slice_starts(url, SLICE("http://"))) {
+        return false;
+    }
+    struct slice rest = slice_from_at(url, is_https ? 8 : 7);
+    size_t end = 0;
+    while (end < rest.len && rest.ptr[end] != '/' && rest.ptr[end] != '?') {
+        end++;
+    }
+    struct slice host;
+    question->host = slice_of(rest.ptr, end);
+    question->path = slice_from_at(rest, end);
+    if (!uri_authority_is_valid(question->host)) {
+        return false;
+    }
+    uri_authority_split(question->host, &host, &question->port);
+    if (question->port == 0) {
+        question->port = is_https ? 443 : 80;
+    }
+    return true;
+}
+
+static void read_headers(const struct json *item, struct question *question,
+                         struct conf_errors *errors)
+{
+    const struct json *header = NULL;
+    question->headers = item;
+    if (!json_is(item, JSON_OBJECT)) {
+        wrong(errors, "headers", "an object of strings");
+        return;
+    }
+    json_for_each(header, item)
+    {
+        if (!json_is(header, JSON_STRING) || !is_one_line(json_string(header)) ||
+            !is_one_line(json_key(header))) {
+            wrong(errors, "headers", "an object of strings without line ends");
+            return;
+        }
+    }
+}
+
+static void read_member(const struct json *item, struct question *question, struct slice *url,
+                        struct conf_errors *errors)
+{
+    const struct {
+        const char *key;
+        struct slice *into;
+    } texts[] = {
+        {"listener", &question->listener},
+        {"method", &question->method},
+        {"host", &question->host},
+        {"path", &question->path},
+        {"url", url},
+    };
+    struct conf_suggest suggest;
+    conf_suggest_init(&suggest, json_key(item));
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        conf_suggest_offer(&suggest, slice_from(texts[i].key));
+        if (slice_eq(json_key(item), slice_from(texts[i].key))) {
+            *texts[i].into = json_string(item);
+            if (!json_is(item, JSON_STRING) || !is_one_line(json_string(item))) {
+                wrong(errors, texts[i].key, "a text of one line");
+            }
+            return;
+        }
+    }
+    conf_suggest_offer(&suggest, SLICE("headers"));
+    if (slice_eq(json_key(item), SLICE("headers"))) {
+        read_headers(item, question, errors);
+        return;
+    }
+    struct buf pointer;
+    buf_init(&pointer, 1024);
+    (void)buf_printf(&pointer, "/%.*s", SLICE_ARG(json_key(item)));
+    conf_errors_add_at(errors, buf_slice(&pointer), "unknown-key", suggest.best,
+                       "'%.*s' is not a known key; there are url, host, path, method, headers and "
+                       "listener",
+                       SLICE_ARG(json_key(item)));
+    buf_fini(&pointer);
+}
+
+static bool read_question(const struct json *body, struct question *question,
+                          struct conf_errors *errors)
+{
+    const struct json *item = NULL;
+    struct slice url = SLICE_NONE;
+    if (!json_is(body, JSON_OBJECT)) {
+        conf_errors_add_at(errors, SLICE_NONE, "wrong-type", SLICE_NONE, "must be an object");
+        return false;
+    }
+    json_for_each(item, body)
+    {
+        read_member(item, question, &url, errors);
+    }
+    if (url.len != 0) {
+        if (question->host.len != 0 || question->path.len != 0) {
+            wrong(errors, "url", "alone: it excludes host and path");
+        } else if (!split_url(url, question)) {
+            wrong(errors, "url", "\"http://host/path\" or \"https://host/path\"");
+        }
+    } else if (errors->error_count == 0 && question->host.len == 0 && question->path.len == 0) {
+        conf_errors_add_at(errors, SLICE_NONE, "missing-key", SLICE_NONE,
+                           "'url', or 'host' and 'path', must be set");
+    }
+    if (question->path.len == 0) {
+        question->path = SLICE("/");
+    }
+    if (question->method.len == 0) {
+        question->method = SLICE("GET");
+    }
+    return errors->error_count == 0;
+}
+
+/* -- which listener -- */
+
+static bool has_port(const struct plan *plan, uint16_t port)
+{
+    for (uint32_t i = 0; i < plan->bind_count; i++) {
+        const struct addr *bound = &plan->binds[i]->bound;
+        if (bound->u.any.sa_family != AF_UNIX && addr_port(bound) == port) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The listener by its name, by the port of the URL, or because it is the only one. */
+static const struct plan *choose_plan(const struct snapshot *snapshot,
+                                      const struct question *question, struct conf_errors *errors)
+{
+    const struct plan *found = NULL;
+    uint32_t with_port = 0;
+    struct conf_suggest suggest;
+    conf_suggest_init(&suggest, question->listener);
+    for (uint32_t i = 0; snapshot != NULL && i < snapshot->plan_count; i++) {
+        const struct plan *plan = snapshot->plans[i];
+        struct slice name = slice_from(plan->listener->name);
+        if (question->listener.len != 0) {
+            conf_suggest_offer(&suggest, name);
+            if (slice_eq(name, question->listener)) {
+                return plan;
+            }
+        } else if (question->port != 0 && has_port(plan, question->port)) {
+            found = plan;
+            with_port++;
+        }
+    }
+    if (question->listener.len != 0) {
+        conf_errors_add_at(errors, SLICE("/listener"), "unknown-reference", suggest.best,
+                           "no listener named '%.*s'", SLICE_ARG(question->listener));
+        return NULL;
+    }
+    if (with_port == 1) {
+        return found;
+    }
+    if (snapshot != NULL && snapshot->plan_count == 1) {
+        return snapshot->plans[0];
+    }
+    struct buf names;
+    buf_init(&names, 512);
+    for (uint32_t i = 0; snapshot != NULL && i < snapshot->plan_count && i < 10; i++) {
+        (void)buf_printf(&names, "%s%s", i != 0 ? ", " : "", snapshot->plans[i]->listener->name);
+    }
+    conf_errors_add_at(errors, SLICE("/listener"), "missing-key", SLICE_NONE,
+                       "must be set: the request could come in by several or none (%.*s)",
+                       SLICE_ARG(buf_slice(&names)));
+    buf_fini(&names);
+    return NULL;
+}
+
+/* -- what a client would send -- */
+
+/* False: it is too long to be one. */
+static bool write_head(const struct question *question, struct buf *out)
+{
+    const struct json *header = NULL;
+    (void)buf_printf(out, "%.*s %s%.*s HTTP/1.1\r\n", SLICE_ARG(question->method),
+                     question->path.ptr[0] == '?' ? "/" : "", SLICE_ARG(question->path));
+    if (question->host.len != 0) {
+        (void)buf_printf(out, "Host: %.*s\r\n", SLICE_ARG(question->host));
+    }
+    if (question->headers != NULL) {
+        json_for_each(header, question->headers)
+        {
+            (void)buf_printf(out, "%.*s: %.*s\r\n", SLICE_ARG(json_key(header)),
+                             SLICE_ARG(json_string(header)));
+        }
+    }
+    (void)buf_append_text(out, "\r\n");
+    return !out->overflow;
+}
+
+/* What the proxy does with a head, up to the choice of a server: CLOSE_OK and *route, or why not.
+ */
+static enum close_reason route_head(const struct plan *plan, struct slice head,
+                                    struct message *message, struct arena *arena,
+                                    const struct route **route)
+{
+    const struct h1_limits limits = {.head_bytes = plan->limits.header_size_bytes,
+                                     .fields = plan->limits.header_fields};
+    struct h1_head parser;
+    enum close_reason reason = CLOSE_OK;
+    *route = NULL;
+    h1_head_init(&parser);
+    switch (h1_head_request(&parser, head, &limits, message)) {
+    case H1_DONE:
+        break;
+    case H1_BAD:
+        return (enum close_reason)parser.reason;
+    case H1_MORE:
+        return CLOSE_BAD_REQUEST_LINE;
+    }
+    reason = plan_route(plan, message, arena, route);
+    if (reason == CLOSE_OK && (*route)->action == CONF_ACTION_POOL) {
+        const struct hop_facts facts = {
+            .client_ip = SLICE("192.0.2.1"),
+            .proto = SLICE("http"),
+            .request_id = SLICE("0000000000000000"),
+            .forward_trailers = (*route)->forward_trailers,
+        };
+        (void)hop_request(message, &facts, &reason);
+    }
+    return reason;
+}
+
+/* -- the answer -- */
+
+/* What the answer is made from. */
+struct explained {
+    const struct plan *plan;
+    const struct route *route;     /* NULL: nobody takes it */
+    const struct conf_route *conf; /* of the route; NULL: the default pool, or nobody */
+    enum close_reason refusal;     /* CLOSE_OK: none */
+    struct route_question question;
+};
+
+static void write_action(const struct route *route, struct json_write *w)
+{
+    json_write_key(w, "action");
+    json_write_object_begin(w);
+    switch (route->action) {
+    case CONF_ACTION_POOL:
+        json_write_member_string(w, "pool", route->pool->name);
+        break;
+    case CONF_ACTION_RESPOND:
+        json_write_key(w, "respond");
+        json_write_object_begin(w);
+        json_write_member_u64(w, "status", route->status);
+        json_write_member_string(w, "content_type", route->content_type);
+        json_write_object_end(w);
+        break;
+    case CONF_ACTION_REDIRECT:
+        json_write_key(w, "redirect");
+        json_write_object_begin(w);
+        json_write_member_u64(w, "status", route->status);
+        json_write_member_string(w, "location", route->location);
+        json_write_object_end(w);
+        break;
+    }
+    json_write_object_end(w);
+}
+
+static const char *why_no_candidate(const struct pool *pool, const struct server *server,
+                                    enum pool_candidate candidate, char text[64])
+{
+    switch (candidate) {
+    case POOL_CANDIDATE:
+        return server_is_usable(server) ? "usable"
+                                        : "tried though it is down: when_all_down is fail_open";
+    case POOL_NO_ADDRESS:
+        return "its name has no address";
+    case POOL_FULL:
+        return "at its max_connections";
+    case POOL_NOT_FIT:
+        if (server->admin != SERVER_READY) {
+            (void)snprintf(text, 64, "admin state %s", server_admin_word(server->admin));
+        } else if (server->health != SERVER_UP) {
+            (void)snprintf(text, 64, "health %s", server_health_word(server->health));
+        } else {
+            return "gets no requests now";
+        }
+        return text;
+    }
+    (void)pool;
+    return "";
+}
+
+static void write_servers(const struct pool *pool, struct json_write *w)
+{
+    enum balancer_fitness fitness = pool_fitness(pool);
+    uint32_t candidates = 0;
+    json_write_member_string(w, "pool", pool->name);
+    json_write_member_bool(w, "fail_open", fitness == BALANCER_READY);
+    json_write_key(w, "servers");
+    json_write_array_begin(w);
+    for (uint32_t i = 0; i < pool->count; i++) {
+        const struct pool_member *member = &pool->members[i];
+        enum pool_candidate candidate = pool_candidate(pool, fitness, i);
+        char text[64];
+        candidates += candidate == POOL_CANDIDATE ? 1 : 0;
+        if (i >= SERVERS_SHOWN) {
+            continue;
+        }
+        json_write_object_begin(w);
+        json_write_member_text(w, "name", member->server->name);
+        json_write_member_string(w, "address", member->host);
+        json_write_member_text(w, "health", server_health_word(member->server->health));
+        json_write_member_text(w, "admin", server_admin_word(member->server->admin));
+        json_write_member_u64(w, "weight", pool->targets[i].weight);
+        json_write_member_bool(w, "is_candidate", candidate == POOL_CANDIDATE);
+        json_write_member_text(w, "reason",
+                               why_no_candidate(pool, member->server, candidate, text));
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+    json_write_member_u64(w, "servers_total", pool->count);
+    json_write_member_u64(w, "candidates", candidates);
+}
+
+/* Routes that would take the request alone come first, then the others in order of their names. */
+static void write_considered(const struct explained *explained, const struct conf *conf,
+                             struct json_write *w)
+{
+    struct slice listener = slice_from(explained->plan->listener->name);
+    uint32_t total = 0;
+    uint32_t written = 0;
+    struct buf why;
+    buf_init(&why, WHY_MAX);
+    json_write_key(w, "considered");
+    json_write_array_begin(w);
+    for (uint32_t round = 0; round < 2; round++) {
+        uint32_t looked_at = 0;
+        for (uint32_t i = 0; i < conf->route_count; i++) {
+            const struct conf_route *route = &conf->routes[i];
+            if (route == explained->conf || !slice_eq(route->listener, listener)) {
+                continue;
+            }
+            total += round == 0 ? 1 : 0;
+            if (written == OTHERS_SHOWN || looked_at++ >= OTHERS_LOOKED_AT) {
+                continue;
+            }
+            buf_clear(&why);
+            bool matched = route_explain_other(route, explained->conf, &explained->question, &why);
+            if (matched != (round == 0)) {
+                continue;
+            }
+            written++;
+            json_write_object_begin(w);
+            json_write_member_string(w, "route", route->name);
+            json_write_member_bool(w, "matched", matched);
+            json_write_member_string(w, "why", buf_slice(&why));
+            json_write_object_end(w);
+        }
+    }
+    json_write_array_end(w);
+    json_write_member_u64(w, "considered_total", total);
+    buf_fini(&why);
+}
+
+static void write_why(const struct explained *explained, struct json_write *w)
+{
+    struct buf why;
+    buf_init(&why, WHY_MAX);
+    if (explained->conf != NULL) {
+        route_explain_fit(&explained->conf->match, &explained->question, &why);
+        if (explained->refusal != CLOSE_OK) {
+            (void)buf_printf(&why, "; but %s", close_reason_sentence(explained->refusal));
+        }
+    } else if (explained->refusal != CLOSE_OK) {
+        (void)buf_append_text(&why, close_reason_sentence(explained->refusal));
+    } else {
+        (void)buf_append_text(&why, "no route takes it; the default pool of the listener does");
+    }
+    json_write_member_string(w, "why", buf_slice(&why));
+    buf_fini(&why);
+}
+
+static void write_answer(const struct explained *explained, const struct snapshot *snapshot,
+                         struct json_write *w)
+{
+    const struct route *route = explained->route;
+    bool is_routed = explained->question.path.ptr != NULL;
+    json_write_object_begin(w);
+    json_write_member_text(w, "listener", explained->plan->listener->name);
+    json_write_member_u64(w, "revision", snapshot->revision);
+    json_write_member_bool(w, "matched", route != NULL);
+    json_write_member_string(w, "host", explained->question.host);
+    json_write_member_string(w, "path", explained->question.path);
+    if (route != NULL && explained->conf != NULL) {
+        json_write_member_string(w, "route", route->name);
+        json_write_member_i64(w, "priority", explained->conf->priority);
+    }
+    json_write_member_bool(w, "is_default", route != NULL && explained->conf == NULL);
+    write_why(explained, w);
+    if (explained->refusal != CLOSE_OK) {
+        json_write_member_u64(w, "status", close_reason_status(explained->refusal));
+        json_write_key(w, "reason");
+        json_write_string(w, close_reason_word(explained->refusal));
+    } else if (route != NULL && route->action != CONF_ACTION_POOL) {
+        json_write_member_u64(w, "status", route->status);
+    }
+    if (route != NULL) {
+        write_action(route, w);
+        if (route->action == CONF_ACTION_POOL) {
+            write_servers(route->pool, w);
+        }
+    }
+    if (is_routed) {
+        write_considered(explained, conf_document_conf(snapshot->document), w);
+    } else {
+        json_write_key(w, "considered");
+        json_write_array_begin(w);
+        json_write_array_end(w);
+        json_write_member_u64(w, "considered_total", 0);
+    }
+    json_write_object_end(w);
+}
+
+static void explain(struct api_request *request, const struct plan *plan,
+                    const struct question *question)
+{
+    const struct snapshot *snapshot = plan->snapshot;
+    struct explained explained = {.plan = plan};
+    struct message message = {0};
+    struct arena arena;
+    struct buf head;
+    struct json_write w;
+
+    arena_init(&arena, NULL, 0);
+    buf_init(&head, HEAD_BYTES_MAX + 1);
+    message.headers.list = arena_alloc(&arena, FIELDS_MAX * sizeof(struct header));
+    message.headers.capacity = FIELDS_MAX;
+    if (write_head(question, &head)) {
+        explained.refusal = route_head(plan, buf_slice(&head), &message, &arena, &explained.route);
+    } else {
+        explained.refusal = CLOSE_HEADER_TOO_LARGE;
+    }
+    if (explained.route != NULL || explained.refusal == CLOSE_NO_ROUTE) {
+        explained.question =
+            (struct route_question){.host = message_host(&message), .path = message.path};
+    }
+    if (explained.route != NULL && explained.route != plan->default_route) {
+        explained.conf =
+            conf_route_find(conf_document_conf(snapshot->document), explained.route->name);
+    }
+    api_request_json_begin(request, &w);
+    write_answer(&explained, snapshot, &w);
+    api_request_json_end(request, 200);
+    buf_fini(&head);
+    arena_fini(&arena);
+}
+
+void api_explain_route(struct api_request *request)
+{
+    struct json_error why;
+    struct conf_errors errors;
+    struct question question = {.port = 0};
+    const struct plan *plan = NULL;
+
+    struct json *body = json_parse(request->body, JSON_STRICT, &json_limits_resource, &why);
+    conf_errors_init(&errors);
+    if (body == NULL) {
+        conf_errors_add_syntax(&errors, &why);
+        api_problem_with(request, why.too_large ? "too-large" : "malformed-json", why.text,
+                         &errors);
+    } else {
+        if (read_question(body, &question, &errors)) {
+            plan = choose_plan(control_snapshot(request->control), &question, &errors);
+        }
+        if (plan != NULL) {
+            explain(request, plan, &question);
+        } else {
+            conf_errors_locate(&errors, request->body, SLICE_NONE);
+            api_problem_with(request, "invalid-body", "the body is not a question about a request",
+                             &errors);
+        }
+    }
+    conf_errors_fini(&errors);
+    json_free(body);
+    api_request_done(request);
+}

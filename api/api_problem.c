@@ -25,6 +25,19 @@ static const struct api_problem_type problems[] = {
     {"managed-by-file", 409, "The configuration is managed by a file",
      "daemon.config_source is \"file\": edit the file and send SIGHUP. Admin states may still be "
      "set."},
+    {"managed-by-api", 409, "The configuration is managed by the API",
+     "daemon.config_source is \"api\": the file was only the seed. Apply it with PUT /v1/config."},
+    {"owned-by-other", 409, "It belongs to somebody else",
+     "Names in the body are taken by resources with another meta.managed_by, or with none; the "
+     "errors list them. With force=true they change hands."},
+    {"rolled-back", 409, "Your last change was taken back",
+     "A change of this owner was not confirmed, or was rejected. Until somebody confirms the "
+     "revision that took it back (POST /v1/revisions/{n}/confirm), this owner may not apply."},
+    {"not-unconfirmed", 409, "It does not wait to be confirmed",
+     "Only the revision that GET /v1/config/status names as unconfirmed can be confirmed or "
+     "rejected."},
+    {"idempotency-running", 409, "The same request is under way",
+     "A request with this Idempotency-Key has not been answered yet. Try again."},
     {"cannot-listen", 409, "An address cannot be listened on",
      "Another process has it, it is not on this machine, or the kernel does not permit it."},
     {"events-gone", 410, "Events from there on are not held any more",
@@ -42,6 +55,12 @@ static const struct api_problem_type problems[] = {
      "changed."},
     {"invalid-body", 422, "The body is not what this resource takes",
      "The body is JSON, but a member is missing, unknown or has a value that is not allowed."},
+    {"idempotency-mismatch", 422, "The Idempotency-Key was used for something else",
+     "Another request came with the same key. A key belongs to one request and its repetitions."},
+    {"precondition-required", 428, "A precondition is needed",
+     "daemon.api.require_preconditions is set: every change of the configuration says with If-Match "
+     "what it was made from, or with If-None-Match: * that it creates. In a batch each operation "
+     "does."},
     {"rate-limited", 429, "Too many requests",
      "Writes of one identity and failures to authenticate from one source are limited "
      "(daemon.api.limits). The header Retry-After says when to come again, in seconds."},
@@ -115,6 +134,9 @@ static void write_entry(struct json_write *w, const struct conf_error *error)
         json_write_member_u64(w, "line", error->line);
         json_write_member_u64(w, "column", error->column);
     }
+    if (error->operation != 0) {
+        json_write_member_u64(w, "operation", error->operation - 1);
+    }
     json_write_object_end(w);
 }
 
@@ -142,8 +164,8 @@ void api_problem_write_warnings(struct json_write *w, const struct conf_errors *
     write_list(w, "warnings", errors->warnings, errors->warning_count);
 }
 
-void api_problem_with(struct api_request *request, const char *type, const char *detail,
-                      const struct conf_errors *errors)
+void api_problem_more(struct api_request *request, const char *type, const char *detail,
+                      const struct api_problem_more *more)
 {
     const struct api_problem_type *problem = find(slice_from(type));
     struct api_reply *reply = &request->reply;
@@ -162,17 +184,31 @@ void api_problem_with(struct api_request *request, const char *type, const char 
     (void)snprintf(place, sizeof(place), "/v1/requests/%s", request->id);
     json_write_member_text(&w, "instance", place);
     json_write_member_u64(&w, "revision", control_facts(request->control)->revision);
-    if (errors != NULL) {
-        api_problem_write_errors(&w, errors);
-        api_problem_write_warnings(&w, errors);
-        if (errors->truncated) {
+    if (more->operation != 0) {
+        json_write_member_u64(&w, "operation", more->operation - 1);
+    }
+    if (more->errors != NULL) {
+        api_problem_write_errors(&w, more->errors);
+        api_problem_write_warnings(&w, more->errors);
+        if (more->errors->truncated) {
             json_write_member_bool(&w, "truncated", true);
         }
+    }
+    if (more->current.len != 0) {
+        json_write_key(&w, "current");
+        json_write_raw(&w, more->current);
     }
     json_write_object_end(&w);
     (void)buf_append_char(&reply->body, '\n');
     reply->status = problem->status;
     reply->content_type = "application/problem+json";
+}
+
+void api_problem_with(struct api_request *request, const char *type, const char *detail,
+                      const struct conf_errors *errors)
+{
+    const struct api_problem_more more = {.errors = errors};
+    api_problem_more(request, type, detail, &more);
 }
 
 void api_problem(struct api_request *request, const char *type, const char *fmt, ...)

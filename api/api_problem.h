@@ -32,6 +32,13 @@ const struct api_problem_type *api_problem_type_at(size_t index);
 void api_problem(struct api_request *request, const char *type, const char *fmt, ...)
     LB_PRINTF(3, 4);
 /* The same with a list of errors and warnings (may be NULL). */
+struct api_problem_more {
+    const struct conf_errors *errors; /* or NULL */
+    uint32_t operation;               /* of a batch: the one to blame, from 1; 0: none */
+    struct slice current;             /* canonical JSON of the resource as it is, or empty */
+};
+void api_problem_more(struct api_request *request, const char *type, const char *detail,
+                      const struct api_problem_more *more);
 void api_problem_with(struct api_request *request, const char *type, const char *detail,
                       const struct conf_errors *errors);
 /* "errors": [...] or "warnings": [...] as members of an open object; nothing when the list is

@@ -1,12 +1,9 @@
 #include "api/api_resource.h"
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "api/api_change.h"
 #include "api/api_document.h"
 #include "api/api_problem.h"
 #include "api/api_table.h"
-#include "conf/conf_diff.h"
 
 #define TEXT_MAX (64U * 1024U * 1024U)
 
@@ -81,83 +78,6 @@ void api_resource_get(struct api_request *request)
 
 /* -- changes -- */
 
-static void write_change(struct json_write *w, const struct conf_change *change)
-{
-    static const char *const words[] = {
-        [CONF_ADDED] = "added", [CONF_REMOVED] = "removed", [CONF_CHANGED] = "changed"};
-    json_write_object_begin(w);
-    json_write_member_text(w, "change", words[change->kind]);
-    json_write_key(w, "pointer");
-    struct buf pointer;
-    buf_init(&pointer, 1024);
-    (void)buf_printf(&pointer, "#%.*s", SLICE_ARG(change->pointer));
-    json_write_string(w, buf_slice(&pointer));
-    buf_fini(&pointer);
-    if (change->before.len != 0) {
-        json_write_key(w, "before");
-        json_write_raw(w, change->before);
-    }
-    if (change->after.len != 0) {
-        json_write_key(w, "after");
-        json_write_raw(w, change->after);
-    }
-    json_write_object_end(w);
-}
-
-static void write_changes(struct json_write *w, const struct control_result *result)
-{
-    struct conf_diff diff;
-    conf_diff_init(&diff);
-    conf_diff_documents(&diff, result->before, result->document);
-    json_write_key(w, "changes");
-    json_write_array_begin(w);
-    for (uint32_t i = 0; i < diff.count; i++) {
-        write_change(w, &diff.changes[i]);
-    }
-    json_write_array_end(w);
-    json_write_member_u64(w, "changes_total", diff.total);
-    conf_diff_fini(&diff);
-}
-
-static void reply_dry_run(struct api_request *request, const struct control_result *result,
-                          struct slice pointer)
-{
-    struct json_write w;
-    api_request_json_begin(request, &w);
-    json_write_object_begin(&w);
-    if (conf_document_has(result->document, pointer)) {
-        json_write_key(&w, "resource");
-        (void)write_resource(result->document, pointer, false, &w);
-    }
-    write_changes(&w, result);
-    api_problem_write_warnings(&w, result->errors);
-    json_write_object_end(&w);
-    api_request_json_end(request, result->is_created ? 201 : 200);
-}
-
-static void reply_failure(struct api_request *request, const struct control_result *result,
-                          struct slice pointer)
-{
-    struct buf detail;
-    buf_init(&detail, 1024);
-    if (result->err.kind == ERR_INVALID && result->errors->error_count != 0) {
-        conf_errors_summary(result->errors, &detail);
-        (void)buf_append_text(&detail, "; nothing was changed");
-    } else {
-        (void)buf_append_text(&detail, result->err.text);
-    }
-    char *text = buf_take(&detail, NULL);
-    api_problem_with(request,
-                     result->problem != NULL ? result->problem : api_problem_of(result->err.kind),
-                     text, result->errors);
-    free(text);
-    if (result->err.kind == ERR_PRECONDITION &&
-        !control_etag(control_document(request->control), pointer, request->reply.etag)) {
-        request->reply.etag[0] = '\0';
-    }
-    buf_fini(&detail);
-}
-
 static void on_applied(const struct control_result *result, void *arg)
 {
     struct api_request *request = arg;
@@ -166,12 +86,11 @@ static void on_applied(const struct control_result *result, void *arg)
 
     buf_init(&pointer, 1024);
     write_pointer(request, &pointer);
-    reply->has_changed = true;
-    reply->is_changed = result->err.kind == ERR_NONE && result->is_changed && !result->is_dry_run;
+    api_change_head(request, result);
     if (result->err.kind != ERR_NONE) {
-        reply_failure(request, result, buf_slice(&pointer));
+        api_change_fail(request, result, buf_slice(&pointer));
     } else if (result->is_dry_run) {
-        reply_dry_run(request, result, buf_slice(&pointer));
+        api_change_dry_run(request, result, true, buf_slice(&pointer));
     } else if (request->method == API_DELETE) {
         reply->status = result->is_pending ? 202 : 204;
     } else {
@@ -185,36 +104,36 @@ static void on_applied(const struct control_result *result, void *arg)
     api_request_done(request);
 }
 
-static void apply(struct api_request *request, enum conf_edit edit)
+static void apply(struct api_request *request, enum control_change_kind kind, enum conf_edit edit)
 {
     struct buf pointer;
     buf_init(&pointer, 1024);
     write_pointer(request, &pointer);
-    const struct control_change change = {
-        .edit = edit,
-        .pointer = buf_slice(&pointer),
-        .body = request->body,
-        .if_match = request->if_match,
-        .if_none_match = request->if_none_match,
-        .is_dry_run = api_request_flag(request, "dry_run"),
-        .missing_is_fine = api_request_query(request, "missing").len != 0,
-        .who = slice_from(request->who),
-    };
-    control_apply(request->control, &change, on_applied, request);
+    struct control_change change = {
+        .kind = kind, .edit = edit, .pointer = buf_slice(&pointer), .body = request->body};
+    if (api_change_begin(request, &change)) {
+        change.kind = change.owner.len != 0 ? CONTROL_OWNER : kind;
+        control_apply(request->control, &change, on_applied, request);
+    }
     buf_fini(&pointer);
 }
 
 void api_resource_put(struct api_request *request)
 {
-    apply(request, CONF_EDIT_PUT);
+    apply(request, CONTROL_EDIT, CONF_EDIT_PUT);
 }
 
 void api_resource_patch(struct api_request *request)
 {
-    apply(request, CONF_EDIT_MERGE);
+    apply(request, CONTROL_EDIT, CONF_EDIT_MERGE);
 }
 
 void api_resource_delete(struct api_request *request)
 {
-    apply(request, CONF_EDIT_DELETE);
+    apply(request, CONTROL_EDIT, CONF_EDIT_DELETE);
+}
+
+void api_resource_put_endpoints(struct api_request *request)
+{
+    apply(request, CONTROL_ENDPOINTS, CONF_EDIT_PUT);
 }

@@ -16,5 +16,7 @@ void api_resource_get(struct api_request *request);
 void api_resource_put(struct api_request *request);
 void api_resource_patch(struct api_request *request);
 void api_resource_delete(struct api_request *request);
+/* All servers of a pool: row pointer "/pools/{}/servers". */
+void api_resource_put_endpoints(struct api_request *request);
 
 #endif

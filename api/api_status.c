@@ -455,6 +455,14 @@ void api_status_config(struct api_request *request)
     json_write_member_bool(&w, "last_apply_succeeded", facts->last_apply_succeeded);
     api_request_write_time(&w, "last_apply", facts->last_apply_wall_us);
     json_write_member_u64(&w, "overrides", control_override_count(request->control));
+    if (facts->unconfirmed_revision != 0) {
+        json_write_key(&w, "unconfirmed");
+        json_write_object_begin(&w);
+        json_write_member_u64(&w, "revision", facts->unconfirmed_revision);
+        api_request_write_time(&w, "deadline", facts->confirm_deadline_wall_us);
+        json_write_member_u64(&w, "base_revision", facts->unconfirmed_base);
+        json_write_object_end(&w);
+    }
     json_write_key(&w, "workers");
     json_write_array_begin(&w);
     for (uint32_t i = 0; i < facts->workers; i++) {

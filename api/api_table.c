@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "api/api_admin.h"
+#include "api/api_batch.h"
+#include "api/api_config.h"
 #include "api/api_events.h"
 #include "api/api_explain.h"
 #include "api/api_explain_route.h"
@@ -10,18 +12,21 @@
 #include "api/api_openapi.h"
 #include "api/api_problem.h"
 #include "api/api_resource.h"
+#include "api/api_revisions.h"
 #include "api/api_stats.h"
 #include "api/api_status.h"
 #include "api/api_tokens.h"
 #include "conf/conf_format.h"
 
+/* What every write of the configuration takes. */
+#define WRITES "dry_run confirm_within wait force"
 #define CONFIG(path, json_pointer, bytes)                                                          \
     {                                                                                              \
         .pattern = (path), .pointer = (json_pointer),                                              \
         .handlers = {[API_GET] = api_resource_get,                                                 \
                      [API_PUT] = api_resource_put,                                                 \
                      [API_PATCH] = api_resource_patch},                                            \
-        .query = "defaults", .changing_query = "dry_run", .body_max = (bytes)                      \
+        .query = "defaults", .changing_query = WRITES " owner", .body_max = (bytes)                \
     }
 #define ITEM(path, json_pointer)                                                                   \
     {                                                                                              \
@@ -30,7 +35,7 @@
                      [API_PUT] = api_resource_put,                                                 \
                      [API_PATCH] = api_resource_patch,                                             \
                      [API_DELETE] = api_resource_delete},                                          \
-        .query = "defaults", .changing_query = "dry_run missing", .body_max = API_BODY_MAX         \
+        .query = "defaults", .changing_query = WRITES " missing", .body_max = API_BODY_MAX         \
     }
 #define COLLECTION(path, json_pointer)                                                             \
     {                                                                                              \
@@ -51,6 +56,11 @@
         .query = "", .changing_query = "dry_run", .changing_role = API_ROLE_OPERATE,               \
         .body_max = 64 * 1024                                                                      \
     }
+#define POST(path, handler, parameters, needed, bytes)                                             \
+    {                                                                                              \
+        .pattern = (path), .handlers = {[API_POST] = (handler)}, .changing_query = (parameters),   \
+        .changing_role = (needed), .body_max = (bytes)                                             \
+    }
 #define OBSERVE(path, handler, parameters)                                                         \
     {                                                                                              \
         .pattern = (path), .handlers = {[API_GET] = (handler)}, .query = (parameters),             \
@@ -60,6 +70,10 @@
 static const struct api_row rows[] = {
     CONFIG("/v1/config", "", API_DOCUMENT_MAX),
     READ("/v1/config/status", api_status_config, ""),
+    POST("/v1/config/validate", api_config_validate, "", API_ROLE_READ, API_DOCUMENT_MAX),
+    POST("/v1/config/diff", api_config_diff, "", API_ROLE_READ, API_DOCUMENT_MAX),
+    POST("/v1/config/reload", api_config_reload, "wait", API_ROLE_ADMIN, 64 * 1024),
+    POST("/v1/batch", api_batch_post, WRITES, API_ROLE_ADMIN, API_DOCUMENT_MAX),
     COLLECTION("/v1/listeners", "/listeners"),
     ITEM("/v1/listeners/{}", "/listeners/{}"),
     READ("/v1/listeners/{}/status", api_status_listener, ""),
@@ -72,6 +86,12 @@ static const struct api_row rows[] = {
     COLLECTION("/v1/pools/{}/servers", "/pools/{}/servers"),
     ITEM("/v1/pools/{}/servers/{}", "/pools/{}/servers/{}"),
     READ("/v1/pools/{}/servers/{}/status", api_status_server, ""),
+    {.pattern = "/v1/pools/{}/endpoints",
+     .pointer = "/pools/{}/servers",
+     .handlers = {[API_GET] = api_resource_get, [API_PUT] = api_resource_put_endpoints},
+     .query = "defaults",
+     .changing_query = WRITES,
+     .body_max = API_DOCUMENT_MAX},
     BY_HAND("/v1/pools/{}/servers/{}/admin-state", ),
     BY_HAND("/v1/pools/{}/servers/{}/overrides/weight", _weight),
     BY_HAND("/v1/listeners/{}/admin-state", _listener),
@@ -94,6 +114,13 @@ static const struct api_row rows[] = {
      .handlers = {[API_PUT] = api_tokens_put, [API_DELETE] = api_tokens_delete},
      .changing_query = "missing",
      .body_max = 64 * 1024},
+    READ("/v1/revisions", api_revisions_list, ""),
+    READ("/v1/revisions/{}", api_revisions_get, ""),
+    READ("/v1/revisions/{}/config", api_revisions_config, ""),
+    READ("/v1/revisions/{}/diff", api_revisions_diff, "to"),
+    POST("/v1/revisions/{}/rollback", api_revisions_rollback, WRITES, API_ROLE_ADMIN, 64 * 1024),
+    POST("/v1/revisions/{}/confirm", api_revisions_confirm, "wait", API_ROLE_OPERATE, 64 * 1024),
+    POST("/v1/revisions/{}/reject", api_revisions_reject, "wait", API_ROLE_OPERATE, 64 * 1024),
     READ("/v1/status", api_status_overview, ""),
     READ("/v1/stats", api_stats_get, "scope"),
     READ("/v1/reasons", api_status_reasons, ""),

@@ -106,8 +106,9 @@ static struct conf_part *edit_root(struct edit *edit, struct conf_part *root,
     }
 
     struct json_error error;
-    const struct json_limits *limits =
-        target->count < 2 ? &json_limits_document : &json_limits_resource;
+    const struct json_limits *limits = target->count == 0 || target->count % 2 != 0
+                                           ? &json_limits_document
+                                           : &json_limits_resource;
     edit->body = json_parse(body, JSON_STRICT, limits, &error);
     if (edit->body == NULL) {
         conf_errors_add_syntax(errors, &error);

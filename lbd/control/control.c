@@ -273,6 +273,7 @@ struct control *control_new(const struct control_options *options, struct err *e
     map_init(&control->owners.blocked);
     control->facts.source = options->daemon->config_source;
     control->facts.file = options->file;
+    control->facts.needs_preconditions = options->daemon->api.require_preconditions != 0;
     control->facts.started_wall_us = now_wall_us();
     control->facts.max_connections = find_max_connections(options->daemon);
     control->facts.workers =

@@ -226,6 +226,7 @@ struct control_facts {
     bool is_seed_different; /* api mode: the file says something else than what was saved */
     bool is_degraded;       /* the saved document was damaged; an older one runs */
     bool is_draining;
+    bool needs_preconditions;      /* daemon.api.require_preconditions */
     uint64_t unconfirmed_revision; /* 0: what runs is what a restart runs */
     uint64_t unconfirmed_base;     /* the revision that comes back when nobody confirms */
     uint64_t confirm_deadline_wall_us;

@@ -482,7 +482,7 @@ void control_free(struct control *control)
     control_refuse_wishes(control);
     job_pool_stop(control->saver);
     if (control->mailbox.fd >= 0) {
-        (void)mailbox_drain(&control->mailbox); /* what was saved last */
+        (void)mailbox_drain(&control->mailbox); /* what was saved or read last */
     }
     control_finish_all(control);
     if (control->workers != NULL) {

@@ -90,6 +90,7 @@ void control_job_finish(struct control_job *job)
     conf_document_unref(job->result.before);
     conf_document_unref(job->result.document);
     conf_errors_fini(&job->errors);
+    control_ahead_free(job);
     free(job->pointer);
     free(job);
 }

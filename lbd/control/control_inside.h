@@ -4,6 +4,7 @@
  *     control.c           life, facts, publication
  *     control_queue.c     changes wait, are saved together, are published
  *     control_propose.c   a change becomes a document        control_apply.c   doors, ends of jobs
+ *     control_ahead.c     large changes are read beside the loop
  *     control_save.c      what a save writes, beside the loop
  *     control_confirm.c   the window in which a change can be taken back
  *     control_history.c   revisions                          control_members.c  endpoints of a file
@@ -88,13 +89,14 @@ struct control {
     struct snapshot *newest; /* published last; borrowed from `live` */
     struct list_node live;   /* struct snapshot.link, oldest first */
     struct snapshot_retired retired;
-    struct list_node queue;    /* struct control_job.link: changes whose turn has not come */
-    struct list_node saving;   /* likewise: the group that is being saved */
-    struct list_node waiting;  /* likewise: changes that workers adopt */
-    struct job_pool *saver;    /* one thread */
-    struct control_save *save; /* under way, or NULL */
-    uint32_t queued;           /* in `queue` */
-    uint32_t alone;            /* so many of the queue are taken one by one */
+    struct list_node queue;      /* struct control_job.link: changes whose turn has not come */
+    struct list_node saving;     /* likewise: the group that is being saved */
+    struct list_node waiting;    /* likewise: changes that workers adopt */
+    struct job_pool *saver;      /* one thread, which reads large changes, too */
+    struct control_ahead *ahead; /* the first of the queue is being read, or NULL */
+    struct control_save *save;   /* under way, or NULL */
+    uint32_t queued;             /* in `queue` */
+    uint32_t alone;              /* so many of the queue are taken one by one */
     bool is_turning;
     struct control_window window;
     struct control_owners owners;
@@ -119,9 +121,10 @@ struct control_job {
     char *pointer;                /* owned */
     struct control_result result;
     struct conf_errors errors;
-    char what[256]; /* for the log */
-    char who[64];   /* for the event */
-    bool is_wait;   /* no change, only waits for what was published */
+    char what[256];              /* for the log */
+    char who[64];                /* for the event */
+    struct control_ahead *ahead; /* owned: what was read beside the loop, or NULL */
+    bool is_wait;                /* no change, only waits for what was published */
     uint64_t started_us;
     uint64_t generation; /* that must be adopted */
     struct loop_timer limit;
@@ -156,6 +159,26 @@ void control_queue_refuse_all(struct control *control);
 bool control_propose_is_allowed(struct control_job *job);
 /* result.before becomes result.document. False: result.err says why not. */
 bool control_propose(struct control_job *job);
+
+/* -- reading beside the loop (control_ahead.c) -- */
+
+struct control_ahead {
+    struct job job;
+    struct control_job *change_job; /* borrowed: it is the first of the queue */
+    struct conf_document *before;   /* held */
+    struct conf_document *document; /* held: what came out */
+    struct conf_errors errors;
+    struct err err;
+    bool is_clash;
+};
+/* Is it large, and not read yet? */
+bool control_ahead_is_due(const struct control_job *job);
+/* The first of the queue is being read; the queue waits until control->ahead is NULL again. */
+void control_ahead_start(struct control_job *job);
+/* Gives what was read to the job: result.document, result.err, errors. False: nothing was, or
+ * against another document than result.before. */
+bool control_ahead_take(struct control_job *job, bool *is_clash);
+void control_ahead_free(struct control_job *job);
 
 /* -- saves (control_save.c) -- */
 

@@ -178,8 +178,11 @@ static bool propose_edit(struct control_job *job)
     const struct control_change *change = &job->change;
     struct control_result *result = &job->result;
     bool existed = conf_document_has(result->before, change->pointer);
-    result->document = conf_document_edit(result->before, change->edit, change->pointer,
-                                          change->body, &job->errors, &result->err);
+    bool is_clash = false;
+    if (!control_ahead_take(job, &is_clash)) {
+        result->document = conf_document_edit(result->before, change->edit, change->pointer,
+                                              change->body, &job->errors, &result->err);
+    }
     if (result->document == NULL && result->err.kind == ERR_NOT_FOUND &&
         change->edit == CONF_EDIT_DELETE && change->missing_is_fine) {
         err_clear(&result->err);
@@ -224,8 +227,11 @@ static bool propose_owner(struct control_job *job)
     const struct control_change *change = &job->change;
     struct control_result *result = &job->result;
     bool is_clash = false;
-    result->document = conf_owner_apply(result->before, change->owner, change->body,
-                                        change->is_forced, &job->errors, &is_clash, &result->err);
+    if (!control_ahead_take(job, &is_clash)) {
+        result->document =
+            conf_owner_apply(result->before, change->owner, change->body, change->is_forced,
+                             &job->errors, &is_clash, &result->err);
+    }
     return is_clash ? control_job_refuse(job, "owned-by-other") : settle(job);
 }
 

@@ -128,7 +128,13 @@ void control_queue_put(struct control_job *job)
 void control_queue_refuse_all(struct control *control)
 {
     struct control_job *job = NULL;
-    while ((job = first_of(&control->queue)) != NULL) {
+    struct list_node *node = NULL;
+    struct list_node *following = NULL;
+    list_for_each_safe (node, following, &control->queue) {
+        job = container_of(node, struct control_job, link);
+        if (control->ahead != NULL && control->ahead == job->ahead) {
+            continue; /* a thread has it; when it comes back, its turn comes here */
+        }
         dequeue(job);
         (void)err_set(&job->result.err, ERR_UNAVAILABLE, "lbd is stopping");
         (void)control_job_refuse(job, "unavailable");
@@ -246,8 +252,8 @@ static void gather(struct group *group)
     while ((job = first_of(&control->queue)) != NULL && group->count < GROUP_MAX &&
            group->bytes < GROUP_BYTES_MAX && !group->is_confirmation) {
         bool alone = is_alone(job) || control->alone != 0;
-        if (group->count != 0 &&
-            (alone || control_confirm_is_on_trial(job) != group->is_on_trial)) {
+        if (group->count != 0 && (alone || control_ahead_is_due(job) ||
+                                  control_confirm_is_on_trial(job) != group->is_on_trial)) {
             return;
         }
         uint32_t before = group->count;
@@ -411,12 +417,17 @@ static void take_group(struct control *control)
 
 void control_queue_turn(struct control *control)
 {
-    if (control->is_turning) {
+    if (control->is_turning || control->is_ending) {
         return;
     }
     control->is_turning = true;
-    while (control->save == NULL && !list_is_empty(&control->queue) && control->document != NULL) {
-        take_group(control);
+    while (control->save == NULL && control->ahead == NULL && !list_is_empty(&control->queue) &&
+           control->document != NULL) {
+        if (control_ahead_is_due(first_of(&control->queue))) {
+            control_ahead_start(first_of(&control->queue));
+        } else {
+            take_group(control);
+        }
     }
     control->is_turning = false;
 }

@@ -128,7 +128,7 @@ static void check_examples(const struct conf_object *object)
         struct buf text;
         struct conf_errors errors;
         const char *title = object->title;
-        bool is_server = slice_eq(slice_from(object->name), SLICE("pool.servers"));
+        bool is_server = slice_eq(slice_from(object->name), SLICE("server"));
         buf_init(&text, 65536);
         (void)buf_printf(
             &text, is_server ? "{\"pools\":{\"p\":{\"servers\":{\"x\":" : "{\"%s\":{\"x\":", title);

@@ -47,7 +47,7 @@ START_TEST(writes_defaults_too)
         "\"location\":\"/\"}},\"trailers\":\"drop\"}",
         "\"action\":{\"respond\":{\"status\":404,\"content_type\":\"text/plain; charset=utf-8\"}}",
         "\"p\":{\"algorithm\":\"least_request\",\"when_all_down\":\"fail_closed\",\"retries\":1,"
-        "\"timeouts\":{\"connect\":\"3s\",\"response\":\"1m\",\"idle\":\"1m\"},\"servers\":{\"a\":{"
+        "\"timeouts\":{\"connect\":\"3s\",\"response\":\"1m\",\"idle\":\"1m\"},\"members\":\"config\",\"servers\":{\"a\":{"
         "\"address\":\"h:1\",\"weight\":100,\"max_connections\":0,\"admin_state\":\"ready\"}}}",
         "\"h\":{\"type\":\"http\",\"method\":\"GET\",\"path\":\"/\",\"headers\":{\"X\":\"1\"},"
         "\"expect\":{\"status\":[\"1xx\",\"5xx\",200]},\"interval\":\"2s\",\"timeout\":\"1s\","
@@ -93,7 +93,14 @@ START_TEST(writes_the_daemon)
     json_write_init(&w, &text, JSON_COMPACT);
     conf_write_daemon(daemon, &w);
     ck_assert_str_eq(text.data,
-                     "{\"workers\":2,\"user\":\"lbd\",\"config_source\":\"api\","
+                     "{\"workers\":2,\"user\":\"lbd\",\"api\":{\"tls\":{\"min_version\":\"1.2\"},"
+                     "\"insecure\":false,\"groups\":{\"admin\":\"lbd-admin\",\"operate\":"
+                     "\"lbd-operate\",\"read\":\"lbd-read\"},\"require_preconditions\":false,"
+                     "\"audit\":{\"path\":\"off\",\"on_failure\":\"refuse\"},\"limits\":{"
+                     "\"connections\":256,\"connections_per_address\":64,"
+                     "\"handshake_timeout\":\"10s\",\"writes_per_second\":20,"
+                     "\"write_burst\":100,\"unix_admin_writes_per_second\":0,"
+                     "\"auth_failures_per_minute\":5}},\"config_source\":\"api\","
                      "\"state_dir\":\"/var/lib/lbd\",\"drain_timeout\":\"30s\","
                      "\"max_connections\":0,\"log\":{\"level\":\"info\",\"format\":\"text\","
                      "\"path\":\"stderr\"},\"access_log\":{\"path\":\"off\"}}");

@@ -61,8 +61,9 @@ bool sd_notify_send(const char *fmt, ...)
     }
     ssize_t sent;
     do {
-        sent = sendto(fd, text, (size_t)len, MSG_NOSIGNAL, (const struct sockaddr *)&address,
-                      address_len);
+        /* whoever does not read must not stop the thread that answers everybody else */
+        sent = sendto(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT,
+                      (const struct sockaddr *)&address, address_len);
     } while (sent < 0 && errno == EINTR);
     (void)close(fd);
     return sent == len;

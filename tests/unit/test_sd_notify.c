@@ -40,6 +40,19 @@ START_TEST(sends_one_datagram)
 }
 END_TEST
 
+START_TEST(does_not_wait_for_who_does_not_read)
+{
+    int fd = listen_abstract();
+    uint32_t sent = 0;
+    while (sent < 100000 && sd_notify_send("STATUS=%u", sent)) {
+        sent++;
+    }
+    ck_assert_uint_gt(sent, 0);
+    ck_assert_uint_lt(sent, 100000); /* it was full, and said so */
+    (void)close(fd);
+}
+END_TEST
+
 START_TEST(is_silent_without_a_socket)
 {
     static const char *const names[] = {"", "@", "relative", "vsock:2:1234"};
@@ -72,5 +85,5 @@ START_TEST(halves_the_watchdog_when_it_is_ours)
 }
 END_TEST
 
-UNIT_TESTS("sd_notify", sends_one_datagram, is_silent_without_a_socket,
-           halves_the_watchdog_when_it_is_ours)
+UNIT_TESTS("sd_notify", sends_one_datagram, does_not_wait_for_who_does_not_read,
+           is_silent_without_a_socket, halves_the_watchdog_when_it_is_ours)

@@ -22,8 +22,13 @@ enum ctl_exit cmd_config_validate(struct ctl *ctl)
         ctl_print_json(ctl, answer);
     } else if (answer != NULL) {
         uint64_t changes = print_change_count(answer);
-        (void)fprintf(ctl->out, "%s: valid; it would change %llu %s\n", document.source.name,
-                      (unsigned long long)changes, ctl_plural(changes, "thing", "things"));
+        (void)fprintf(ctl->out, "%s: valid", document.source.name);
+        if (changes != 0) {
+            (void)fprintf(ctl->out, ", with %llu %s against what runs\n",
+                          (unsigned long long)changes, ctl_plural(changes, "change", "changes"));
+        } else {
+            (void)fputs(", and what runs already\n", ctl->out);
+        }
     }
     json_free(answer);
     document_fini(&document);

@@ -82,7 +82,7 @@ static enum ctl_exit diff_seed(struct ctl *ctl)
         return code;
     }
     buf_init(&path, CTL_PATH_MAX);
-    buf_append_slice(&path, ctl_text(status, "path"));
+    buf_append_slice(&path, ctl_text(status, "file"));
     if (path.len == 0) {
         code = ctl_fail(ctl, CTL_NOT_FOUND, "lbd was started without a file");
     } else {

@@ -3,8 +3,12 @@
 
 #include "ctl/cmd_apply.h"
 #include "ctl/cmd_config.h"
+#include "ctl/cmd_conns.h"
+#include "ctl/cmd_describe.h"
 #include "ctl/cmd_diff.h"
 #include "ctl/cmd_edit.h"
+#include "ctl/cmd_events.h"
+#include "ctl/cmd_explain.h"
 #include "ctl/cmd_get.h"
 #include "ctl/cmd_history.h"
 #include "ctl/cmd_server.h"
@@ -21,6 +25,7 @@ static const char *const output_words[] = {"table", "wide", "json", "jsonl", "na
 static const char *const color_words[] = {"auto", "always", "never", NULL};
 static const char *const goal_words[] = {"ready", "drained", "servers=", NULL};
 static const char *const ending_words[] = {"close", "keep", NULL};
+static const char *const method_words[] = {"GET", "HEAD", "POST", "PUT", "DELETE", NULL};
 static const char *const shell_words[] = {"bash", "zsh", NULL};
 
 const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
@@ -68,10 +73,10 @@ const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
     [COMMAND_ON_DEADLINE] = {"--on-deadline", '\0', "WHAT",
                              "then close what is left (the default), or keep it", COMMAND_TEXT,
                              IN(on_deadline), COMMAND_WORDS, ending_words},
-    [COMMAND_POOL] = {"--pool", 'p', "POOL[/SERVER]", "only those of this pool or server",
+    [COMMAND_POOL] = {"--pool", 'p', "POOL[/SERVER]", "only what is about this pool or server",
                       COMMAND_TEXT, IN(pool), COMMAND_POOLS_SERVERS},
-    [COMMAND_LISTENER] = {"--listener", '\0', "NAME", "only those of this listener", COMMAND_TEXT,
-                          IN(listener), COMMAND_LISTENERS},
+    [COMMAND_LISTENER] = {"--listener", '\0', "NAME", "the listener", COMMAND_TEXT, IN(listener),
+                          COMMAND_LISTENERS},
     [COMMAND_HEADER] = {"--header", 'H', "LINE", "a header of the request: 'NAME: VALUE'",
                         COMMAND_SPECIAL},
     [COMMAND_SINCE] = {"--since", '\0', "TIME", "how far back, such as 10m", COMMAND_TIME,
@@ -108,6 +113,79 @@ const struct command command_rows[] = {
         .arg_max = 2,
         .names = COMMAND_KINDS,
         .run = cmd_get,
+    },
+    {
+        .word = "describe",
+        .section = COMMAND_LOOK,
+        .arguments = "KIND NAME",
+        .summary = "all about one thing: configuration, status, what was changed by hand, events",
+        .arg_min = 1,
+        .arg_max = 2,
+        .names = COMMAND_KINDS,
+        .run = cmd_describe,
+    },
+    {
+        .word = "conns",
+        .section = COMMAND_LOOK,
+        .arguments = "",
+        .summary = "the connections of clients, as they are now",
+        .options = BIT(COMMAND_POOL) | BIT(COMMAND_LISTENER) | BIT(COMMAND_LIMIT),
+        .run = cmd_conns,
+    },
+    {
+        .word = "conns kill",
+        .section = COMMAND_LOOK,
+        .arguments = "ID",
+        .summary = "close one of them",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_CONNECTIONS,
+        .run = cmd_conns_kill,
+    },
+    {
+        .word = "events",
+        .section = COMMAND_LOOK,
+        .arguments = "[TYPE ...]",
+        .summary = "what happened, the newest last",
+        .options = BIT(COMMAND_SINCE) | BIT(COMMAND_POOL) | BIT(COMMAND_LIMIT),
+        .arg_max = CTL_ARGS_MAX,
+        .names = COMMAND_WORDS,
+        .words = cmd_events_types,
+        .run = cmd_events,
+    },
+    {
+        .word = "watch",
+        .section = COMMAND_LOOK,
+        .arguments = "[TYPE ...]",
+        .summary = "what happens, as it happens",
+        .details = "Goes on by itself when lbd was away. With -o json each event is a line.",
+        .options = BIT(COMMAND_POOL) | BIT(COMMAND_LIMIT),
+        .arg_max = CTL_ARGS_MAX,
+        .names = COMMAND_WORDS,
+        .words = cmd_events_types,
+        .run = cmd_events_watch,
+    },
+    {
+        .word = "explain",
+        .section = COMMAND_LOOK,
+        .arguments = "[KEY]",
+        .summary = "what a setting means, as in `lbctl explain pools.servers.weight`",
+        .arg_max = 1,
+        .names = COMMAND_KEYS,
+        .run = cmd_explain,
+    },
+    {
+        .word = "explain route",
+        .section = COMMAND_LOOK,
+        .arguments = "METHOD URL",
+        .summary = "where a request would go, and why",
+        .details = "Ends with 1 when nothing takes it.",
+        .options = BIT(COMMAND_LISTENER) | BIT(COMMAND_HEADER),
+        .arg_min = 2,
+        .arg_max = 2,
+        .names = COMMAND_WORDS,
+        .words = method_words,
+        .run = cmd_explain_route,
     },
     {
         .word = "apply",

@@ -28,7 +28,7 @@ START_TEST(valid_or_all_that_is_wrong)
     char want[256];
     write_text("{ // here\n \"pools\": { \"a\": 1 } }");
     struct fake_run run = fake_lbctl(valid, 1, "config", "validate", file, NULL);
-    (void)snprintf(want, sizeof(want), "%s: valid; it would change 3 things\n", file);
+    (void)snprintf(want, sizeof(want), "%s: valid, with 3 changes against what runs\n", file);
     ck_assert_str_eq(run.out, want);
     ck_assert_int_eq(run.code, CTL_OK);
     fake_run_fini(&run);

@@ -46,7 +46,7 @@ static const struct {
      "+ /a: 1\n"},
     {{"diff", "-f", "conf/lbd.json"}, {{"POST /v1/config/diff", OTHER}}, 1, CTL_NO, "+ /a: 1\n"},
     {{"diff", "--seed"},
-     {{"GET /v1/config/status", FAKE_JSON("{\"path\":\"conf/lbd.json\"}")},
+     {{"GET /v1/config/status", FAKE_JSON("{\"file\":\"conf/lbd.json\"}")},
       {"POST /v1/config/diff", SAME}},
      2,
      CTL_OK,

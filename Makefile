@@ -1,6 +1,6 @@
 # lbd for people: `make help`. CMake does the work (CMakePresets.json).
 .DEFAULT_GOAL := all
-.PHONY: all run test bench asan tsan fuzz format install help clean
+.PHONY: all run test bench asan tsan fuzz format install deb help clean
 
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -14,7 +14,7 @@ run: ## a demonstration: three small servers and lbd in front of them, until Ctr
 	@scripts/demo.sh
 
 test: ## install what is missing, build, run every test
-	@scripts/deps.sh build test
+	@scripts/deps.sh build test package
 	@scripts/test.sh
 
 bench: ## lbd beside nginx and haproxy; BENCH="--quick keepalive-128" for less
@@ -40,6 +40,11 @@ format: ## clang-format over the whole tree
 
 install: all ## install the release under PREFIX (/usr/local), DESTDIR respected
 	@cmake --install build/release --prefix "$(PREFIX)"
+
+deb: ## Debian packages of the release: build/deb/lbd_*.deb, lbctl_*.deb and their symbols
+	@scripts/deps.sh build package
+	@$(BUILD) release lbd lbctl
+	@scripts/deb.sh
 
 clean: ## remove build/
 	@rm -rf build

@@ -1,15 +1,19 @@
-# make install: programs, man pages, completions, the systemd files and a first configuration.
+# make install: programs, man pages, completions, the files for systemd and logrotate, and a first
+# configuration.
 #
 # Below /usr and /usr/local the configuration is /etc/lbd/lbd.json, below any other prefix it is
-# PREFIX/etc/lbd/lbd.json. One that exists is never touched. The prefix is known only when installing
+# PREFIX/etc/lbd/lbd.json. One that exists is never touched, nor is the logrotate file. The prefix is known only when installing
 # (cmake --install --prefix), so lbd.service gets its paths then.
 
+# Two components, which are two packages (Package.cmake): `lbd`, and `lbctl`, which runs alone on
+# other machines.
+
 if(TARGET lbd)
-  install(TARGETS lbd RUNTIME DESTINATION "${CMAKE_INSTALL_SBINDIR}")
+  install(TARGETS lbd RUNTIME DESTINATION "${CMAKE_INSTALL_SBINDIR}" COMPONENT lbd)
 endif()
 
 if(TARGET lbctl)
-  install(TARGETS lbctl RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  install(TARGETS lbctl RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT lbctl)
   # lbctl writes its own completions
   foreach(shell bash zsh)
     set(folder_bash "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
@@ -21,41 +25,51 @@ if(TARGET lbctl)
       file(MAKE_DIRECTORY \"\${folder}\")
       message(STATUS \"Installing: \${folder}/${name_${shell}}\")
       execute_process(COMMAND \"$<TARGET_FILE:lbctl>\" completion ${shell}
-        OUTPUT_FILE \"\${folder}/${name_${shell}}\" COMMAND_ERROR_IS_FATAL ANY)")
+        OUTPUT_FILE \"\${folder}/${name_${shell}}\" COMMAND_ERROR_IS_FATAL ANY)" COMPONENT lbctl)
   endforeach()
 endif()
 
-install(FILES docs/man/lbd.8 DESTINATION "${CMAKE_INSTALL_MANDIR}/man8")
-install(FILES docs/man/lbctl.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
-install(FILES docs/man/lbd.json.5 DESTINATION "${CMAKE_INSTALL_MANDIR}/man5")
-install(FILES README.md LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}" OPTIONAL)
-install(FILES docs/reference.md DESTINATION "${CMAKE_INSTALL_DOCDIR}" OPTIONAL)
-install(DIRECTORY conf/examples DESTINATION "${CMAKE_INSTALL_DOCDIR}" FILES_MATCHING PATTERN "*.json")
-install(FILES systemd/lbd.sysusers DESTINATION lib/sysusers.d RENAME lbd.conf)
-install(FILES systemd/lbd.tmpfiles DESTINATION lib/tmpfiles.d RENAME lbd.conf)
+install(FILES docs/man/lbd.8 DESTINATION "${CMAKE_INSTALL_MANDIR}/man8" COMPONENT lbd)
+install(FILES docs/man/lbctl.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT lbctl)
+install(FILES docs/man/lbd.json.5 DESTINATION "${CMAKE_INSTALL_MANDIR}/man5" COMPONENT lbd)
+install(FILES README.md LICENSE docs/reference.md docs/api.md systemd/notify-reload.conf
+  DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT lbd OPTIONAL)
+install(DIRECTORY conf/examples DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT lbd
+  FILES_MATCHING PATTERN "*.json")
+install(FILES systemd/lbd.sysusers DESTINATION lib/sysusers.d RENAME lbd.conf COMPONENT lbd)
+install(FILES systemd/lbd.tmpfiles DESTINATION lib/tmpfiles.d RENAME lbd.conf COMPONENT lbd)
+install(FILES systemd/lbd.socket DESTINATION lib/systemd/system COMPONENT lbd)
 
 install(CODE "
   set(sbindir \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SBINDIR}\")
-  set(confdir /etc/lbd)
+  set(bindir \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+  set(etc /etc)
   if(NOT CMAKE_INSTALL_PREFIX MATCHES \"^/usr(/local)?/?\$\")
-    set(confdir \"\${CMAKE_INSTALL_PREFIX}/etc/lbd\")
+    set(etc \"\${CMAKE_INSTALL_PREFIX}/etc\")
   endif()
+  set(confdir \"\${etc}/lbd\")
 
   set(unit \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/systemd/system/lbd.service\")
   file(READ \"${PROJECT_SOURCE_DIR}/systemd/lbd.service\" text)
   string(REPLACE \"@SBINDIR@\" \"\${sbindir}\" text \"\${text}\")
+  string(REPLACE \"@BINDIR@\" \"\${bindir}\" text \"\${text}\")
   string(REPLACE \"@CONFDIR@\" \"\${confdir}\" text \"\${text}\")
   message(STATUS \"Installing: \${unit}\")
   file(WRITE \"\${unit}\" \"\${text}\")
 
-  set(conf \"\$ENV{DESTDIR}\${confdir}/lbd.json\")
-  if(EXISTS \"\${conf}\")
-    message(STATUS \"Kept: \${conf}\")
-  elseif(EXISTS \"${PROJECT_SOURCE_DIR}/conf/lbd.json\")
-    message(STATUS \"Installing: \${conf}\")
-    file(READ \"${PROJECT_SOURCE_DIR}/conf/lbd.json\" text)
-    file(WRITE \"\${conf}\" \"\${text}\")
-  endif()")
+  # what a person may have changed is kept
+  file(MAKE_DIRECTORY \"\$ENV{DESTDIR}\${confdir}/conf.d\")
+  foreach(pair \"conf/lbd.json=\${confdir}/lbd.json\" \"systemd/lbd.logrotate=\${etc}/logrotate.d/lbd\")
+    string(REGEX REPLACE \"=.*\" \"\" from \"\${pair}\")
+    string(REGEX REPLACE \".*=\" \"\$ENV{DESTDIR}\" to \"\${pair}\")
+    if(EXISTS \"\${to}\")
+      message(STATUS \"Kept: \${to}\")
+    else()
+      message(STATUS \"Installing: \${to}\")
+      file(READ \"${PROJECT_SOURCE_DIR}/\${from}\" text)
+      file(WRITE \"\${to}\" \"\${text}\")
+    endif()
+  endforeach()" COMPONENT lbd)
 
 # The documents are tested beside the rest.
 if(LB_TESTS)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh - installs the Debian packages that are missing.
 #
-#   scripts/deps.sh GROUP ...      groups: build test bench format demo
+#   scripts/deps.sh GROUP ...      groups: build test package bench format demo
 #
 # Costs one dpkg-query when nothing is missing. Needs root or sudo only when
 # something is. A package that would start a daemon (nginx, haproxy, prometheus)
@@ -12,6 +12,7 @@ build="cmake ninja-build gcc libc6-dev pkg-config git ca-certificates
        libevent-dev libcjson-dev libmicrohttpd-dev libc-ares-dev libssl-dev check python3-minimal"
 test="clang libclang-rt-14-dev python3 curl prometheus mandoc procps openssl binutils strace
       python3-jsonschema nodejs npm"
+package="dpkg-dev file binutils lintian systemd logrotate init-system-helpers"
 bench="nginx-light haproxy strace util-linux procps python3"
 format="clang-format"
 demo="python3 curl util-linux"
@@ -21,11 +22,12 @@ for group in "$@"; do
     case $group in
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
+    package) wanted="$wanted $package" ;;
     bench) wanted="$wanted $bench" ;;
     format) wanted="$wanted $format" ;;
     demo) wanted="$wanted $demo" ;;
     *)
-        echo "deps.sh: no group '$group' (build, test, bench, format, demo)" >&2
+        echo "deps.sh: no group '$group' (build, test, package, bench, format, demo)" >&2
         exit 2
         ;;
     esac

@@ -1,7 +1,8 @@
 #!/bin/sh
 # test.sh [asan|tsan|release ...] - builds and tests; all three when none is named.
 #
-#   release   builds with warnings as errors, tests nothing
+#   release   builds with warnings as errors; the Debian packages of it are made, linted, installed,
+#             upgraded and purged in a root that is thrown away
 #   asan      every test under the address and undefined-behaviour sanitizers
 #   tsan      those that cross threads, under the thread sanitizer
 #
@@ -29,6 +30,7 @@ for step in "$@"; do
         continue
     fi
     case $step in
+    release) labels="-L package" ;;
     asan) labels= ;;
     tsan) labels="-L tsan" ;;
     *) continue ;;

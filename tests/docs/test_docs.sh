@@ -111,8 +111,10 @@ lines=$(wc -l <ARCHITECTURE.md)
 # -- systemd --
 if command -v systemd-analyze >/dev/null 2>&1; then
     mkdir -p "$work/unit"
-    sed 's|@SBINDIR@/lbd|/bin/true|; s|@CONFDIR@|/etc/lbd|' systemd/lbd.service >"$work/unit/lbd.service"
-    if systemd-analyze verify --man=no "$work/unit/lbd.service" >"$work/out" 2>&1; then
+    sed 's|@SBINDIR@/lbd|/bin/true|; s|@BINDIR@/lbctl|/bin/true|; s|@CONFDIR@|/etc/lbd|' systemd/lbd.service \
+        >"$work/unit/lbd.service"
+    cp systemd/lbd.socket "$work/unit/"
+    if systemd-analyze verify --man=no "$work/unit/lbd.service" "$work/unit/lbd.socket" >"$work/out" 2>&1; then
         [ ! -s "$work/out" ] || fail "lbd.service: $(cat "$work/out")"
     else
         fail "lbd.service: $(cat "$work/out")"

@@ -1,0 +1,145 @@
+"""What lies in contrib/: the alerts hold, the dashboard is what its script makes, and every metric they
+name is one that a real lbd shows."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from lab import LabCase, config_for
+from lab import metrics as prometheus
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMETHEUS = ROOT / "contrib/prometheus"
+GRAFANA = ROOT / "contrib/grafana"
+NAME = re.compile(r"\b(?:lbd|process)_[a-z0-9_]+")
+
+
+def promtool(*args, cwd=PROMETHEUS):
+    if shutil.which("promtool") is None:
+        raise unittest.SkipTest("no promtool")
+    return subprocess.run(["promtool", *args], cwd=cwd, text=True, capture_output=True, timeout=60)
+
+
+def rules():
+    """[(alert, expression)]: the file is YAML of a plain kind."""
+    found = []
+    lines = (PROMETHEUS / "lbd-alerts.yml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        if "- alert: " in line:
+            found.append([line.split(": ")[1], ""])
+        elif line.strip().startswith("expr: "):
+            found[-1][1] = line.split("expr: ", 1)[1]
+            if found[-1][1] == "|":
+                indent = len(lines[number + 1]) - len(lines[number + 1].lstrip())
+                body = []
+                for more in lines[number + 1:]:
+                    if len(more) - len(more.lstrip()) < indent:
+                        break
+                    body.append(more.strip())
+                found[-1][1] = " ".join(body)
+    return found
+
+
+def dashboard():
+    return json.loads((GRAFANA / "lbd.json").read_text())
+
+
+def expressions():
+    """[(panel, expression)] of the dashboard, its variables and annotations included."""
+    found = []
+    for panel in dashboard()["panels"]:
+        found += [(panel["title"], target["expr"]) for target in panel.get("targets", [])]
+    for note in dashboard()["annotations"]["list"]:
+        found.append((note["name"], note["expr"]))
+    for variable in dashboard()["templating"]["list"]:
+        query = variable["query"]
+        if isinstance(query, dict):
+            found.append((variable["name"],
+                          re.sub(r"label_values\((.*), \w+\)", r"\1", query["query"])))
+    return found
+
+
+class Alerts(unittest.TestCase):
+    def test_rules_are_clean(self):
+        done = promtool("check", "rules", "lbd-alerts.yml")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_rules_hold(self):
+        done = promtool("test", "rules", "lbd-alerts-test.yml")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_every_rule_is_tested_both_ways(self):
+        text = (PROMETHEUS / "lbd-alerts-test.yml").read_text()
+        for name, _ in rules():
+            with self.subTest(name):
+                self.assertRegex(text, rf"alertname: {name}, exp_alerts: \[\]")
+                self.assertRegex(text, rf"alertname: {name}\n +exp_alerts:\n +- exp_labels")
+
+
+class Dashboard(unittest.TestCase):
+    def test_is_what_the_script_makes(self):
+        done = subprocess.run(
+            [sys.executable, "-B", GRAFANA / "make_dashboard.py", "--check"], text=True,
+            capture_output=True, timeout=60,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_panels_have_places_of_their_own(self):
+        taken = {}
+        for panel in dashboard()["panels"]:
+            place = panel["gridPos"]
+            self.assertLessEqual(place["x"] + place["w"], 24)
+            for x in range(place["x"], place["x"] + place["w"]):
+                for y in range(place["y"], place["y"] + place["h"]):
+                    self.assertNotIn((x, y), taken, f"{panel['title']} on {taken.get((x, y))}")
+                    taken[(x, y)] = panel["title"]
+        ids = [panel["id"] for panel in dashboard()["panels"]]
+        self.assertEqual(len(ids), len(set(ids)))
+
+    def test_expressions_are_promql(self):
+        groups = []
+        for title, expression in expressions():
+            expression = expression.replace("$__rate_interval", "1m")
+            expression = expression.replace("$instance", ".+").replace("$pool", ".+")
+            groups.append({"record": f"lbd:panel{len(groups)}", "expr": expression,
+                           "labels": {"panel": re.sub(r"[^a-z]+", "_", title.lower())}})
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "panels.json"  # JSON is YAML
+            path.write_text(json.dumps({"groups": [{"name": "panels", "rules": groups}]}))
+            done = promtool("check", "rules", str(path))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+class Names(LabCase):
+    def test_every_metric_exists(self):
+        document = config_for(
+            self.origin(), pool={"health_check": "t"},
+            health_checks={"t": {"type": "tcp", "interval": "1s"}},
+            routes={"r": {"listener": "web", "match": {"path_prefix": "/r"},
+                          "action": {"pool": "main"}}},
+            observability={"metrics": {"server_scope": "full"}},
+        )
+        proxy = self.lbd(document)
+        proxy.wait_health("a", "up")
+        self.connect(proxy).get("/r")
+        proxy.wait_metric(1, "lbd_route_requests_total", code_class="2xx")
+        values = proxy.metrics()
+        samples = {name for name, _ in values}
+        used = expressions() + rules()
+        self.assertGreater(len(used), 80)
+        for where, expression in used:
+            names = NAME.findall(expression)
+            self.assertTrue(names or expression.startswith("up{"), f"{where}: {expression}")
+            for name in names:
+                with self.subTest(where=where, name=name):
+                    self.assertIn(name, samples)
+                    self.assertIsNotNone(prometheus.family_of(values, name))
+
+
+if __name__ == "__main__":
+    unittest.main()

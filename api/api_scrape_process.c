@@ -215,6 +215,13 @@ static void write_seed(struct api_scrape *scrape, uint32_t index)
     put(scrape, facts_of(scrape)->is_seed_different ? 1 : 0);
 }
 
+static void write_confirm_deadline(struct api_scrape *scrape, uint32_t index)
+{
+    const struct control_facts *facts = facts_of(scrape);
+    (void)index;
+    put_us(scrape, facts->unconfirmed_revision != 0 ? facts->confirm_deadline_wall_us : 0);
+}
+
 static void write_objects(struct api_scrape *scrape, uint32_t index)
 {
     const struct conf *conf = scrape->conf;
@@ -381,6 +388,8 @@ const struct api_scrape_family api_scrape_process[] = {
     GAUGE("lbd_config_last_apply_success", write_apply_success, "Was the last change accepted?"),
     GAUGE("lbd_config_last_apply_timestamp_seconds", write_apply_time, "When a change was accepted last."),
     GAUGE("lbd_config_seed_differs", write_seed, "Does the file differ from the saved configuration?"),
+    GAUGE("lbd_config_confirm_deadline_timestamp_seconds", write_confirm_deadline,
+          "When the change that is on trial is taken back; 0: none is."),
     GAUGE("lbd_config_objects", write_objects, "Objects of the configuration."),
     GAUGE("lbd_config_overrides", write_overrides, "Settings overridden by hand."),
     GAUGE("lbd_snapshots", write_snapshots, "Configurations that are still in use."),

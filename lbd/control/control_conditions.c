@@ -176,6 +176,8 @@ void control_conditions_refresh(struct control *control)
         noted->document = conf_document_ref(control->document);
     }
     (void)condition_note(&control->process.ready, control_is_ready(control, &why), now);
+    (void)condition_note(&control->process.confirmed, control->facts.unconfirmed_revision == 0,
+                         now);
 }
 
 /* -- what is said -- */
@@ -356,17 +358,29 @@ uint32_t control_conditions_process(struct control *control,
     (void)condition_note(&process->degraded, facts->is_degraded, now);
     say(&out[1], "Degraded", &process->degraded, facts->is_degraded ? "StateDamaged" : "AsExpected",
         "%s", facts->is_degraded ? "saved state was damaged; see the log" : "nothing is damaged");
+    bool is_confirmed = facts->unconfirmed_revision == 0;
+    (void)condition_note(&process->confirmed, is_confirmed, now);
+    if (is_confirmed) {
+        say(&out[2], "ConfigConfirmed", &process->confirmed, "Confirmed",
+            "what runs is what a restart runs");
+    } else {
+        char date[NOW_LOG_DATE_LEN + 1];
+        now_log_date(date, facts->confirm_deadline_wall_us);
+        say(&out[2], "ConfigConfirmed", &process->confirmed, "OnTrial",
+            "revision %llu is taken back at %s unless somebody confirms it",
+            (unsigned long long)facts->unconfirmed_revision, date);
+    }
     (void)condition_note(&process->seed, !facts->is_seed_different, now);
     if (facts->source == CONF_SOURCE_FILE) {
-        say(&out[2], "SeedInSync", &process->seed, "FileIsSource", "the file is what runs");
+        say(&out[3], "SeedInSync", &process->seed, "FileIsSource", "the file is what runs");
     } else {
-        say(&out[2], "SeedInSync", &process->seed, facts->is_seed_different ? "Different" : "Same",
+        say(&out[3], "SeedInSync", &process->seed, facts->is_seed_different ? "Different" : "Same",
             "%s",
             facts->is_seed_different
                 ? "the file differs from the saved configuration, which is the one that runs"
                 : "the file said the same as the saved configuration");
     }
-    return 3;
+    return 4;
 }
 
 void control_conditions_metrics(struct control *control, struct control_condition *condition)

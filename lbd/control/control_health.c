@@ -424,7 +424,10 @@ static void heed_admin(struct health_server *live)
 static void free_server(struct health_server *live)
 {
     stop_probing(live);
-    loop_timer_stop(&live->calm);
+    if (loop_timer_is_set(&live->calm)) {
+        loop_timer_stop(&live->calm);
+        listen_again(live->server);
+    }
     server_unref(live->server);
     free(live->authority);
     free(live);

@@ -1,9 +1,11 @@
 #include "lbd/snapshot/registry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/base/now.h"
 
 void registry_init(struct registry *registry)
 {
@@ -11,18 +13,71 @@ void registry_init(struct registry *registry)
     map_init(&registry->pools);
     map_init(&registry->listeners);
     map_init(&registry->routes);
+    registry_rest_init(&registry->resting_servers, REGISTRY_SERVERS_RESTING_MAX);
+    registry_rest_init(&registry->resting_pools, REGISTRY_POOLS_RESTING_MAX);
+    registry_rest_init(&registry->resting_listeners, REGISTRY_LISTENERS_RESTING_MAX);
+    registry_rest_init(&registry->resting_routes, REGISTRY_ROUTES_RESTING_MAX);
 }
 
 /* -- the end of each kind -- */
 
-/* Workers that adopt the next snapshot close its idle connections; those that do not run it yet may
- * still choose it, which is why `usable` stays as it is. */
 static void free_server(struct registry_server *server)
 {
+    if (server != NULL) {
+        server_unref(server->server);
+        free(server->address_text);
+        free(server);
+    }
+}
+
+#define SERVER_KEY_MAX 160
+
+static struct slice server_key(const struct registry_pool *pool, struct slice name,
+                               char out[SERVER_KEY_MAX])
+{
+    int len = snprintf(out, SERVER_KEY_MAX, "%s/%.*s", pool->name, SLICE_ARG(name));
+    assert(len < SERVER_KEY_MAX);
+    return slice_of(out, (size_t)len);
+}
+
+/* Workers that adopt the next snapshot close its idle connections; those that do not run it yet may
+ * still choose it, which is why `usable` stays as it is. */
+static void rest_server(struct registry_server *server)
+{
+    char key[SERVER_KEY_MAX];
+    struct registry_pool *pool = server->pool;
     atomic_store_explicit(&server->server->load.ready, 0, memory_order_relaxed);
-    server_unref(server->server);
-    free(server->address_text);
-    free(server);
+    if (server->address_text == NULL) { /* it was only proposed */
+        free_server(server);
+        return;
+    }
+    server->pool = NULL; /* may be gone before it */
+    free_server(registry_rest_put(&pool->registry->resting_servers,
+                                  server_key(pool, slice_from(server->server->name), key), server));
+}
+
+/* It begins again as a new one would, but for its counters and what it may still have in flight. */
+static struct registry_server *wake_server(struct registry_pool *pool, struct slice name)
+{
+    char key[SERVER_KEY_MAX];
+    struct registry_server *server =
+        registry_rest_take(&pool->registry->resting_servers, server_key(pool, name, key));
+    if (server == NULL) {
+        return NULL;
+    }
+    struct server *live = server->server;
+    if (live->pool_counters != pool->counters ||
+        atomic_load_explicit(&live->reported, memory_order_acquire) != 0) {
+        /* of another pool of that name, or a worker's message about it is still on its way */
+        free_server(server);
+        return NULL;
+    }
+    server->pool = pool;
+    server->conditions = (struct conditions){0};
+    live->last_check[0] = '\0';
+    atomic_store_explicit(&live->connect_failures, 0, memory_order_relaxed);
+    (void)server_set_health(live, SERVER_STARTING, now_wall_us());
+    return server;
 }
 
 /* Workers count with it until the last snapshot that names it is gone. */
@@ -50,45 +105,109 @@ void registry_release_ids(struct registry *registry, uint64_t oldest)
 
 static void free_pool(struct registry *registry, struct registry_pool *pool)
 {
-    struct map_entry *entry = NULL;
-    map_for_each (entry, &pool->servers) {
-        free_server(entry->value);
+    if (pool != NULL) {
+        assert(pool->servers.count == 0);
+        map_fini(&pool->servers);
+        leave(registry, pool->counters);
+        free(pool->name);
+        free(pool);
     }
-    map_fini(&pool->servers);
-    leave(registry, pool->counters);
-    free(pool->name);
-    free(pool);
 }
 
-static void free_listener(struct registry *registry, struct registry_listener *live)
+static void rest_servers(struct registry_pool *pool)
+{
+    struct map_entry *entry = NULL;
+    map_for_each (entry, &pool->servers) {
+        struct registry_server *server = entry->value;
+        (void)map_remove(&pool->servers, entry->key);
+        rest_server(server);
+    }
+}
+
+static void rest_pool(struct registry *registry, struct registry_pool *pool)
+{
+    rest_servers(pool);
+    if (!pool->was_committed) {
+        free_pool(registry, pool);
+        return;
+    }
+    pool->committed = 0;
+    pool->epoch++;
+    pool->conditions = (struct conditions){0};
+    free_pool(registry, registry_rest_put(&registry->resting_pools, slice_from(pool->name), pool));
+}
+
+static void free_listener(struct registry_listener *live)
+{
+    if (live != NULL) {
+        listener_unref(live->listener);
+        free(live);
+    }
+}
+
+static void rest_listener(struct registry *registry, struct registry_listener *live)
 {
     for (uint32_t i = 0; i < live->listener->bind_count; i++) {
         registry_retire_bind(registry, live->listener->binds[i]);
     }
     live->listener->bind_count = 0;
-    listener_unref(live->listener);
-    free(live);
+    live->conditions = (struct conditions){0};
+    free_listener(
+        registry_rest_put(&registry->resting_listeners, slice_from(live->listener->name), live));
 }
 
 static void free_route(struct registry *registry, struct registry_route *route)
 {
-    leave(registry, route->counters);
-    free(route->name);
-    free(route);
+    if (route != NULL) {
+        leave(registry, route->counters);
+        free(route->name);
+        free(route);
+    }
+}
+
+static void rest_route(struct registry *registry, struct registry_route *route)
+{
+    route->conditions = (struct conditions){0};
+    free_route(registry,
+               registry_rest_put(&registry->resting_routes, slice_from(route->name), route));
+}
+
+/* -- the end of all -- */
+
+static void forget_resting(struct registry *registry)
+{
+    void *object = NULL;
+    while ((object = registry_rest_pop(&registry->resting_servers)) != NULL) {
+        free_server(object);
+    }
+    while ((object = registry_rest_pop(&registry->resting_pools)) != NULL) {
+        free_pool(registry, object);
+    }
+    while ((object = registry_rest_pop(&registry->resting_listeners)) != NULL) {
+        free_listener(object);
+    }
+    while ((object = registry_rest_pop(&registry->resting_routes)) != NULL) {
+        free_route(registry, object);
+    }
+    registry_rest_fini(&registry->resting_servers);
+    registry_rest_fini(&registry->resting_pools);
+    registry_rest_fini(&registry->resting_listeners);
+    registry_rest_fini(&registry->resting_routes);
 }
 
 void registry_fini(struct registry *registry)
 {
     struct map_entry *entry = NULL;
     map_for_each (entry, &registry->pools) {
-        free_pool(registry, entry->value);
+        rest_pool(registry, entry->value);
     }
     map_for_each (entry, &registry->listeners) {
-        free_listener(registry, entry->value);
+        rest_listener(registry, entry->value);
     }
     map_for_each (entry, &registry->routes) {
-        free_route(registry, entry->value);
+        rest_route(registry, entry->value);
     }
+    forget_resting(registry);
     map_fini(&registry->pools);
     map_fini(&registry->listeners);
     map_fini(&registry->routes);
@@ -128,14 +247,19 @@ struct registry_route *registry_find_route(const struct registry *registry, stru
 struct registry_pool *registry_make_pool(struct registry *registry, struct slice name)
 {
     struct registry_pool *pool = registry_find_pool(registry, name);
+    if (pool != NULL) {
+        return pool;
+    }
+    pool = registry_rest_take(&registry->resting_pools, name);
     if (pool == NULL) {
         pool = mem_zero(1, sizeof(*pool));
+        pool->registry = registry;
         pool->name = mem_slicedup(name);
         pool->counters = counters_id_new(COUNTERS_POOL);
         pool->id = pool->counters->id;
         map_init(&pool->servers);
-        (void)map_put(&registry->pools, name, pool);
     }
+    (void)map_put(&registry->pools, name, pool);
     return pool;
 }
 
@@ -149,38 +273,50 @@ struct registry_server *registry_make_server_near(struct registry_pool *pool, st
                                                   size_t *cursor)
 {
     struct registry_server *server = map_get_near(&pool->servers, name, cursor);
+    if (server != NULL) {
+        return server;
+    }
+    server = wake_server(pool, name);
     if (server == NULL) {
         server = mem_zero(1, sizeof(*server));
         server->server =
             server_new(slice_from(pool->name), name, counters_acquire(COUNTERS_SERVER));
         server->server->pool_counters = counters_id_ref(pool->counters);
         server->pool = pool;
-        (void)map_put(&pool->servers, name, server);
     }
+    (void)map_put(&pool->servers, name, server);
     return server;
 }
 
 struct registry_listener *registry_make_listener(struct registry *registry, struct slice name)
 {
     struct registry_listener *live = registry_find_listener(registry, name);
+    if (live != NULL) {
+        return live;
+    }
+    live = registry_rest_take(&registry->resting_listeners, name);
     if (live == NULL) {
         live = mem_zero(1, sizeof(*live));
         live->listener = listener_new(name, counters_acquire(COUNTERS_LISTENER));
-        (void)map_put(&registry->listeners, name, live);
     }
+    (void)map_put(&registry->listeners, name, live);
     return live;
 }
 
 struct registry_route *registry_make_route(struct registry *registry, struct slice name)
 {
     struct registry_route *route = registry_find_route(registry, name);
+    if (route != NULL) {
+        return route;
+    }
+    route = registry_rest_take(&registry->resting_routes, name);
     if (route == NULL) {
         route = mem_zero(1, sizeof(*route));
         route->name = mem_slicedup(name);
         route->counters = counters_id_new(COUNTERS_ROUTE);
         route->id = route->counters->id;
-        (void)map_put(&registry->routes, name, route);
     }
+    (void)map_put(&registry->routes, name, route);
     return route;
 }
 
@@ -257,7 +393,7 @@ static void sweep_servers(struct registry_pool *pool, const struct conf_pool *co
         if (conf_server_find(conf, entry->key) == NULL) {
             struct registry_server *server = entry->value;
             (void)map_remove(&pool->servers, entry->key);
-            free_server(server);
+            rest_server(server);
         }
     }
 }
@@ -273,20 +409,20 @@ void registry_sweep(struct registry *registry, const struct conf *conf)
             continue;
         }
         (void)map_remove(&registry->pools, entry->key);
-        free_pool(registry, pool);
+        rest_pool(registry, pool);
     }
     map_for_each (entry, &registry->listeners) {
         if (conf_listener_find(conf, entry->key) == NULL) {
             struct registry_listener *live = entry->value;
             (void)map_remove(&registry->listeners, entry->key);
-            free_listener(registry, live);
+            rest_listener(registry, live);
         }
     }
     map_for_each (entry, &registry->routes) {
         if (conf_route_find(conf, entry->key) == NULL) {
             struct registry_route *route = entry->value;
             (void)map_remove(&registry->routes, entry->key);
-            free_route(registry, route);
+            rest_route(registry, route);
         }
     }
 }
@@ -303,6 +439,7 @@ void registry_commit(struct registry *registry, const struct conf *conf,
             continue;
         }
         pool->committed = named->version;
+        pool->was_committed = true;
         size_t cursor = 0;
         for (uint32_t s = 0; s < named->server_count; s++) {
             struct registry_server *server =

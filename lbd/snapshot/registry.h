@@ -10,7 +10,8 @@
  *                                         over, what it does not name any more is let go
  *     or             --registry_sweep---> the new names are forgotten again
  *
- * What is let go lives on until the last snapshot or connection has dropped its reference.
+ * What is let go lives on until the last snapshot or connection has dropped its reference, and it
+ * rests for a while: when its name comes back it is the same object again, and its counters go on.
  *
  * Memory: one reference on each server, listener and listener_bind it holds.
  * Threads: control.
@@ -27,10 +28,18 @@
 #include "lbd/base/slice.h"
 #include "lbd/net/listener.h"
 #include "lbd/snapshot/condition.h"
+#include "lbd/snapshot/registry_rest.h"
 #include "lbd/stats/counters.h"
 #include "lbd/upstream/server.h"
 
+struct registry;
 struct registry_pool;
+
+/* How many of each rest: 1 to 6 KB each. */
+#define REGISTRY_SERVERS_RESTING_MAX   4096
+#define REGISTRY_POOLS_RESTING_MAX     1024
+#define REGISTRY_ROUTES_RESTING_MAX    4096
+#define REGISTRY_LISTENERS_RESTING_MAX 256
 
 struct registry_server {
     struct server *server;      /* held */
@@ -44,11 +53,13 @@ struct registry_server {
 };
 
 struct registry_pool {
+    struct registry *registry;    /* borrowed: it holds us */
     char *name;                   /* owned */
     struct counters_id *counters; /* held */
     uint32_t id;
     struct map servers; /* name -> struct registry_server */
     uint64_t committed; /* conf_pool.version; 0: none */
+    bool was_committed; /* it is more than a proposal */
     uint64_t epoch;     /* goes up when a member's usability or address is different */
     struct conditions conditions;
     uint64_t noted_epoch;  /* at which conditions were noted last, */
@@ -84,6 +95,10 @@ struct registry {
     struct registry_leaving *leaving;
     uint32_t leaving_count;
     bool is_drained;     /* the process: no listener takes new connections */
+    struct registry_rest resting_servers; /* "pool/server" -> struct registry_server */
+    struct registry_rest resting_pools;
+    struct registry_rest resting_listeners;
+    struct registry_rest resting_routes;
     uint64_t generation; /* of the newest snapshot that was published; set by control */
 };
 

@@ -1,7 +1,9 @@
 """The numbers: under the right names, clean for promtool, and true."""
 
+import json
 import shutil
 import subprocess
+import threading
 import unittest
 
 from lab import Client, Closed, LabCase, config_for
@@ -33,6 +35,8 @@ FAMILIES = {
     "lbd_config_last_apply_success": ("gauge", set()),
     "lbd_config_last_apply_timestamp_seconds": ("gauge", set()),
     "lbd_config_seed_differs": ("gauge", set()),
+    "lbd_config_confirm_deadline_timestamp_seconds": ("gauge", set()),
+    "lbd_config_overrides": ("gauge", {"kind"}),
     "lbd_config_objects": ("gauge", {"kind"}),
     "lbd_snapshots": ("gauge", set()),
     "lbd_config_applies_total": ("counter", {"result"}),
@@ -40,6 +44,10 @@ FAMILIES = {
     "lbd_config_persist_duration_seconds": ("histogram", set()),
     "lbd_config_persist_failures_total": ("counter", set()),
     "lbd_api_requests_total": ("counter", {"method", "route", "code"}),
+    "lbd_api_request_duration_seconds": ("histogram", {"route"}),
+    "lbd_api_connections": ("gauge", set()),
+    "lbd_metrics_scope_omitted": ("gauge", {"scope"}),
+    "lbd_metrics_scrape_duration_seconds": ("gauge", set()),
     "lbd_listener_up": ("gauge", {"listener"}),
     "lbd_listener_connections": ("gauge", {"listener"}),
     "lbd_listener_connections_limit": ("gauge", {"listener"}),
@@ -76,8 +84,22 @@ FAMILIES = {
     "lbd_server_requests_total": ("counter", {"pool", "server"}),
     "lbd_server_errors_total": ("counter", {"pool", "server"}),
     "lbd_server_health_transitions_total": ("counter", {"pool", "server"}),
+    "lbd_listener_accept_errors_total": ("counter", {"listener", "reason"}),
+    "lbd_listener_connection_duration_seconds": ("histogram", {"listener"}),
+    "lbd_pool_ejections_total": ("counter", {"pool"}),
+    "lbd_health_checks_late_total": ("counter", {"pool"}),
     "lbd_health_checks_total": ("counter", {"pool", "result"}),
     "lbd_health_check_duration_seconds": ("histogram", {"pool"}),
+}
+
+FULL = {
+    "lbd_server_http_responses_total": ("counter", {"pool", "server", "code_class"}),
+    "lbd_server_received_bytes_total": ("counter", {"pool", "server"}),
+    "lbd_server_sent_bytes_total": ("counter", {"pool", "server"}),
+    "lbd_server_connects_total": ("counter", {"pool", "server"}),
+    "lbd_server_response_seconds_total": ("counter", {"pool", "server"}),
+    "lbd_server_check_duration_seconds": ("gauge", {"pool", "server"}),
+    "lbd_server_info": ("gauge", {"pool", "server", "address"}),
 }
 
 BUCKETS = [
@@ -102,8 +124,11 @@ class Names(LabCase):
         client.get("/r")
 
     def test_families(self):
+        for name in FULL:
+            self.assertNotIn(name, self.proxy.metrics().types)
+        self.proxy.patch("/v1/config", {"observability": {"metrics": {"server_scope": "full"}}})
         values = self.proxy.metrics()
-        for name, (kind, labels) in FAMILIES.items():
+        for name, (kind, labels) in {**FAMILIES, **FULL}.items():
             with self.subTest(name):
                 self.assertEqual(values.types.get(name), kind)
                 self.assertTrue(values.helps.get(name, "").strip())
@@ -117,7 +142,7 @@ class Names(LabCase):
         allowed = {
             "listener", "route", "pool", "server", "worker", "code_class", "reason", "result",
             "state", "kind", "method", "code", "protocol", "le", "hash", "source", "version",
-            "revision", "openssl", "libevent", "scope",
+            "revision", "openssl", "libevent", "scope", "address",
         }
         for name, labels in self.proxy.metrics():
             self.assertRegex(name, r"\A(lbd|process)_")
@@ -169,14 +194,64 @@ class Names(LabCase):
         self.assertRegex(response.get("Content-Type"), r"\Atext/plain; ?version=0\.0\.4")
         prometheus.parse(response.text)
 
-    def test_openmetrics(self):
+    def openmetrics(self):
         answer = self.proxy.api("GET", "/metrics", headers={
             "Accept": "application/openmetrics-text;version=1.0.0"
         })
-        if "openmetrics" in answer.header("Content-Type"):
-            self.assertTrue(answer.raw.endswith(b"# EOF\n"))
-        else:
-            prometheus.parse(answer.raw.decode())
+        self.assertEqual(answer.header("Content-Type"),
+                         "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        return answer.raw.decode()
+
+    def test_openmetrics(self):
+        values = prometheus.parse_openmetrics(self.openmetrics())
+        plain = self.proxy.metrics()
+        self.assertEqual({key for key in values if key[0] != "lbd_api_requests_total"},
+                         {key for key in plain if key[0] != "lbd_api_requests_total"})
+        self.assertEqual(values.types["lbd_http_requests"], "counter")
+        self.assertEqual(values.types["lbd_listener_connections"], "gauge")
+        self.assertEqual(values.types["lbd_listener_connections_total"], "unknown")
+        self.assertEqual(values.units["lbd_http_request_duration_seconds"], "seconds")
+        self.assertEqual(values.units["process_cpu_seconds"], "seconds")
+        self.assertEqual(values.units["process_resident_memory_bytes"], "bytes")
+        self.assertNotIn("lbd_workers", values.units)
+
+    def test_promtool_on_openmetrics(self):
+        """promtool reads the older format only: the same lines under the names they have there."""
+        if shutil.which("promtool") is None:
+            self.skipTest("no promtool")
+        lines = []
+        counters = set()
+        for line in self.openmetrics().splitlines():
+            words = line.split(" ", 3)
+            if line.startswith("# UNIT") or line == "# EOF":
+                continue
+            if line.startswith("# TYPE") and words[3] == "counter":
+                counters.add(words[2])
+        for line in self.openmetrics().splitlines():
+            words = line.split(" ", 3)
+            if line.startswith("# UNIT") or line == "# EOF":
+                continue
+            if line.startswith("# ") and words[2] in counters:
+                words[2] += "_total"
+            lines.append(" ".join(words).replace("_total unknown", "_total counter"))
+        done = subprocess.run(
+            ["promtool", "check", "metrics"], input="\n".join(lines) + "\n", text=True,
+            capture_output=True, timeout=30,
+        )
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_accept(self):
+        open_metrics = "application/openmetrics-text"
+        for accept, kind in (
+            (f"{open_metrics};version=1.0.0;q=0.9,text/plain;q=0.5", open_metrics),
+            (f"{open_metrics};version=1.0.0;q=0.4,text/plain;q=0.5", "text/plain"),
+            (f"{open_metrics};version=0.0.1", "text/plain"),
+            (f"{open_metrics};q=0, */*", "text/plain"),
+            ("text/html", "text/plain"),
+        ):
+            with self.subTest(accept):
+                answer = self.proxy.api("GET", "/metrics", headers={"Accept": accept})
+                self.assertEqual(answer.header("Content-Type").partition(";")[0], kind)
 
     def test_slow_scraper_holds_up_nobody(self):
         slow = self.connect(self.proxy.observe_address(), receive_buffer=4096)
@@ -253,8 +328,6 @@ class Truth(LabCase):
         self.assertEqual(proxy.metric("lbd_http_request_size_bytes_count", listener="web"), 1)
 
     def test_in_flight(self):
-        import threading
-
         go = threading.Event()
 
         def script(peer):
@@ -341,10 +414,126 @@ class Truth(LabCase):
             proxy.wait_metric(7, "lbd_server_requests_total", pool="p", server=f"s{number}")
             client.close()
 
-    def test_scope_none_and_pool_filter_are_known_or_refused(self):
-        proxy = self.lbd(config_for(self.origin()))
-        answer = proxy.api("GET", "/metrics?nonsense=1")
-        self.assertEqual(answer.status, 400)
+    def test_monotone_when_objects_leave_and_return(self):
+        """What comes back under its name goes on counting where it was."""
+        server = self.origin()
+        proxy = self.lbd(config_for(server, routes={
+            "r": {"listener": "web", "match": {"path_prefix": "/r"}, "action": {"pool": "other"}},
+        }, pools={"other": {"servers": {"x": {"address": server.address}}}}))
+        whole = proxy.get("/v1/config")
+        seen = {}  # the most each counter ever had
+        for _ in range(5):
+            client = self.connect(proxy)
+            for path in ("/", "/r", "/r"):
+                self.assertEqual(client.get(path).status, 200)
+            now = proxy.metrics()
+            self.assertEqual(prometheus.went_back({}, now), [])
+            for key, value in now.items():
+                kind = now.types.get(prometheus.family_of(now, key[0]))
+                if kind in ("counter", "histogram"):
+                    self.assertGreaterEqual(value, seen.get(key, 0), key)
+                    seen[key] = value
+            proxy.put("/v1/config", {"pools": {"main": {"servers": {}}}})
+            proxy.put("/v1/config", whole)
+        for name, labels in (
+            ("lbd_server_requests_total", {"pool": "other", "server": "x"}),
+            ("lbd_pool_http_responses_total", {"pool": "other"}),
+            ("lbd_route_requests_total", {"route": "r"}),
+        ):
+            self.assertEqual(proxy.metric(name, **labels), 10)
+        self.assertEqual(proxy.metric("lbd_http_requests_total", listener="web"), 15)
+
+    def test_monotone_across_a_thousand_applies(self):
+        server = self.origin()
+        proxy = self.lbd(config_for(server))
+        client = self.connect(proxy)
+        before = proxy.metrics()
+        with Client(proxy.api_socket) as api:
+            for number in range(1000):
+                body = json.dumps({"weight": number % 999 + 1}).encode()
+                api.send_request("PATCH", "/v1/pools/main/servers/a",
+                                 {"Content-Type": "application/merge-patch+json"}, body, host="x")
+                self.assertEqual(api.read_response("PATCH").status, 200)
+                if number % 20 == 0:
+                    client.get("/")
+                if number % 100 == 0:
+                    now = proxy.metrics()
+                    self.assertEqual(prometheus.went_back(before, now), [])
+                    before = now
+        self.assertEqual(prometheus.went_back(before, proxy.metrics()), [])
+        self.assertEqual(proxy.metric("lbd_server_requests_total", pool="main", server="a"), 50)
+        self.assertEqual(proxy.metric("lbd_config_applies_total", result="applied"), 1000)
+
+    def test_server_answers_by_class(self):
+        def script(peer):
+            while True:
+                peer.tx(int(peer.rx().target[1:]), "xx")
+
+        proxy = self.lbd(config_for(self.origin(script), observability={
+            "metrics": {"server_scope": "full"}}))
+        client = self.connect(proxy)
+        for status in (200, 204, 404, 503):
+            client.get(f"/{status}")
+        for word, count in (("1xx", 0), ("2xx", 2), ("3xx", 0), ("4xx", 1), ("5xx", 1)):
+            proxy.wait_metric(count, "lbd_server_http_responses_total", server="a", code_class=word)
+
+
+class ComeAndGo(LabCase):
+    def test_scrapes_while_objects_come_and_go(self):
+        """Every scrape is whole and of one moment's objects, whatever is changed under it."""
+        server = self.origin()
+        proxy = self.lbd(config_for(server))
+        basic = ("lbd_server_up", "lbd_server_weight", "lbd_server_connections",
+                 "lbd_server_requests_total", "lbd_server_errors_total",
+                 "lbd_server_health_transitions_total")
+        stop = threading.Event()
+        problems = []
+        scrapes = []
+
+        def scrape(open_metrics):
+            headers = {"Accept": "application/openmetrics-text"} if open_metrics else {}
+            parse = prometheus.parse_openmetrics if open_metrics else prometheus.parse
+            try:
+                while not stop.is_set():
+                    values = parse(proxy.api("GET", "/metrics", headers=headers).raw.decode())
+                    sets = {frozenset(prometheus.select(values, name)) for name in basic}
+                    self.assertEqual(len(sets), 1, "the servers of one family are those of all")
+                    scrapes.append(len(values))
+            except Exception as problem:  # shown by the test
+                problems.append(problem)
+
+        def traffic():
+            try:
+                while not stop.is_set():
+                    with proxy.client() as client:
+                        self.assertEqual(client.get("/").status, 200)
+            except Exception as problem:
+                problems.append(problem)
+
+        threads = [threading.Thread(target=scrape, args=(kind,)) for kind in (False, True, False)]
+        threads.append(threading.Thread(target=traffic))
+        for thread in threads:
+            thread.start()
+        try:
+            for number in range(60):
+                if problems:
+                    break
+                many = {f"s{i}": {"address": server.address} for i in range(number % 7 * 40)}
+                proxy.put("/v1/pools/p", {"servers": many})
+                proxy.put("/v1/routes/r", {"listener": "web", "match": {"path_prefix": "/r"},
+                                           "action": {"pool": "p"}})
+                proxy.put("/v1/listeners/l", {"bind": ["127.0.0.1:0"], "default_pool": "p"})
+                proxy.patch("/v1/pools/main/servers/a", {"weight": number + 1})
+                if number % 3 == 0:
+                    proxy.delete("/v1/listeners/l")
+                    proxy.delete("/v1/routes/r")
+                    proxy.delete("/v1/pools/p")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(problems, [])
+        self.assertGreater(len(scrapes), 5)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,6 @@ START_TEST(what_no_document_names_is_let_go)
     (void)commit(&registry, second);
     ck_assert_ptr_null(registry_find_server(&registry, SLICE("p"), SLICE("a")));
     ck_assert_ptr_nonnull(registry_find_server(&registry, SLICE("p"), SLICE("b")));
-    ck_assert_uint_eq(atomic_load(&a->refs), 1);
     /* workers that run the old snapshot may choose it, its idle connections are not kept */
     ck_assert(server_is_usable(a));
     ck_assert_uint_eq(atomic_load(&a->load.ready), 0);
@@ -164,6 +163,83 @@ START_TEST(what_no_document_names_is_let_go)
     registry_fini(&registry);
     conf_document_unref(first);
     conf_document_unref(second);
+    counters_fini();
+}
+END_TEST
+
+/* Its counters go on, all else begins anew. */
+START_TEST(what_comes_back_is_the_same_object)
+{
+    struct registry registry;
+    struct conf_document *first = document(two_servers);
+    struct conf_document *none = conf_document_new();
+    counters_init(1);
+    registry_init(&registry);
+    (void)commit(&registry, first);
+    const struct registry_pool *pool = registry_find_pool(&registry, SLICE("p"));
+    struct registry_server *live = registry_find_server(&registry, SLICE("p"), SLICE("a"));
+    struct server *a = live->server;
+    const struct registry_route *route = registry_make_route(&registry, SLICE("r"));
+    const struct registry_listener *listener = registry_make_listener(&registry, SLICE("l"));
+    uint32_t version = live->address_version;
+    uint64_t transitions = a->transitions + 1;
+    (void)server_set_health(a, SERVER_UP, 1);
+    (void)snprintf(a->last_check, sizeof(a->last_check), "fine");
+    atomic_store(&a->connect_failures, 2);
+    (void)condition_note(&live->conditions.ready, true, 1);
+
+    for (int round = 0; round < 3; round++) {
+        (void)commit(&registry, none);
+        ck_assert_ptr_null(registry_find_pool(&registry, SLICE("p")));
+        (void)commit(&registry, first);
+        ck_assert_ptr_eq(registry_find_pool(&registry, SLICE("p")), pool);
+        ck_assert_ptr_eq(registry_find_server(&registry, SLICE("p"), SLICE("a")), live);
+        ck_assert_ptr_eq(live->server, a);
+        ck_assert_ptr_eq(live->pool, pool);
+        ck_assert_ptr_eq(registry_make_route(&registry, SLICE("r")), route);
+        ck_assert_ptr_eq(registry_make_listener(&registry, SLICE("l")), listener);
+        ck_assert_int_eq(a->health, SERVER_STARTING);
+        ck_assert_uint_ge(a->transitions, transitions);
+        ck_assert(!server_is_usable(a));
+        ck_assert_uint_eq(atomic_load(&a->load.ready), 1);
+        ck_assert_str_eq(a->last_check, "");
+        ck_assert_uint_eq(atomic_load(&a->connect_failures), 0);
+        ck_assert_uint_eq(live->conditions.ready.since_wall_us, 0);
+        ck_assert_uint_eq(live->address_version, version);
+    }
+
+    /* a worker's message about it is on its way: it cannot be used again yet */
+    atomic_store(&a->reported, 1);
+    (void)server_ref(a);
+    (void)commit(&registry, none);
+    (void)commit(&registry, first);
+    ck_assert_ptr_ne(registry_find_server(&registry, SLICE("p"), SLICE("a"))->server, a);
+    ck_assert_uint_eq(atomic_load(&a->refs), 1);
+    server_unref(a);
+    registry_fini(&registry);
+    conf_document_unref(first);
+    conf_document_unref(none);
+    counters_fini();
+}
+END_TEST
+
+START_TEST(a_few_thousand_rest_and_no_more)
+{
+    struct registry registry;
+    struct conf_document *only = document(only_b);
+    counters_init(1);
+    registry_init(&registry);
+    for (int i = 0; i < REGISTRY_ROUTES_RESTING_MAX + 10; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "r%d", i);
+        (void)registry_make_route(&registry, slice_from(name));
+        registry_sweep(&registry, conf_document_conf(only));
+    }
+    registry_release_ids(&registry, 1);
+    ck_assert_uint_eq(registry.resting_routes.objects.count, REGISTRY_ROUTES_RESTING_MAX);
+    ck_assert_uint_eq(counters_pending(), 10);
+    registry_fini(&registry);
+    conf_document_unref(only);
     counters_fini();
 }
 END_TEST
@@ -238,6 +314,7 @@ END_TEST
 
 UNIT_TESTS("registry", objects_are_found_again_by_name, a_server_survives_a_change_of_its_address,
            an_unchanged_pool_is_not_looked_at, a_name_has_no_address_until_it_is_resolved,
-           what_no_document_names_is_let_go, what_a_refused_document_made_is_swept,
+           what_no_document_names_is_let_go, what_comes_back_is_the_same_object,
+           a_few_thousand_rest_and_no_more, what_a_refused_document_made_is_swept,
            ids_stay_taken_while_a_snapshot_may_count_with_them,
            a_socket_on_its_way_out_closes_when_nobody_uses_it)

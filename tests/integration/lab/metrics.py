@@ -55,6 +55,59 @@ def parse(text):
     return result
 
 
+HISTOGRAM = ("_bucket", "_sum", "_count")
+
+
+def parse_openmetrics(text):
+    """OpenMetrics 1.0, strictly; families under the names they have there."""
+    result = Metrics()
+    result.units = {}
+    if not text.endswith("# EOF\n") or text.count("# EOF") != 1:
+        raise ValueError("the text must end in # EOF")
+    family, kind, seen_sample = None, None, True
+    for line in text.splitlines()[:-1]:
+        if line.startswith("# "):
+            _, keyword, name, *words = line.split(" ", 3)
+            if name != family:
+                if name in result.helps or name in result.types:
+                    raise ValueError(f"{name} is not in one place")
+                family, kind, seen_sample = name, None, False
+            if seen_sample:
+                raise ValueError(f"{line!r} after samples")
+            if keyword == "TYPE":
+                kind = words[0]
+                if kind not in ("counter", "gauge", "histogram", "unknown", "info"):
+                    raise ValueError(f"no type: {line!r}")
+                result.types[name] = kind
+            elif keyword == "HELP":
+                result.helps[name] = words[0]
+            elif keyword == "UNIT":
+                if not name.endswith("_" + words[0]):
+                    raise ValueError(f"{name} does not end in its unit {words[0]}")
+                result.units[name] = words[0]
+            else:
+                raise ValueError(f"no keyword: {line!r}")
+            continue
+        match = SAMPLE.match(line)
+        if not match:
+            raise ValueError(f"bad sample: {line!r}")
+        endings = {"counter": ("_total",), "histogram": HISTOGRAM}.get(kind, ("",))
+        if match[1] not in [family + ending for ending in endings]:
+            raise ValueError(f"{line!r} does not belong to {kind} {family}")
+        key = (match[1], parse_labels(match[2] or ""))
+        if key in result:
+            raise ValueError(f"sample twice: {line!r}")
+        result[key] = float(match[3])
+        seen_sample = True
+    taken = {}
+    for name, kind in result.types.items():
+        endings = {"counter": ("", "_total"), "histogram": ("", *HISTOGRAM)}.get(kind, ("",))
+        for ending in endings:
+            if taken.setdefault(name + ending, name) != name:
+                raise ValueError(f"{name} and {taken[name + ending]} clash")
+    return result
+
+
 def select(metrics, name, **labels):
     """{labels: value} of the samples of `name` that carry `labels`."""
     wanted = set(labels.items())

@@ -141,24 +141,23 @@ static const struct conf_server *server_at(const struct api_scrape *scrape)
     return &scrape->conf->pools[scrape->pool].servers[scrape->server];
 }
 
-static struct server *look_server_up(struct api_scrape *scrape)
+static const struct registry_server *look_server_up(struct api_scrape *scrape)
 {
     if (scrape->live_pool == NULL) {
         scrape->live_pool = registry_find_pool(control_registry(scrape->control),
                                                scrape->conf->pools[scrape->pool].name);
     }
-    const struct registry_server *live =
-        scrape->live_pool != NULL
-            ? map_get_near(&scrape->live_pool->servers, server_at(scrape)->name, &scrape->near)
-            : NULL;
-    return live != NULL ? server_ref(live->server) : NULL;
+    return scrape->live_pool != NULL
+               ? map_get_near(&scrape->live_pool->servers, server_at(scrape)->name, &scrape->near)
+               : NULL;
 }
 
 static bool find_server(struct api_scrape *scrape)
 {
     if (IS_NEW(scrape, COUNTERS_SERVER)) {
         scrape->servers = make_place(scrape, COUNTERS_SERVER, (void *)scrape->servers);
-        scrape->servers[scrape->index] = look_server_up(scrape);
+        const struct registry_server *live = look_server_up(scrape);
+        scrape->servers[scrape->index] = live != NULL ? server_ref(live->server) : NULL;
     }
     const struct server *server = scrape->servers[scrape->index];
     scrape->id = server != NULL ? server->id : 0;
@@ -318,7 +317,12 @@ static void write_server_up(struct api_scrape *scrape, uint32_t index)
 
 static void write_server_weight(struct api_scrape *scrape, uint32_t index)
 {
-    put(scrape, server_is_usable(scrape->servers[index]) ? server_at(scrape)->weight : 0);
+    uint32_t weight = 0;
+    if (server_is_usable(scrape->servers[index])) {
+        const struct registry_server *live = look_server_up(scrape);
+        weight = live != NULL && live->weight != 0 ? live->weight : server_at(scrape)->weight;
+    }
+    put(scrape, weight);
 }
 
 static void write_server_transitions(struct api_scrape *scrape, uint32_t index)

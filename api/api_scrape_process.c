@@ -7,9 +7,14 @@
 #include <unistd.h>
 
 #include "api/api_calls.h"
+#include "api/api_events.h"
+#include "api/api_guard.h"
 #include "api/api_scrape_inside.h"
 #include "api/api_table.h"
 #include "lbd/base/log.h"
+#include "lbd/control/drains.h"
+#include "lbd/control/events.h"
+#include "lbd/control/overrides.h"
 #include "lbd/net/loop.h"
 #include "lbd/tls/digest.h"
 #include "lbd_version.h"
@@ -240,7 +245,10 @@ static void write_objects(struct api_scrape *scrape, uint32_t index)
 static void write_overrides(struct api_scrape *scrape, uint32_t index)
 {
     (void)index;
-    put_by(scrape, "kind", "admin_state", control_override_count(scrape->control));
+    for (unsigned kind = 0; kind < OVERRIDE_KINDS; kind++) {
+        put_by(scrape, "kind", override_kind_word((enum override_kind)kind),
+               control_overrides(scrape->control)->kinds[kind].count);
+    }
 }
 
 static void write_snapshots(struct api_scrape *scrape, uint32_t index)
@@ -252,10 +260,8 @@ static void write_snapshots(struct api_scrape *scrape, uint32_t index)
 static void write_applies(struct api_scrape *scrape, uint32_t index)
 {
     static const char *const words[CONTROL_APPLY_WORDS] = {
-        [CONTROL_APPLIED] = "applied",
-        [CONTROL_UNCHANGED] = "unchanged",
-        [CONTROL_ROLLED_BACK] = "rolled_back",
-        [CONTROL_REJECTED] = "rejected",
+        [CONTROL_APPLIED] = "applied",         [CONTROL_UNCHANGED] = "unchanged",
+        [CONTROL_ROLLED_BACK] = "rolled_back", [CONTROL_REJECTED] = "rejected",
         [CONTROL_FAILED] = "failed",
     };
     (void)index;
@@ -280,6 +286,54 @@ static void write_persist_failures(struct api_scrape *scrape, uint32_t index)
 {
     (void)index;
     put(scrape, facts_of(scrape)->persist_failures);
+}
+
+/* -- drains that run: of servers, of listeners (one label), of the process (none) -- */
+
+static void put_drain(struct api_scrape *scrape, const struct drain *drain, uint64_t value,
+                      enum prometheus_unit unit)
+{
+    struct slice key = slice_from(drain->key);
+    size_t slash = slice_find(key, '/');
+    struct buf labels;
+    buf_init(&labels, 4096);
+    if (drain->kind == OVERRIDE_ADMIN && slash != SIZE_MAX) {
+        prometheus_label(&labels, "pool", slice_of(key.ptr, slash));
+        prometheus_label(&labels, "server", slice_from_at(key, slash + 1));
+    } else if (drain->kind == OVERRIDE_LISTENER) {
+        prometheus_label(&labels, "listener", key);
+    }
+    prometheus_sample_unit(&scrape->out, buf_slice(&labels), value, unit);
+    buf_fini(&labels);
+}
+
+static void write_drain_deadlines(struct api_scrape *scrape, uint32_t index)
+{
+    struct list_node *node = NULL;
+    (void)index;
+    list_for_each (node, drains_running(control_drains(scrape->control))) {
+        const struct drain *drain = list_entry(node, struct drain, link);
+        put_drain(scrape, drain, drain->deadline_wall_us, PROMETHEUS_MICROSECONDS);
+    }
+}
+
+static void write_drain_connections(struct api_scrape *scrape, uint32_t index)
+{
+    struct list_node *node = NULL;
+    (void)index;
+    list_for_each (node, drains_running(control_drains(scrape->control))) {
+        const struct drain *drain = list_entry(node, struct drain, link);
+        put_drain(scrape, drain, drain->remaining, PROMETHEUS_ONE);
+    }
+}
+
+static void write_drains(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    for (unsigned phase = DRAIN_DONE; phase < DRAIN_PHASES; phase++) {
+        put_by(scrape, "result", drain_phase_word((enum drain_phase)phase),
+               drains_total(control_drains(scrape->control), (enum drain_phase)phase));
+    }
 }
 
 /* -- the API: a row at a time -- */
@@ -350,6 +404,42 @@ static void write_api_connections(struct api_scrape *scrape, uint32_t index)
     put(scrape, api_calls_connections());
 }
 
+static void write_watchers(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, api_events_watchers());
+}
+
+static void write_events(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    for (size_t type = 0; type < events_type_count(); type++) {
+        put_by(scrape, "type", events_type_word(type),
+               events_posted(control_events(scrape->control), type));
+    }
+}
+
+static void write_events_missed(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, api_events_missed());
+}
+
+static void write_auth_failures(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    for (unsigned i = 0; i < API_GUARD_FAILURES; i++) {
+        enum api_guard_failure failure = (enum api_guard_failure)i;
+        put_by(scrape, "reason", api_guard_failure_word(failure), api_guard_failures(failure));
+    }
+}
+
+static void write_rate_limited(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, api_guard_limited());
+}
+
 /* -- the scrape itself -- */
 
 static void write_omitted(struct api_scrape *scrape, uint32_t index)
@@ -399,12 +489,24 @@ const struct api_scrape_family api_scrape_process[] = {
     HISTOGRAM("lbd_config_persist_duration_seconds", write_persist_duration, "Time to save a change."),
     COUNTER("lbd_config_persist_failures_total", write_persist_failures, "Saves that failed."),
 
+    GAUGE("lbd_drain_connections", write_drain_connections,
+          "What a drain that runs still waits for: requests of a server, connections of a listener or of all."),
+    GAUGE("lbd_drain_deadline_timestamp_seconds", write_drain_deadlines,
+          "When a drain that runs ends; 0: when nothing is left."),
+    COUNTER("lbd_drains_total", write_drains, "Drains that ended, by how."),
+
     {.name = "lbd_api_requests_total", .type = PROMETHEUS_COUNTER, .help = "Requests to this API.",
      .count = count_rows, .write = write_api_requests},
     {.name = "lbd_api_request_duration_seconds", .type = PROMETHEUS_HISTOGRAM,
      .help = "Time from the head of a request to its answer, or to the first of it that is sent.",
      .count = count_rows, .write = write_api_duration},
     GAUGE("lbd_api_connections", write_api_connections, "Connections to the API and the observe addresses."),
+    GAUGE("lbd_api_watchers", write_watchers, "Clients that watch events."),
+    COUNTER("lbd_api_events_total", write_events, "Events by type."),
+    COUNTER("lbd_api_events_missed_total", write_events_missed,
+            "Events that were gone before a watcher had read them."),
+    COUNTER("lbd_api_auth_failures_total", write_auth_failures, "Requests refused for who asked, by why."),
+    COUNTER("lbd_api_rate_limited_total", write_rate_limited, "Requests answered 429."),
 };
 const size_t api_scrape_process_count = ARRAY_LEN(api_scrape_process);
 

@@ -227,14 +227,16 @@ static bool write_pool(struct stats *self)
 }
 
 static void write_one_server(struct json_write *w, const struct conf_server *conf,
-                             const struct server *server)
+                             const struct registry_server *live)
 {
+    const struct server *server = live->server;
+    uint32_t weight = live->weight != 0 ? live->weight : conf->weight;
     struct counters_server sum;
     counters_read(COUNTERS_SERVER, server->id, &sum);
     json_write_object_begin(w);
     json_write_member_text(w, "health", server_health_word(server->health));
     json_write_member_text(w, "admin", server_admin_word(server->admin));
-    json_write_member_u64(w, "weight", server_is_usable(server) ? conf->weight : 0);
+    json_write_member_u64(w, "weight", server_is_usable(server) ? weight : 0);
     json_write_member_u64(w, "in_flight",
                           atomic_load_explicit(&server->load.in_flight, memory_order_relaxed));
     json_write_member_u64(w, "connections",
@@ -269,7 +271,7 @@ static bool write_server(struct stats *self)
         int len =
             snprintf(key, sizeof(key), "%.*s/%.*s", SLICE_ARG(pool->name), SLICE_ARG(conf->name));
         json_write_key_slice(&self->w, slice_of(key, (size_t)len));
-        write_one_server(&self->w, conf, live->server);
+        write_one_server(&self->w, conf, live);
     }
     return true;
 }

@@ -255,6 +255,17 @@ ROWS = [
         graph("Time of API requests", [("topk(10, %s)" % quantile(
             0.99, "lbd_api_request_duration_seconds", I, "route"), "p99 {{route}}")], "s"),
         graph("Connections to the API", [("lbd_api_connections{%s}" % I, "{{instance}}")]),
+        graph("Requests refused by the API", [
+            (rate("lbd_api_auth_failures_total", by="instance, reason"), "{{instance}} {{reason}}"),
+            (rate("lbd_api_rate_limited_total"), "{{instance}} too many")], "ops"),
+        graph("Watchers and events", [
+            ("lbd_api_watchers{%s}" % I, "{{instance}} watchers"),
+            (rate("lbd_api_events_total", by="type") + " > 0", "{{type}}"),
+            (rate("lbd_api_events_missed_total"), "{{instance}} missed")]),
+        graph("Drains", [("lbd_drain_connections{%s}" % I,
+                          "{{instance}} {{pool}} {{server}} {{listener}}"),
+                         ("sum by (instance, result) (increase(lbd_drains_total{%s}"
+                          "[$__rate_interval]))" % I, "{{instance}} {{result}}")]),
         graph("Busy workers", [(ratio(
             rate("lbd_worker_loop_seconds_total", I + ',state="busy"', "instance, worker"),
             rate("lbd_worker_loop_seconds_total", I, "instance, worker")),

@@ -119,7 +119,8 @@ static bool leads_somewhere(const struct registry_listener *live)
     return live->leads == 0 || live->leads_ready != 0;
 }
 
-static void note_listeners(const struct control *control, const struct conf *conf, uint64_t now)
+/* Where each leads; costs the number of routes. */
+static void note_leads(const struct control *control, const struct conf *conf, uint64_t now)
 {
     for (uint32_t i = 0; i < conf->listener_count; i++) {
         struct registry_listener *live =
@@ -133,6 +134,10 @@ static void note_listeners(const struct control *control, const struct conf *con
         }
     }
     note_routes(control, conf, now);
+}
+
+static void note_listeners(const struct control *control, const struct conf *conf, uint64_t now)
+{
     for (uint32_t i = 0; i < conf->listener_count; i++) {
         struct registry_listener *live =
             registry_find_listener(&control->registry, conf->listeners[i].name);
@@ -163,14 +168,11 @@ void control_conditions_refresh(struct control *control)
     const struct conf *before =
         noted->document != NULL ? conf_document_conf(noted->document) : NULL;
     if (is_any_new || before == NULL || before->listeners != conf->listeners ||
-        before->routes != conf->routes || noted->is_adopted != is_adopted(control) ||
-        noted->is_draining != control->facts.is_draining ||
-        noted->generation != control->facts.generation) {
-        note_listeners(control, conf, now);
+        before->routes != conf->routes || noted->is_adopted != is_adopted(control)) {
+        note_leads(control, conf, now);
         noted->is_adopted = is_adopted(control);
-        noted->is_draining = control->facts.is_draining;
-        noted->generation = control->facts.generation;
     }
+    note_listeners(control, conf, now);
     if (noted->document != control->document) {
         conf_document_unref(noted->document);
         noted->document = conf_document_ref(control->document);

@@ -32,8 +32,6 @@
 struct control_noted {
     struct conf_document *document; /* held, so that its lists are told from later ones */
     bool is_adopted;
-    bool is_draining;
-    uint64_t generation;
 };
 
 struct control_process_conditions {

@@ -52,6 +52,7 @@ static void rest_server(struct registry_server *server)
         return;
     }
     server->pool = NULL; /* may be gone before it */
+    server->weight = 0;
     free_server(registry_rest_put(&pool->registry->resting_servers,
                                   server_key(pool, slice_from(server->server->name), key), server));
 }
@@ -151,6 +152,7 @@ static void rest_listener(struct registry *registry, struct registry_listener *l
         registry_retire_bind(registry, live->listener->binds[i]);
     }
     live->listener->bind_count = 0;
+    live->listener->is_drained = false;
     live->conditions = (struct conditions){0};
     free_listener(
         registry_rest_put(&registry->resting_listeners, slice_from(live->listener->name), live));

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -117,8 +118,17 @@ class Dashboard(unittest.TestCase):
 
 class Names(LabCase):
     def test_every_metric_exists(self):
+        go = threading.Event()
+
+        def script(peer):
+            while True:
+                if peer.rx().target == "/slow":
+                    go.wait(20)
+                peer.tx(200, "x")
+
+        server = self.origin(script)
         document = config_for(
-            self.origin(), pool={"health_check": "t"},
+            server, pool={"health_check": "t"},
             health_checks={"t": {"type": "tcp", "interval": "1s"}},
             routes={"r": {"listener": "web", "match": {"path_prefix": "/r"},
                           "action": {"pool": "main"}}},
@@ -128,7 +138,15 @@ class Names(LabCase):
         proxy.wait_health("a", "up")
         self.connect(proxy).get("/r")
         proxy.wait_metric(1, "lbd_route_requests_total", code_class="2xx")
+        # a drain that waits: its numbers are there only then
+        slow = self.connect(proxy)
+        slow.send_request("GET", "/slow")
+        server.wait_requests(2)
+        proxy.put("/v1/pools/main/servers/a/admin-state", {"state": "drain", "deadline": "20s"})
+        self.addCleanup(go.set)
         values = proxy.metrics()
+        self.assertEqual(
+            prometheus.total(values, "lbd_drain_connections", pool="main", server="a"), 1)
         samples = {name for name, _ in values}
         used = expressions() + rules()
         self.assertGreater(len(used), 80)
@@ -139,6 +157,10 @@ class Names(LabCase):
                 with self.subTest(where=where, name=name):
                     self.assertIn(name, samples)
                     self.assertIsNotNone(prometheus.family_of(values, name))
+        go.set()
+        slow.read_response()
+        proxy.wait_metric(1, "lbd_drains_total", result="done")
+        self.assertNotIn("lbd_drain_connections", {name for name, _ in proxy.metrics()})
 
 
 if __name__ == "__main__":

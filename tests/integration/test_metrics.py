@@ -46,6 +46,12 @@ FAMILIES = {
     "lbd_api_requests_total": ("counter", {"method", "route", "code"}),
     "lbd_api_request_duration_seconds": ("histogram", {"route"}),
     "lbd_api_connections": ("gauge", set()),
+    "lbd_api_watchers": ("gauge", set()),
+    "lbd_api_events_total": ("counter", {"type"}),
+    "lbd_api_events_missed_total": ("counter", set()),
+    "lbd_api_auth_failures_total": ("counter", {"reason"}),
+    "lbd_api_rate_limited_total": ("counter", set()),
+    "lbd_drains_total": ("counter", {"result"}),
     "lbd_metrics_scope_omitted": ("gauge", {"scope"}),
     "lbd_metrics_scrape_duration_seconds": ("gauge", set()),
     "lbd_listener_up": ("gauge", {"listener"}),
@@ -142,7 +148,7 @@ class Names(LabCase):
         allowed = {
             "listener", "route", "pool", "server", "worker", "code_class", "reason", "result",
             "state", "kind", "method", "code", "protocol", "le", "hash", "source", "version",
-            "revision", "openssl", "libevent", "scope", "address",
+            "revision", "openssl", "libevent", "scope", "address", "type",
         }
         for name, labels in self.proxy.metrics():
             self.assertRegex(name, r"\A(lbd|process)_")
@@ -476,6 +482,52 @@ class Truth(LabCase):
             client.get(f"/{status}")
         for word, count in (("1xx", 0), ("2xx", 2), ("3xx", 0), ("4xx", 1), ("5xx", 1)):
             proxy.wait_metric(count, "lbd_server_http_responses_total", server="a", code_class=word)
+
+
+class ByHand(LabCase):
+    def test_weights_and_overrides(self):
+        proxy = self.lbd(config_for(self.origin(), self.origin()))
+        proxy.put("/v1/pools/main/servers/a/overrides/weight", {"weight": "50%"})
+        proxy.admin("b", "maint")
+        weights = {name: proxy.metric("lbd_server_weight", server=name) for name in "ab"}
+        self.assertEqual(weights, {"a": 50, "b": 0})
+        self.assertEqual(proxy.get("/v1/stats?scope=servers")["servers"]["main/a"]["weight"], 50)
+        for kind, count in (("admin_state", 1), ("weight", 1), ("listener", 0), ("process", 0)):
+            self.assertEqual(proxy.metric("lbd_config_overrides", kind=kind), count)
+        self.assertEqual(proxy.metric("lbd_pool_servers", state="maintenance"), 1)
+        proxy.delete("/v1/pools/main/servers/a/overrides/weight")
+        self.assertEqual(proxy.metric("lbd_server_weight", server="a"), 100)
+
+    def test_a_listener_and_the_process(self):
+        proxy = self.lbd(config_for(self.origin()))
+        self.assertEqual(proxy.metric("lbd_listener_up", listener="web"), 1)
+        proxy.put("/v1/listeners/web/admin-state", {"state": "drain"})
+        self.assertEqual(proxy.metric("lbd_listener_up", listener="web"), 0)
+        proxy.wait_metric(1, "lbd_drains_total", result="done")
+        conditions = {c["type"]: c for c in proxy.get("/v1/listeners/web/status")["conditions"]}
+        self.assertEqual((conditions["Ready"]["status"], conditions["Ready"]["reason"]),
+                         (False, "Draining"))
+        proxy.delete("/v1/listeners/web/admin-state")
+        self.assertEqual(proxy.metric("lbd_listener_up", listener="web"), 1)
+        conditions = {c["type"]: c for c in proxy.get("/v1/listeners/web/status")["conditions"]}
+        self.assertTrue(conditions["Ready"]["status"], conditions)
+        self.assertTrue(conditions["Programmed"]["status"], conditions)
+
+    def test_what_rested_begins_anew(self):
+        """A server that comes back has its counters, and nothing that was set by hand."""
+        server = self.origin()
+        proxy = self.lbd(config_for(server, self.origin(), listeners={
+            "other": {"bind": ["127.0.0.1:0"], "default_pool": "main"}}))
+        before = proxy.get("/v1/config")
+        proxy.put("/v1/pools/main/servers/a/overrides/weight", {"weight": 7})
+        proxy.put("/v1/listeners/other/admin-state", {"state": "drain"})
+        proxy.delete("/v1/pools/main/servers/a")
+        proxy.delete("/v1/listeners/other")
+        proxy.put("/v1/config", before)
+        self.assertEqual(proxy.metric("lbd_server_weight", server="a"), 100)
+        self.assertEqual(proxy.metric("lbd_listener_up", listener="other"), 1)
+        self.assertEqual(self.connect(proxy, listener="other").get("/").status, 200)
+        self.assertEqual(proxy.metric("lbd_config_overrides"), 0)
 
 
 class ComeAndGo(LabCase):

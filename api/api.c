@@ -13,9 +13,10 @@
 #include "lbd/base/addr.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
+#include "lbd/net/flow.h"
 
-#define CONNECTIONS_MAX 256U
-#define PER_IP_MAX      64U /* of those: one client must not keep others from the metrics */
+#define CONNECTIONS_MAX 256U /* of an observe address */
+#define PER_IP_MAX      64U  /* of those: one client must not keep others from the metrics */
 #define TIMEOUT_S       30U
 #define HEAD_MAX        (32U * 1024U)
 
@@ -75,6 +76,9 @@ static void on_mhd_log(void *arg, const char *fmt, va_list args)
     (void)arg;
     (void)vsnprintf(text, sizeof(text), fmt, args);
     text[strcspn(text, "\r\n")] = '\0';
+    if (strstr(text, "TCP_") != NULL) {
+        return; /* it takes the pair behind a front for TCP */
+    }
     log_debug("api.mhd", "%s", text);
 }
 
@@ -122,9 +126,68 @@ static void remove_path(const struct door *door)
     }
 }
 
+/* Behind a front it listens on nothing: connections are given to it. */
+static struct MHD_Daemon *start_daemon(struct door *door, int fd, bool has_front)
+{
+    const struct conf_api_limits *limits = door->limits;
+    struct MHD_OptionItem listening[] = {
+        {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (has_front) {
+        listening[0].option = MHD_OPTION_END;
+    }
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+            (has_front ? MHD_USE_NO_LISTEN_SOCKET : 0U),
+        0, NULL, NULL, api_call_on_access, door, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+        MHD_OPTION_ARRAY, listening, MHD_OPTION_CONNECTION_LIMIT, (unsigned)limits->connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)limits->connections_per_address,
+        MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HEAD_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+        on_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, api_call_on_completed, door,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
+}
+
+/* A connection from behind TLS. */
+static bool on_given(void *arg, int fd, const struct sockaddr *from, socklen_t len)
+{
+    struct door *door = arg;
+    bool ok = MHD_add_connection(door->daemon, fd, from, len) == MHD_YES;
+    api_turn_soon(door);
+    return ok;
+}
+
+/* What connections on the control loop lean on, as those of workers do. */
+static void prepare_connections(struct api *api)
+{
+    if (api->net == NULL) {
+        api->net = mem_zero(1, sizeof(*api->net));
+        net_worker_init(api->net);
+        loop_slot_set(api->loop, LOOP_SLOT_NET, api->net);
+    }
+}
+
+static bool open_front(struct door *door, int fd, struct err *err)
+{
+    prepare_connections(door->api);
+    const struct api_front_options options = {
+        .loop = door->api->loop,
+        .guard = door->api->guard,
+        .conf = door->api->conf,
+        .fd = fd,
+        .give = on_given,
+        .arg = door,
+    };
+    door->front = api_front_new(&options, err);
+    return door->front != NULL;
+}
+
 static bool open_door(struct api *api, struct slice address, bool is_observe,
                       struct inherit *inherit, struct err *err)
 {
+    static const struct conf_api_limits observe_limits = {.connections = CONNECTIONS_MAX,
+                                                          .connections_per_address = PER_IP_MAX};
     if (api->door_count == API_DOORS_MAX) {
         return err_set(err, ERR_INVALID, "more than %u sockets for API and observe",
                        (unsigned)API_DOORS_MAX);
@@ -137,30 +200,27 @@ static bool open_door(struct api *api, struct slice address, bool is_observe,
     if (fd < 0) {
         return false;
     }
+    door->limits = is_observe ? &observe_limits : &api->conf->limits;
     (void)snprintf(door->text, sizeof(door->text), "%.*s", SLICE_ARG(address));
     door->address = slice_from(door->text);
-    door->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        api_call_on_access, door, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, PER_IP_MAX, MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        api_call_on_completed, door, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
-        MHD_OPTION_END);
+    bool has_front = !is_observe && !door->is_unix && api->conf->tls.chain_file.len != 0;
+    door->daemon = start_daemon(door, fd, has_front);
     if (door->daemon == NULL) {
         (void)close(fd);
         remove_path(door);
         return err_set(err, ERR_SYSTEM, "libmicrohttpd does not start on '%s'", door->text);
     }
     api->door_count++; /* from here on api_free closes it */
+    log_listening(door, fd);
+    if (has_front && !open_front(door, fd, err)) {
+        return false;
+    }
 
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (info == NULL ||
         !loop_watch_start(api->loop, &door->watch, info->epoll_fd, LOOP_READ, on_event)) {
         return err_set(err, ERR_SYSTEM, "cannot watch '%s'", door->text);
     }
-    log_listening(door, fd);
     turn(door);
     return true;
 }
@@ -194,6 +254,7 @@ struct api *api_new(const struct api_options *options, struct err *err)
 
     api->loop = options->loop;
     api->control = options->control;
+    api->conf = &daemon->api;
     list_init(&api->streaming);
     list_init(&api->held);
     api->guard = api_guard_new(daemon, err);
@@ -218,12 +279,24 @@ struct api *api_new(const struct api_options *options, struct err *err)
 
 bool api_check(const struct conf_daemon *daemon, struct err *err)
 {
+    if (daemon->api.tls.chain_file.len != 0) {
+        struct tls_context *context = api_front_context(&daemon->api, err);
+        if (context == NULL) {
+            return false;
+        }
+        tls_context_unref(context);
+    }
     return api_guard_check(daemon, err);
 }
 
 void api_reload(struct api *api)
 {
     api_guard_reload(api->guard);
+    for (uint32_t i = 0; i < api->door_count; i++) {
+        if (api->doors[i].front != NULL) {
+            api_front_reload(api->doors[i].front);
+        }
+    }
 }
 
 void api_reopen_logs(struct api *api)
@@ -253,7 +326,13 @@ void api_free(struct api *api)
         loop_ready_remove(&api->held_ready);
         (void)MHD_run(door->daemon); /* takes in what was resumed: it must be before the end */
         MHD_stop_daemon(door->daemon);
+        api_front_free(door->front);
         remove_path(door);
+    }
+    if (api->net != NULL) {
+        loop_slot_set(api->loop, LOOP_SLOT_NET, NULL);
+        net_worker_fini(api->net);
+        free(api->net);
     }
     api_guard_free(api->guard);
     free(api);

@@ -259,6 +259,13 @@ static void who_is_it(struct call *call)
         addr_small_from(&address, from->client_addr);
         (void)addr_small_write_ip(&address, ip);
     }
+    const struct tls_names *names =
+        call->door->front != NULL ? api_front_names(call->door->front, peer.fd) : NULL;
+    peer.is_tls = call->door->front != NULL;
+    if (names != NULL && names->is_shown) {
+        peer.certificate = names->items;
+        peer.certificate_count = names->count;
+    }
     call->verdict = api_guard_identify(request->guard, &peer, &request->identity);
     request->role = request->identity.role;
     (void)snprintf(request->who, sizeof(request->who), "%s", request->identity.who);

@@ -3,18 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/api_guard.h"
 #include "api/api_problem.h"
 #include "conf/conf_diff.h"
 #include "lbd/base/now.h"
 #include "lbd/base/num.h"
 
-#define TEXT_MAX           (64U * 1024U * 1024U)
-#define CURRENT_MAX        (1024U * 1024U) /* of a resource that a 412 shows */
-#define CONFIRM_MIN_MS     5000U
-#define CONFIRM_MAX_MS     (24U * 3600U * 1000U)
-#define WAIT_MAX_MS        30000U
-#define AUDIT_CHANGES_MAX  50U /* pointers in a line of the audit */
-#define AUDIT_POINTER_ROOM 600U
+#define TEXT_MAX       (64U * 1024U * 1024U)
+#define CURRENT_MAX    (1024U * 1024U) /* of a resource that a 412 shows */
+#define CONFIRM_MIN_MS 5000U
+#define CONFIRM_MAX_MS (24U * 3600U * 1000U)
+#define WAIT_MAX_MS    30000U
 
 /* -- parameters -- */
 
@@ -71,27 +70,6 @@ bool api_change_begin(struct api_request *request, struct control_change *change
 
 /* -- answers -- */
 
-/* Pointers only: values may be nobody else's business. */
-static void tell_audit(struct api_request *request, const struct control_result *result)
-{
-    struct conf_diff diff;
-    struct json_write w;
-    conf_diff_init(&diff);
-    conf_diff_documents(&diff, result->before, result->document);
-    buf_clear(&request->changes);
-    json_write_init(&w, &request->changes, JSON_COMPACT);
-    json_write_array_begin(&w);
-    for (uint32_t i = 0; i < diff.count && i < AUDIT_CHANGES_MAX &&
-                         request->changes.len + AUDIT_POINTER_ROOM < request->changes.max;
-         i++) {
-        if (diff.changes[i].pointer.len < AUDIT_POINTER_ROOM / 2) {
-            json_write_string(&w, diff.changes[i].pointer);
-        }
-    }
-    json_write_array_end(&w);
-    conf_diff_fini(&diff);
-}
-
 void api_change_head(struct api_request *request, const struct control_result *result)
 {
     const struct control_facts *facts = control_facts(request->control);
@@ -99,7 +77,7 @@ void api_change_head(struct api_request *request, const struct control_result *r
     request->reply.has_changed = true;
     request->reply.is_changed = is_done && result->is_changed && !result->is_dry_run;
     if (request->reply.is_changed) {
-        tell_audit(request, result);
+        api_guard_note_changes(request, result->before, result->document);
     }
     for (uint32_t i = 0; is_done && i < result->errors->warning_count; i++) {
         const struct conf_error *warning = &result->errors->warnings[i];

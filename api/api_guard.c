@@ -11,13 +11,16 @@
 #include "api/api_credentials.h"
 #include "api/audit.h"
 #include "api/rate_limit.h"
+#include "conf/conf_diff.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd/control/events.h"
 
-#define NO_GROUP        ((gid_t)-1)
-#define PEER_GROUPS_MAX 1024
+/* Pointers of an audit line: 32 of at most 200 bytes fit into API_CHANGES_MAX. */
+#define CHANGES_LISTED_MAX 32
+#define NO_GROUP           ((gid_t)-1)
+#define PEER_GROUPS_MAX    1024
 
 struct api_guard {
     const struct conf_api *conf; /* borrowed */
@@ -34,6 +37,7 @@ struct api_guard {
 /* Counted in one place for the process, as the metrics are. */
 static uint64_t failures[API_GUARD_FAILURES];
 static uint64_t limited;
+static uint64_t lost;
 
 void api_guard_count(enum api_guard_failure failure)
 {
@@ -399,6 +403,41 @@ bool api_guard_can_audit(struct api_guard *guard, struct err *err)
     return audit_is_ready(guard->audit, err);
 }
 
+/* Names nobody, and comes from strangers: told as often as other failures. */
+void api_guard_note_handshake(struct api_guard *guard, const char *ip, const char *why)
+{
+    char source[API_WHO_MAX];
+    char date[NOW_LOG_DATE_LEN + 1];
+    uint32_t retry_s = 0;
+    struct err err = {0};
+    struct buf line;
+    struct json_write w;
+    api_guard_count(API_GUARD_HANDSHAKE);
+    (void)snprintf(source, sizeof(source), "tcp %s", ip);
+    if (!rate_limit_take(&guard->failures, slice_from(source), now_us(), &retry_s)) {
+        return;
+    }
+    log_warn("api.handshake_failed", "from=%s why=\"%s\"", ip, why);
+    if (guard->audit == NULL) {
+        return;
+    }
+    now_log_date(date, now_wall_us());
+    buf_init(&line, AUDIT_LINE_MAX);
+    json_write_init(&w, &line, JSON_COMPACT);
+    json_write_object_begin(&w);
+    json_write_member_text(&w, "time", date);
+    json_write_member_text(&w, "event", "denied");
+    json_write_member_text(&w, "identity", source);
+    json_write_member_text(&w, "reason", api_guard_failure_word(API_GUARD_HANDSHAKE));
+    json_write_member_text(&w, "detail", why);
+    json_write_object_end(&w);
+    if (!audit_write(guard->audit, buf_slice(&line), &err)) {
+        lost++;
+        log_error("api.audit_failed", "why=\"%s\"", err.text);
+    }
+    buf_fini(&line);
+}
+
 static void write_line(const struct api_guard_record *record, struct buf *line)
 {
     const struct api_request *request = record->request;
@@ -430,6 +469,7 @@ static void write_line(const struct api_guard_record *record, struct buf *line)
     if (request->changes.len != 0) {
         json_write_key(&w, "changes");
         json_write_raw(&w, buf_slice(&request->changes));
+        json_write_member_u64(&w, "changes_total", request->changes_total);
     }
     json_write_object_end(&w);
 }
@@ -457,12 +497,36 @@ void api_guard_audit(struct api_guard *guard, const struct api_guard_record *rec
     buf_init(&line, AUDIT_LINE_MAX);
     write_line(record, &line);
     if (!audit_write(guard->audit, buf_slice(&line), &err)) {
+        lost++;
         log_error("api.audit_failed", "id=%s why=\"%s\"", request->id, err.text);
     }
     buf_fini(&line);
 }
 
-uint64_t api_guard_audit_lost(const struct api_guard *guard)
+void api_guard_note_changes(struct api_request *request, const struct conf_document *before,
+                            const struct conf_document *after)
 {
-    return guard->audit != NULL ? audit_lost(guard->audit) : 0;
+    struct conf_diff diff;
+    struct json_write w;
+    if (request->guard == NULL || request->guard->audit == NULL || before == NULL ||
+        after == NULL) {
+        return;
+    }
+    conf_diff_init(&diff);
+    conf_diff_documents(&diff, before, after);
+    buf_clear(&request->changes);
+    json_write_init(&w, &request->changes, JSON_COMPACT);
+    json_write_array_begin(&w);
+    for (uint32_t i = 0; i < diff.count && i < CHANGES_LISTED_MAX; i++) {
+        struct slice pointer = diff.changes[i].pointer;
+        json_write_string(&w, slice_of(pointer.ptr, pointer.len < 200 ? pointer.len : 200));
+    }
+    json_write_array_end(&w);
+    request->changes_total = diff.total;
+    conf_diff_fini(&diff);
+}
+
+uint64_t api_guard_audit_lost(void)
+{
+    return lost;
 }

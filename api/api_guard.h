@@ -62,6 +62,8 @@ enum api_guard_verdict api_guard_identify(struct api_guard *guard, const struct 
 /* May this identity write now? False: *retry_s. */
 bool api_guard_may_write(struct api_guard *guard, const struct api_identity *identity,
                          uint32_t *retry_s);
+/* A TLS handshake that came to nothing. */
+void api_guard_note_handshake(struct api_guard *guard, const char *ip, const char *why);
 /* Host of a request over TCP. */
 bool api_guard_knows_host(const struct api_guard *guard, struct slice host);
 
@@ -98,7 +100,11 @@ struct api_guard_record {
     uint64_t revision_before;
 };
 void api_guard_audit(struct api_guard *guard, const struct api_guard_record *record);
-uint64_t api_guard_audit_lost(const struct api_guard *guard);
+/* Notes what `request` changed, for its line in the audit. */
+void api_guard_note_changes(struct api_request *request, const struct conf_document *before,
+                            const struct conf_document *after);
+/* Lines that the file did not take. */
+uint64_t api_guard_audit_lost(void);
 
 /* -- tokens, for their resources -- */
 

@@ -15,6 +15,7 @@
 #include <microhttpd.h>
 
 #include "api/api.h"
+#include "api/api_front.h"
 #include "api/api_guard.h"
 #include "api/api_request.h"
 #include "api/api_table.h"
@@ -31,6 +32,8 @@ struct door {
     bool is_observe;
     bool is_unix;
     bool is_inherited; /* the service manager's: its path stays */
+    const struct conf_api_limits *limits;
+    struct api_front *front; /* speaks TLS before the daemon; NULL: nobody does */
     struct loop_watch watch;
     struct loop_timer timer;
     struct loop_ready ready;
@@ -39,7 +42,9 @@ struct door {
 struct api {
     struct loop *loop;
     struct control *control;
+    const struct conf_api *conf; /* borrowed */
     struct api_guard *guard;
+    struct net_worker *net; /* for the connections of fronts; NULL: there are none */
     struct door doors[API_DOORS_MAX];
     uint32_t door_count;
     struct list_node streaming; /* struct call.link: answers that are still being made */

@@ -125,6 +125,7 @@ struct api_request {
     struct api_identity identity; /* with more than who and role */
     struct api_guard *guard;      /* borrowed */
     struct buf changes;           /* what a write changed, for the audit: a JSON array, or empty */
+    uint32_t changes_total;       /* the array has the first of them */
     struct api_reply reply;
     void (*done)(struct api_request *request); /* the transport's */
 };

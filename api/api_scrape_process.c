@@ -440,6 +440,12 @@ static void write_rate_limited(struct api_scrape *scrape, uint32_t index)
     put(scrape, api_guard_limited());
 }
 
+static void write_audit_lost(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, api_guard_audit_lost());
+}
+
 /* -- the scrape itself -- */
 
 static void write_omitted(struct api_scrape *scrape, uint32_t index)
@@ -507,6 +513,7 @@ const struct api_scrape_family api_scrape_process[] = {
             "Events that were gone before a watcher had read them."),
     COUNTER("lbd_api_auth_failures_total", write_auth_failures, "Requests refused for who asked, by why."),
     COUNTER("lbd_api_rate_limited_total", write_rate_limited, "Requests answered 429."),
+    COUNTER("lbd_api_audit_lost_total", write_audit_lost, "Lines that the audit file did not take."),
 };
 const size_t api_scrape_process_count = ARRAY_LEN(api_scrape_process);
 

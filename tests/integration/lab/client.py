@@ -20,7 +20,7 @@ def reset_socket(sock):
 class Client:
     """One connection to (host, port) or to the path of a unix socket."""
 
-    def __init__(self, address, timeout=None, receive_buffer=None):
+    def __init__(self, address, timeout=None, receive_buffer=None, tls=None, name="localhost"):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(TIMEOUT if timeout is None else timeout)
@@ -33,6 +33,8 @@ class Client:
             raise
         if family == socket.AF_INET:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:  # an ssl.SSLContext
+            self.sock = tls.wrap_socket(self.sock, server_hostname=name)
         self.reader = wire.Reader(self.sock)
 
     def __enter__(self):

@@ -309,6 +309,7 @@ static bool start(struct lbd *lbd, const char *file, struct err *err)
         .loop = lbd->loop,
         .daemon = lbd->daemon,
         .file = file,
+        .inherit = &lbd->inherit,
         .ready = on_ready,
         .drained = on_drained,
         .arg = lbd,

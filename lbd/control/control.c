@@ -269,6 +269,7 @@ struct control *control_new(const struct control_options *options, struct err *e
     list_init(&control->wishes);
     control->drains = control_drains_new(control);
     registry_init(&control->registry);
+    control->registry.inherit = options->inherit;
     overrides_init(&control->overrides);
     map_init(&control->owners.blocked);
     control->facts.source = options->daemon->config_source;

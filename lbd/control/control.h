@@ -38,6 +38,7 @@
 #define CONTROL_ETAG_MAX 17 /* 16 hexadecimal digits and a NUL */
 
 struct control;
+struct inherit;
 
 /* -- life -- */
 
@@ -45,6 +46,7 @@ struct control_options {
     struct loop *loop;                /* borrowed */
     const struct conf_daemon *daemon; /* borrowed, outlives control */
     const char *file;                 /* borrowed: where the document (or its seed) comes from */
+    struct inherit *inherit;          /* borrowed: sockets that were passed; NULL: none */
     /* All workers run the first document: ready, or why not. */
     void (*ready)(void *arg);
     /* Everything that was open has ended, or the deadline has passed: time to leave. */

@@ -125,6 +125,15 @@ static void remove_stale_socket(const struct addr *address)
     (void)close(fd);
 }
 
+static void share(struct listener_bind *bind_set, int fd)
+{
+    bind_set->bound = bind_set->asked;
+    bind_set->is_shared = true;
+    for (uint32_t i = 0; i < bind_set->fd_count; i++) {
+        bind_set->fds[i] = fd;
+    }
+}
+
 /* Unix sockets have no SO_REUSEPORT: every worker watches the same one. */
 static bool open_unix(struct listener_bind *bind_set, struct err *err)
 {
@@ -133,10 +142,7 @@ static bool open_unix(struct listener_bind *bind_set, struct err *err)
     if (fd < 0) {
         return false;
     }
-    bind_set->bound = bind_set->asked;
-    for (uint32_t i = 0; i < bind_set->fd_count; i++) {
-        bind_set->fds[i] = fd;
-    }
+    share(bind_set, fd);
     return listen_on(fd, &bind_set->asked, err); /* else it is closed and removed with the set */
 }
 
@@ -180,8 +186,7 @@ static bool open_inet(struct listener_bind *bind_set, bool beside, struct err *e
     return true;
 }
 
-static struct listener_bind *open_bind(const struct addr *address, uint32_t workers, bool beside,
-                                       struct err *err)
+static struct listener_bind *new_bind(const struct addr *address, uint32_t workers)
 {
     struct listener_bind *bind_set = mem_zero(1, sizeof(*bind_set));
     atomic_init(&bind_set->refs, 1);
@@ -192,6 +197,13 @@ static struct listener_bind *open_bind(const struct addr *address, uint32_t work
     for (uint32_t i = 0; i < workers; i++) {
         bind_set->fds[i] = -1;
     }
+    return bind_set;
+}
+
+static struct listener_bind *open_bind(const struct addr *address, uint32_t workers, bool beside,
+                                       struct err *err)
+{
+    struct listener_bind *bind_set = new_bind(address, workers);
     bool ok = address->u.any.sa_family == AF_UNIX ? open_unix(bind_set, err)
                                                   : open_inet(bind_set, beside, err);
     if (!ok) {
@@ -213,6 +225,15 @@ struct listener_bind *listener_bind_open_beside(const struct addr *address, uint
     return open_bind(address, workers, true, err);
 }
 
+struct listener_bind *listener_bind_adopt(const struct addr *address, int fd, uint32_t workers)
+{
+    struct listener_bind *bind_set = new_bind(address, workers);
+    share(bind_set, fd);
+    bind_set->is_inherited = true;
+    sock_opt_listening(fd, address->u.any.sa_family, true);
+    return bind_set;
+}
+
 struct listener_bind *listener_bind_ref(struct listener_bind *bind_set)
 {
     (void)atomic_fetch_add_explicit(&bind_set->refs, 1, memory_order_relaxed);
@@ -228,7 +249,7 @@ static bool is_unix(const struct listener_bind *bind_set)
 
 void listener_bind_shut(struct listener_bind *bind_set, uint32_t worker)
 {
-    if (!is_unix(bind_set) && !bind_set->is_shut[worker]) {
+    if (!bind_set->is_shared && !bind_set->is_shut[worker]) {
         bind_set->is_shut[worker] = shutdown(bind_set->fds[worker], SHUT_RD) == 0;
     }
 }
@@ -250,7 +271,7 @@ bool listener_bind_hide(struct listener_bind *bind_set, bool is_hidden, struct e
 {
     char hidden[HIDDEN_PATH_MAX];
     const char *shown = bind_set->asked.u.local.sun_path;
-    if (!is_unix(bind_set) || bind_set->is_hidden == is_hidden) {
+    if (!is_unix(bind_set) || bind_set->is_inherited || bind_set->is_hidden == is_hidden) {
         return true;
     }
     hidden_path(bind_set, hidden);
@@ -268,13 +289,12 @@ void listener_bind_unref(struct listener_bind *bind_set)
         atomic_fetch_sub_explicit(&bind_set->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    bool is_local = is_unix(bind_set);
-    for (uint32_t i = 0; i < (is_local ? 1 : bind_set->fd_count); i++) {
+    for (uint32_t i = 0; i < (bind_set->is_shared ? 1 : bind_set->fd_count); i++) {
         if (bind_set->fds[i] >= 0) {
             (void)close(bind_set->fds[i]);
         }
     }
-    if (is_local && bind_set->fds[0] >= 0) {
+    if (is_unix(bind_set) && bind_set->fds[0] >= 0 && !bind_set->is_inherited) {
         char hidden[HIDDEN_PATH_MAX];
         hidden_path(bind_set, hidden);
         (void)unlink(bind_set->is_hidden ? hidden : bind_set->asked.u.local.sun_path);

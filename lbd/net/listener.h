@@ -10,6 +10,9 @@
  * else can take the port, and listening again needs no rights. A unix socket goes on listening
  * under another name ("PATH.drained") that no client asks for.
  *
+ * A socket that the service manager passed is one for all workers, like a unix socket; it listens
+ * on there whatever we do, so that while its listener is drained clients wait in its queue.
+ *
  * prepare: first binds a plain socket without SO_REUSEPORT, so that another daemon on the port is
  * refused and not silently shared, closes it, then binds the set.
  *
@@ -34,11 +37,13 @@
 struct listener_bind {
     struct addr asked; /* as configured, port 0 possible */
     struct addr bound; /* with the real port */
-    int *fds;          /* one per worker; unix sockets: the same for all */
+    int *fds;          /* one per worker; the same for all when it is shared */
     bool *is_shut;     /* one per worker, its own: listening has ended for a while */
     uint32_t fd_count;
     _Atomic uint32_t refs;
-    bool is_hidden; /* control only: a unix socket under its other name */
+    bool is_shared;    /* one socket for all workers */
+    bool is_inherited; /* it is the service manager's and stays open there (inherit.h) */
+    bool is_hidden;    /* control only: a unix socket under its other name */
 };
 
 struct listener {
@@ -66,16 +71,19 @@ LB_MUST_CHECK struct listener_bind *listener_bind_open(const struct addr *addres
  * whether a stranger has it too, so that is not asked. */
 LB_MUST_CHECK struct listener_bind *listener_bind_open_beside(const struct addr *address,
                                                               uint32_t workers, struct err *err);
+/* A socket that listens there already, for all workers; keeps `fd`. */
+struct listener_bind *listener_bind_adopt(const struct addr *address, int fd, uint32_t workers);
 struct listener_bind *listener_bind_ref(struct listener_bind *bind);
 /* A worker's own socket of this address refuses, and listens again (false: the kernel refuses).
- * Nothing happens when it does so already, and with unix sockets. */
+ * Nothing happens when it does so already, and with sockets that are shared. */
 void listener_bind_shut(struct listener_bind *bind, uint32_t worker);
 LB_MUST_CHECK bool listener_bind_listen(struct listener_bind *bind, uint32_t worker);
 static inline bool listener_bind_is_shut(const struct listener_bind *bind, uint32_t worker)
 {
     return bind->is_shut[worker];
 }
-/* A unix socket is taken out of sight or shown again; others are left as they are. Control. */
+/* A unix socket of ours is taken out of sight or shown again; others are left as they are. Control.
+ */
 LB_MUST_CHECK bool listener_bind_hide(struct listener_bind *bind, bool is_hidden, struct err *err);
 /* Closes the sockets at the last one. */
 void listener_bind_unref(struct listener_bind *bind);

@@ -157,7 +157,7 @@ static void leave_bind(struct front_bind *place)
         return;
     }
     loop_watch_stop(&place->watch);
-    if (place->bind->bound.u.any.sa_family != AF_UNIX) { /* the others still accept there */
+    if (!place->bind->is_shared) { /* else the others still accept there */
         empty_queue(place);
     }
     listener_bind_unref(place->bind);

@@ -32,6 +32,7 @@
 #include "lbd/stats/counters.h"
 #include "lbd/upstream/server.h"
 
+struct inherit;
 struct registry;
 struct registry_pool;
 
@@ -49,7 +50,7 @@ struct registry_server {
     uint32_t address_version; /* goes up with every change of `address` */
     bool has_literal_address; /* nothing to resolve */
     struct conditions conditions;
-    uint32_t weight;          /* set by hand, in place of the configured one; 0: not */
+    uint32_t weight; /* set by hand, in place of the configured one; 0: not */
 };
 
 struct registry_pool {
@@ -99,6 +100,7 @@ struct registry {
     struct registry_rest resting_pools;
     struct registry_rest resting_listeners;
     struct registry_rest resting_routes;
+    struct inherit *inherit; /* borrowed: sockets that were passed; NULL: none; set by control */
     uint64_t generation; /* of the newest snapshot that was published; set by control */
 };
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lbd/net/inherit.h"
 #include "lbd/snapshot/snapshot_build.h"
 
 /* "*:80" listens on every IPv4 address; conf has checked the rest. */
@@ -105,8 +106,13 @@ static bool bind_one(struct plan *plan, const struct registry *registry, uint32_
     if (bind == NULL) {
         bind = find_foreign(registry, &address);
     }
+    int fd = bind == NULL
+                 ? inherit_take(registry->inherit, slice_from(plan->listener->name), &address)
+                 : -1;
     if (bind != NULL) {
         bind = listener_bind_ref(bind);
+    } else if (fd >= 0) {
+        bind = listener_bind_adopt(&address, fd, workers);
     } else if (holds_port(registry, &address)) {
         bind = listener_bind_open_beside(&address, workers, err);
     } else {

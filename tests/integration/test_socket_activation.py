@@ -1,12 +1,14 @@
 """Sockets that a service manager opened: taken over by name and address, never half."""
 
 import os
+import signal
 import socket
 import tempfile
 import unittest
 
 from lab import LabCase, config_for
 from lab.client import Client
+from lab.waits import wait_for
 
 
 class SocketActivation(LabCase):
@@ -90,6 +92,67 @@ class SocketActivation(LabCase):
         self.addCleanup(datagram.close)
         proxy = self.passing([("api", datagram)], start=False)
         self.assertIn("descriptor 3 ('api')", self.refusal(proxy))
+
+    # -- listeners ----------------------------------------------------------------------------
+
+    def listening(self, workers=2):
+        """An lbd whose listener `web` has the socket that was passed."""
+        passed, address = self.inet()
+        config = config_for(self.origin())
+        config["listeners"]["web"]["bind"] = [address]
+        proxy = self.lbd(config, daemon={"workers": workers}, passed=[("web", passed)])
+        return proxy, passed.getsockname(), address
+
+    def test_a_listener_takes_over_and_loses_nobody_at_a_restart(self):
+        proxy, place, address = self.listening()
+        self.assertNotIn("lbd.socket_not_taken", proxy.log_text())
+        self.assertEqual(proxy.addresses(), [address])
+        for _ in range(20):
+            with Client(place) as client:
+                self.assertEqual(client.get("/").status, 200)
+        proxy.stop()
+        with Client(place) as client:  # in the queue, while nobody runs
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            proxy.start()
+            self.assertEqual(client.read_response().status, 200)
+
+    def test_a_drain_for_a_restart_leaves_the_queue_to_the_next(self):
+        proxy, place, _ = self.listening(workers=1)
+        held, told = Client(place), Client(place)
+        self.addCleanup(held.close)
+        self.addCleanup(told.close)
+        self.assertEqual(held.get("/").status, 200)
+        proxy.send_signal(signal.SIGTERM)
+        wait_for(lambda: told.get("/").get("Connection") == "close", "the worker drains")
+        with Client(place) as late:
+            late.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            held.close()
+            self.assertEqual(proxy.wait_exit(), 0)
+            proxy.start()
+            self.assertEqual(late.read_response().status, 200)
+
+    def test_its_address_is_left_and_taken_again(self):
+        proxy, place, address = self.listening()
+        whole = proxy.get("/v1/listeners/web")
+        proxy.change("PUT", "/v1/listeners/web", {**whole, "bind": ["127.0.0.1:0"]})
+        self.assertNotEqual(proxy.addresses(), [address])
+        proxy.change("PUT", "/v1/listeners/web", whole)
+        with Client(place) as client:
+            self.assertEqual(client.get("/").status, 200)
+
+    def test_a_drained_one_lets_clients_wait(self):
+        proxy, place, _ = self.listening()
+        proxy.put("/v1/listeners/web/admin-state", {"state": "drain"})
+        with Client(place) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            proxy.delete("/v1/listeners/web/admin-state")
+            self.assertEqual(client.read_response().status, 200)
+
+    def test_another_listener_of_that_name_is_told(self):
+        passed, address = self.inet()
+        proxy = self.lbd(config_for(self.origin()), passed=[("web", passed)])
+        self.assertIn(f"lbd.socket_not_taken name=web address={address} ", proxy.log_text())
+        self.assertEqual(self.connect(proxy).get("/").status, 200)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +177,49 @@ START_TEST(a_unix_socket_is_shared_by_all_workers_and_removed)
 }
 END_TEST
 
+START_TEST(a_socket_that_was_passed_is_shared_and_stays_the_giver_s)
+{
+    char dir[] = "/tmp/lbd-listener-XXXXXX";
+    char text[128];
+    struct stat info;
+    struct err err = {0};
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(text, sizeof(text), "unix:%s/s", dir);
+    struct listener_bind *local = open_ok(text, 1);
+    struct listener_bind *inet = open_ok("127.0.0.1:0", 1);
+    struct listener_bind *givers[] = {local, inet};
+    for (int i = 0; i < 2; i++) {
+        struct addr address = givers[i]->bound;
+        int fd = dup(givers[i]->fds[0]);
+        struct listener_bind *adopted = listener_bind_adopt(&address, fd, 3);
+        ck_assert(adopted->is_shared && adopted->is_inherited);
+        ck_assert(addr_eq(&adopted->bound, &address));
+        ck_assert_int_eq(adopted->fds[0], adopted->fds[2]);
+        /* drained: nobody else may be told by it */
+        listener_bind_shut(adopted, 1);
+        ck_assert(listener_bind_listen(adopted, 1));
+        ck_assert(listener_bind_hide(adopted, true, &err));
+        int client = connect_to(&address);
+        ck_assert_int_eq(send(client, "x", 1, 0), 1); /* ends the kernel's waiting for a byte */
+        struct pollfd waiting = {.fd = adopted->fds[1], .events = POLLIN};
+        ck_assert_int_eq(poll(&waiting, 1, 5000), 1);
+        int accepted = accept(adopted->fds[1], NULL, NULL);
+        ck_assert_int_ge(accepted, 0);
+        (void)close(accepted);
+        (void)close(client);
+        listener_bind_unref(adopted);
+        ck_assert_int_eq(fcntl(fd, F_GETFD), -1); /* our copy is closed, and only that */
+        client = connect_to(&address);
+        ck_assert_int_ge(client, 0);
+        (void)close(client);
+    }
+    ck_assert_int_eq(stat(text + 5, &info), 0);
+    listener_bind_unref(local);
+    listener_bind_unref(inet);
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 START_TEST(a_socket_file_left_by_a_crash_is_replaced_another_file_is_not)
 {
     char dir[] = "/tmp/lbd-listener-XXXXXX";
@@ -233,5 +278,6 @@ UNIT_TESTS("listener", port_0_becomes_a_port_with_a_socket_per_worker,
            a_port_in_use_is_refused_also_when_it_could_be_shared,
            an_address_of_another_machine_is_invalid, ipv6_leaves_ipv4_alone,
            a_unix_socket_is_shared_by_all_workers_and_removed,
+           a_socket_that_was_passed_is_shared_and_stays_the_giver_s,
            a_socket_file_left_by_a_crash_is_replaced_another_file_is_not,
            a_listener_ends_with_its_last_reference_and_closes_its_sockets)

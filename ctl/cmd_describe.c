@@ -6,7 +6,7 @@
 #include "ctl/print_table.h"
 #include "ctl/when.h"
 
-enum { EVENTS_SHOWN = 10, LABEL_WIDTH = 18 };
+enum { EVENTS_SHOWN = 10, LABEL_WIDTH = 17 };
 
 /* What is asked for one page; each part but the first may be missing. */
 struct page {
@@ -205,32 +205,50 @@ static void print_servers(struct ctl *ctl, struct slice pool, const struct json 
     buf_fini(&shown);
 }
 
-/* One member of the status on one line. */
-static void print_member(struct ctl *ctl, const struct json *member)
+static enum print_color color_of(struct slice key, const struct json *value)
+{
+    if (slice_eq(key, SLICE("health"))) {
+        return cmd_status_health_color(json_string(value));
+    }
+    return slice_eq(key, SLICE("admin")) ? cmd_status_admin_color(json_string(value)) : PRINT_PLAIN;
+}
+
+/* A member of the status on one line, or its own members on one each ("drain.phase"). */
+static void print_member(struct ctl *ctl, const char *prefix, const struct json *member)
 {
     struct buf text;
     struct json_write w;
-    char when[WHEN_TEXT_MAX];
     struct slice key = json_key(member);
-    enum print_color color = PRINT_PLAIN;
+    const struct json *inner;
     buf_init(&text, CTL_TEXT_MAX);
-    if (json_is(member, JSON_STRING)) {
-        when_write_text(when, json_string(member)); /* moments as a clock, the rest as it is */
+    buf_printf(&text, "%s%.*s", prefix, SLICE_ARG(key));
+    if (json_is(member, JSON_OBJECT) && json_count(member) != 0 && prefix[0] == '\0') {
+        buf_append_char(&text, '.');
+        json_for_each(inner, member)
+        {
+            print_member(ctl, text.data, inner);
+        }
+        buf_fini(&text);
+        return;
+    }
+    (void)fputs("  ", ctl->out);
+    for (size_t used = text.len; used < LABEL_WIDTH; used++) {
+        buf_append_char(&text, ' ');
+    }
+    print_text(ctl->out, buf_slice(&text));
+    (void)fputc(' ', ctl->out);
+    buf_clear(&text);
+    if (json_is(member, JSON_STRING)) { /* moments as a clock, the rest as it is */
+        char when[WHEN_TEXT_MAX];
         uint64_t wall_ms;
         bool is_moment = when_parse(json_string(member), &wall_ms);
+        when_write_text(when, json_string(member));
         buf_append_slice(&text, is_moment ? slice_from(when) : json_string(member));
     } else {
         json_write_init(&w, &text, JSON_COMPACT);
         json_write_json(&w, member);
     }
-    if (slice_eq(key, SLICE("health"))) {
-        color = cmd_status_health_color(json_string(member));
-    } else if (slice_eq(key, SLICE("admin"))) {
-        color = cmd_status_admin_color(json_string(member));
-    }
-    (void)fprintf(ctl->out, "  %.*s%*s", SLICE_ARG(key),
-                  key.len < LABEL_WIDTH ? (int)(LABEL_WIDTH - key.len) : 1, "");
-    print_colored(ctl->out, ctl->color, color, buf_slice(&text));
+    print_colored(ctl->out, ctl->color, color_of(key, member), buf_slice(&text));
     (void)fputc('\n', ctl->out);
     buf_fini(&text);
 }
@@ -246,7 +264,7 @@ static void print_status(struct ctl *ctl, const struct kind_target *target,
         if (slice_eq(key, SLICE("conditions")) || slice_eq(key, SLICE("servers"))) {
             continue;
         }
-        print_member(ctl, member);
+        print_member(ctl, "", member);
     }
     if (json_count(json_get(status, SLICE("conditions"))) != 0) {
         print_conditions(ctl, json_get(status, SLICE("conditions")));

@@ -205,21 +205,6 @@ static void value_cell(struct print_table *table, const struct json *value)
     buf_fini(&text);
 }
 
-/* The member with this key. Looks behind *last first: both documents keep the same order, and a
- * walk from the front for each of 100,000 servers would take minutes. */
-static const struct json *member_beside(const struct json *container, const struct json **last,
-                                        struct slice key)
-{
-    const struct json *found = *last != NULL ? json_next(*last) : json_first(container);
-    if (found == NULL || !slice_eq(json_key(found), key)) {
-        found = json_get(container, key);
-    }
-    if (found != NULL) {
-        *last = found;
-    }
-    return found;
-}
-
 /* What a listing is made of. */
 struct listing {
     struct ctl *ctl;
@@ -344,7 +329,7 @@ static void add_servers(struct listing *listing, const struct json *pool, const 
         if (only[0] == '\0' || slice_eq(right, slice_from(only))) {
             buf_clear(&name);
             buf_printf(&name, "%.*s/%.*s", SLICE_ARG(left), SLICE_ARG(right));
-            add(listing, buf_slice(&name), server, member_beside(states, &last, right));
+            add(listing, buf_slice(&name), server, ctl_member_beside(states, &last, right));
         }
     }
     buf_fini(&name);
@@ -363,7 +348,7 @@ static void add_all(struct listing *listing, const struct json *objects, const s
         if (only != NULL && only[0] != '\0' && !slice_eq(json_key(object), slice_from(only))) {
             continue;
         }
-        const struct json *state = member_beside(states, &last, json_key(object));
+        const struct json *state = ctl_member_beside(states, &last, json_key(object));
         listing->is_found = listing->is_found || listing->wanted.server[0] == '\0';
         if (is_server) {
             add_servers(listing, object, state);

@@ -14,9 +14,11 @@
 #include "ctl/cmd_server.h"
 #include "ctl/cmd_set.h"
 #include "ctl/cmd_status.h"
+#include "ctl/cmd_top.h"
 #include "ctl/cmd_wait.h"
 #include "ctl/command.h"
 #include "ctl/completion.h"
+#include "ctl/top_model.h"
 
 #define BIT(option) COMMAND_BIT(option)
 #define IN(member)  offsetof(struct ctl, member)
@@ -123,6 +125,21 @@ const struct command command_rows[] = {
         .arg_max = 2,
         .names = COMMAND_KINDS,
         .run = cmd_describe,
+    },
+    {
+        .word = "top",
+        .section = COMMAND_LOOK,
+        .arguments = "[pools|servers|listeners|routes]",
+        .summary = "who does how much, every second",
+        .details = "Keys: Tab or 1 to 4 another view; c r e l n sort by connections, requests, "
+                   "errors, latency, name;\n/ filter; Enter describe; d drain and E enable a "
+                   "server; q quit. With --once, or into a pipe, it\ncounts for a second, prints "
+                   "a table and ends.",
+        .options = BIT(COMMAND_ONCE),
+        .arg_max = 1,
+        .names = COMMAND_WORDS,
+        .words = top_view_words,
+        .run = cmd_top,
     },
     {
         .word = "conns",

@@ -265,6 +265,19 @@ const struct json *ctl_member(const struct json *json, const char *path)
     return json;
 }
 
+const struct json *ctl_member_beside(const struct json *container, const struct json **last,
+                                     struct slice key)
+{
+    const struct json *found = *last != NULL ? json_next(*last) : json_first(container);
+    if (found == NULL || !slice_eq(json_key(found), key)) {
+        found = json_get(container, key);
+    }
+    if (found != NULL) {
+        *last = found;
+    }
+    return found;
+}
+
 struct slice ctl_text(const struct json *json, const char *path)
 {
     return json_string(ctl_member(json, path));

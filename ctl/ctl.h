@@ -136,7 +136,12 @@ void ctl_print_json(struct ctl *ctl, const struct json *json);
 
 /* Member by dotted path ("timeouts.connect"); NULL when a part is missing. */
 const struct json *ctl_member(const struct json *json, const char *path);
-/* The same as text and number; empty and 0 when it is missing or of another type. */
+/* The member with this key. Looks behind *last first (NULL in the beginning), which follows: two
+ * documents keep the same order, and a walk from the front for each of 100,000 servers would take
+ * minutes. */
+const struct json *ctl_member_beside(const struct json *container, const struct json **last,
+                                     struct slice key);
+/* As text and number, by dotted path; empty and 0 when it is missing or of another type. */
 struct slice ctl_text(const struct json *json, const char *path);
 uint64_t ctl_number(const struct json *json, const char *path);
 /* "1 server", "2 servers" */

@@ -103,6 +103,22 @@ size_t print_width(struct slice text)
     return width;
 }
 
+size_t print_append(struct buf *out, struct slice text, size_t width)
+{
+    size_t used = 0;
+    for (; text.len != 0 && used != width; used++) {
+        bool printable;
+        size_t len = next_character(text, &printable);
+        if (printable) {
+            buf_append(out, text.ptr, len);
+        } else {
+            buf_append_char(out, '?');
+        }
+        text = slice_from_at(text, len);
+    }
+    return used;
+}
+
 /* At most `width` characters. */
 static void print_part(FILE *out, struct slice text, size_t width)
 {

@@ -60,6 +60,8 @@ void print_table_write(const struct print_table *table, FILE *out, bool color, u
 void print_text(FILE *out, struct slice text);
 /* The same in a colour, when `color` is true. */
 void print_colored(FILE *out, bool color, enum print_color which, struct slice text);
+/* The same into a buf, at most `width` characters; returns how many. */
+size_t print_append(struct buf *out, struct slice text, size_t width);
 /* Characters, as a terminal counts them (each code point is one). */
 size_t print_width(struct slice text);
 

@@ -18,13 +18,13 @@
             FAKE_REPLY("200 OK", "Content-Type: application/json\r\nLbd-Revision: 4\r\n",          \
                        "{\"retries\":1}")                                                          \
     }
-#define STATUS                                                                                     \
-    {                                                                                              \
-        "GET /v1/pools/web/status",                                                                \
-            FAKE_JSON(                                                                             \
-                "{\"health\":\"up\",\"conditions\":[{\"type\":\"Ready\",\"status\":true,"          \
-                "\"reason\":\"AllUp\",\"message\":\"fine\",\"since\":\"then\"}],\"servers\":{"     \
-                "\"a\":{\"address\":\"x:1\",\"health\":\"up\",\"admin\":\"ready\"}}}")             \
+#define STATUS                                                                                                           \
+    {                                                                                                                    \
+        "GET /v1/pools/web/status",                                                                                      \
+            FAKE_JSON(                                                                                                   \
+                "{\"health\":\"up\",\"drain\":{\"phase\":\"done\"},\"conditions\":[{\"type\":\"Ready\",\"status\":true," \
+                "\"reason\":\"AllUp\",\"message\":\"fine\",\"since\":\"then\"}],\"servers\":{"                           \
+                "\"a\":{\"address\":\"x:1\",\"health\":\"up\",\"admin\":\"ready\"}}}")                                   \
     }
 #define EVENTS                                                                                     \
     {                                                                                              \
@@ -47,6 +47,7 @@ START_TEST(all_on_one_page)
                               "\n"
                               "status:\n"
                               "  health            up\n"
+                              "  drain.phase       done\n"
                               "  CONDITION  STATUS  REASON  SINCE  MESSAGE\n"
                               "  Ready      yes     AllUp   then   fine\n"
                               "  SERVER  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"

@@ -338,6 +338,16 @@ static void check_routes(struct check *check)
     }
 }
 
+static bool has_ready_server(const struct conf_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->server_count; i++) {
+        if (pool->servers[i].admin_state == CONF_READY) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_pools(struct check *check)
 {
     const struct conf *conf = check->conf;
@@ -348,10 +358,57 @@ static void check_pools(struct check *check)
         if (pool->server_count == 0) {
             conf_errors_warn(check->errors, &at, "empty-pool",
                              "no servers: its requests are answered 503");
+        } else if (!has_ready_server(pool)) {
+            conf_errors_warn(check->errors, &at, "no-ready-server",
+                             "no server has the admin_state ready: its requests are answered 503");
         } else if (pool->server_count == 1) {
             conf_errors_warn(check->errors, &at, "single-server", "one server: no redundancy");
         }
     }
+}
+
+static void note_pool(const struct conf *conf, struct slice name, bool *used)
+{
+    const struct conf_pool *pool = name.len != 0 ? conf_pool_find(conf, name) : NULL;
+    if (pool != NULL) {
+        used[pool - conf->pools] = true;
+    }
+}
+
+/* Pools to which nothing leads, health checks that no pool has. */
+static void check_unused(struct check *check)
+{
+    const struct conf *conf = check->conf;
+    bool *pools = mem_zero(conf->pool_count + 1, sizeof(*pools));
+    bool *checks = mem_zero(conf->health_check_count + 1, sizeof(*checks));
+    for (uint32_t i = 0; i < conf->listener_count; i++) {
+        note_pool(conf, conf->listeners[i].default_pool, pools);
+    }
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        note_pool(conf, conf->routes[i].pool, pools);
+    }
+    PATH(pools_path, &root, SLICE("pools"));
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        const struct conf_health_check *health =
+            conf_health_check_find(conf, conf->pools[i].health_check);
+        if (health != NULL) {
+            checks[health - conf->health_checks] = true;
+        }
+        if (!pools[i]) {
+            PATH(at, &pools_path, conf->pools[i].name);
+            conf_errors_warn(check->errors, &at, "unused-pool",
+                             "no listener and no route sends requests here");
+        }
+    }
+    PATH(checks_path, &root, SLICE("health_checks"));
+    for (uint32_t i = 0; i < conf->health_check_count; i++) {
+        if (!checks[i]) {
+            PATH(at, &checks_path, conf->health_checks[i].name);
+            conf_errors_warn(check->errors, &at, "unused-health-check", "no pool is checked by it");
+        }
+    }
+    free(checks);
+    free(pools);
 }
 
 static void check_health_checks(struct check *check)
@@ -378,6 +435,9 @@ bool conf_check(const struct conf *conf, struct conf_errors *errors)
     check_shadows(&check);
     check_pools(&check);
     check_health_checks(&check);
+    if (errors->error_count == 0) { /* what is misspelt elsewhere only seems unused */
+        check_unused(&check);
+    }
     return check.ok;
 }
 

@@ -24,6 +24,7 @@
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/control/conf_file.h"
+#include "lbd/control/conf_report.h"
 #include "lbd/control/control.h"
 #include "lbd/control/privileges.h"
 #include "lbd/control/service.h"
@@ -39,6 +40,8 @@ enum { EXIT_STOPPED = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 struct flags {
     const char *file;
     bool check;
+    bool is_strict; /* -t: warnings are errors */
+    bool as_json;   /* -t */
 };
 
 /* The running program. */
@@ -57,11 +60,14 @@ struct lbd {
 /* -- flags -- */
 
 static const char usage_text[] =
-    "usage: lbd [-t] [-c FILE]\n"
+    "usage: lbd [-c FILE]\n"
+    "       lbd -t [--strict] [--json] [-c FILE]\n"
     "  -c, --config FILE  the configuration (default " FILE_DEFAULT ")\n"
     "  -t, --check        say all that is wrong with it and exit: 0 nothing, 78 something\n"
+    "      --strict       a warning is wrong, too\n"
+    "      --json         say it as JSON, on the standard output\n"
     "      --openapi      print the API as an OpenAPI document and exit\n"
-    "      --schema        print a JSON Schema of the configuration and exit\n"
+    "      --schema       print a JSON Schema of the configuration and exit\n"
     "      --version      print the version and exit\n"
     "      --help         print this and exit\n";
 
@@ -78,7 +84,14 @@ static int print_made(void (*write)(struct buf *out))
 
 static int read_flags(int argc, char **argv, struct flags *flags)
 {
-    enum { OPTION_VERSION = 1000, OPTION_HELP, OPTION_OPENAPI, OPTION_SCHEMA };
+    enum {
+        OPTION_VERSION = 1000,
+        OPTION_HELP,
+        OPTION_OPENAPI,
+        OPTION_SCHEMA,
+        OPTION_STRICT,
+        OPTION_JSON
+    };
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"check", no_argument, NULL, 't'},
@@ -86,6 +99,8 @@ static int read_flags(int argc, char **argv, struct flags *flags)
         {"help", no_argument, NULL, OPTION_HELP},
         {"openapi", no_argument, NULL, OPTION_OPENAPI},
         {"schema", no_argument, NULL, OPTION_SCHEMA},
+        {"strict", no_argument, NULL, OPTION_STRICT},
+        {"json", no_argument, NULL, OPTION_JSON},
         {NULL, 0, NULL, 0},
     };
     int option = 0;
@@ -107,6 +122,12 @@ static int read_flags(int argc, char **argv, struct flags *flags)
             return print_made(api_openapi_write);
         case OPTION_SCHEMA:
             return print_made(conf_schema_write_json);
+        case OPTION_STRICT:
+            flags->is_strict = true;
+            break;
+        case OPTION_JSON:
+            flags->as_json = true;
+            break;
         default:
             (void)fputs(usage_text, stderr);
             return EXIT_USAGE;
@@ -116,41 +137,54 @@ static int read_flags(int argc, char **argv, struct flags *flags)
         (void)fprintf(stderr, "lbd: '%s' is one word too many\n%s", argv[optind], usage_text);
         return EXIT_USAGE;
     }
+    if (!flags->check && (flags->is_strict || flags->as_json)) {
+        (void)fprintf(stderr, "lbd: --strict and --json go with -t\n%s", usage_text);
+        return EXIT_USAGE;
+    }
     return -1;
 }
 
 /* -- the file -- */
 
-static void print_errors(const char *file, const struct conf_errors *errors)
+static void report(const struct flags *flags, const struct conf_errors *errors, const char *failure)
 {
-    struct buf line;
-    buf_init(&line, 8192);
-    for (uint32_t i = 0; i < errors->error_count; i++) {
-        buf_clear(&line);
-        conf_file_describe(&errors->errors[i], false, file, &line);
-        (void)fprintf(stderr, "%.*s\n", (int)line.len, line.data);
+    struct buf text;
+    buf_init(&text, 4U * 1024U * 1024U);
+    if (flags->as_json) {
+        conf_report_json(errors, flags->file, failure, &text);
+        (void)fprintf(stdout, "%.*s", SLICE_ARG(buf_slice(&text)));
+    } else {
+        conf_report_text(errors, flags->file, isatty(STDERR_FILENO) == 1, &text);
+        if (failure != NULL) {
+            (void)buf_printf(&text, "lbd: %s\n", failure);
+        }
+        (void)fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&text)));
     }
-    for (uint32_t i = 0; i < errors->warning_count; i++) {
-        buf_clear(&line);
-        conf_file_describe(&errors->warnings[i], true, file, &line);
-        (void)fprintf(stderr, "%.*s\n", (int)line.len, line.data);
-    }
-    buf_fini(&line);
+    buf_fini(&text);
 }
 
-static bool read_file(struct lbd *lbd, const char *file)
+static bool read_file(struct lbd *lbd, const struct flags *flags)
 {
     struct conf_errors *errors = mem_zero(1, sizeof(*errors));
     struct err err = {0};
     conf_errors_init(errors);
-    bool ok = conf_file_load(file, &lbd->seed, &lbd->daemon, errors, &err);
-    print_errors(file, errors);
-    if (!ok) {
-        (void)fprintf(stderr, "lbd: %s\n", err.text);
+    bool ok = conf_file_load(flags->file, &lbd->seed, &lbd->daemon, errors, &err);
+    if (ok && flags->is_strict && errors->warning_count != 0) {
+        ok = err_set(&err, ERR_INVALID, "'%s' has %u warning%s", flags->file, errors->warning_count,
+                     errors->warning_count == 1 ? "" : "s");
     }
+    report(flags, errors, ok ? NULL : err.text);
     conf_errors_fini(errors);
     free(errors);
     return ok;
+}
+
+static void free_file(struct lbd *lbd)
+{
+    conf_document_unref(lbd->seed);
+    if (lbd->daemon != NULL) {
+        conf_daemon_free(lbd->daemon);
+    }
 }
 
 /* -- rights -- */
@@ -346,10 +380,7 @@ static void stop(struct lbd *lbd)
     if (lbd->loop != NULL) {
         loop_free(lbd->loop);
     }
-    conf_document_unref(lbd->seed);
-    if (lbd->daemon != NULL) {
-        conf_daemon_free(lbd->daemon);
-    }
+    free_file(lbd);
 }
 
 static int say_failed(const struct conf_daemon *daemon, const struct err *err)
@@ -384,7 +415,8 @@ int main(int argc, char **argv)
     if (code >= 0) {
         return code;
     }
-    if (!read_file(&lbd, flags.file)) {
+    if (!read_file(&lbd, &flags)) {
+        free_file(&lbd); /* valid, but not strictly */
         return EXIT_CONFIG;
     }
     code = EXIT_STOPPED;

@@ -257,6 +257,7 @@ struct api *api_new(const struct api_options *options, struct err *err)
     api->conf = &daemon->api;
     list_init(&api->streaming);
     list_init(&api->held);
+    api->idempotency = api_idempotency_new();
     api->guard = api_guard_new(daemon, err);
     ok = api->guard != NULL;
     for (uint32_t i = 0; ok && i < daemon->api.listen_count; i++) {
@@ -334,6 +335,7 @@ void api_free(struct api *api)
         net_worker_fini(api->net);
         free(api->net);
     }
+    api_idempotency_free(api->idempotency);
     api_guard_free(api->guard);
     free(api);
 }

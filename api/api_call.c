@@ -177,6 +177,7 @@ static enum MHD_Result queue(struct call *call)
     if (reply->content_type == NULL) {
         buf_clear(&reply->body);
     }
+    api_idempotency_end(call->door->api->idempotency, request);
     struct MHD_Response *response = make_response(call);
     if (response == NULL) {
         return MHD_NO;
@@ -189,7 +190,9 @@ static enum MHD_Result queue(struct call *call)
         add_header(response, MHD_HTTP_HEADER_ETAG, text);
     }
     (void)snprintf(text, sizeof(text), "%llu",
-                   (unsigned long long)control_facts(request->control)->revision);
+                   (unsigned long long)(reply->revision != 0
+                                            ? reply->revision
+                                            : control_facts(request->control)->revision));
     add_header(response, "Lbd-Revision", text);
     add_header(response, "Lbd-Request-Id", request->id);
     if (reply->has_changed) {
@@ -299,6 +302,7 @@ static struct call *begin(struct door *door, struct MHD_Connection *connection, 
     request->if_match = api_head_field(connection, MHD_HTTP_HEADER_IF_MATCH);
     request->if_none_match = api_head_field(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
     request->last_event_id = api_head_field(connection, "Last-Event-ID");
+    request->idempotency_key = api_head_field(connection, "Idempotency-Key");
     buf_init(&request->reply.body, API_REPLY_MAX);
     buf_init(&request->changes, API_CHANGES_MAX);
     make_id(request->id);
@@ -323,6 +327,9 @@ static enum MHD_Result handle(struct call *call)
         return queue(call);
     }
     request->body = buf_slice(&call->body);
+    if (!api_idempotency_begin(call->door->api->idempotency, request)) {
+        return queue(call);
+    }
     if (request->method == API_GET && api_table_is_state(request->row)) {
         /* what happens from here on is news to whoever reads this */
         api_request_header(request, "Lbd-Event-Sequence", "%llu",
@@ -375,6 +382,7 @@ void api_call_on_completed(void *door, struct MHD_Connection *connection, void *
     if (call != NULL) {
         assert(!call->is_suspended);
         api_call_end_stream(call);
+        api_idempotency_abandon(call->door->api->idempotency, &call->request);
         buf_fini(&call->body);
         buf_fini(&call->request.reply.body);
         buf_fini(&call->request.changes);

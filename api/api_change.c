@@ -75,6 +75,7 @@ void api_change_head(struct api_request *request, const struct control_result *r
     const struct control_facts *facts = control_facts(request->control);
     bool is_done = result->err.kind == ERR_NONE;
     request->reply.has_changed = true;
+    request->reply.revision = is_done ? result->revision : 0;
     request->reply.is_changed = is_done && result->is_changed && !result->is_dry_run;
     if (request->reply.is_changed) {
         api_guard_note_changes(request, result->before, result->document);

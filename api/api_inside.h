@@ -17,6 +17,7 @@
 #include "api/api.h"
 #include "api/api_front.h"
 #include "api/api_guard.h"
+#include "api/api_idempotency.h"
 #include "api/api_request.h"
 #include "api/api_table.h"
 #include "lbd/base/list.h"
@@ -45,6 +46,7 @@ struct api {
     const struct conf_api *conf; /* borrowed */
     struct api_guard *guard;
     struct net_worker *net; /* for the connections of fronts; NULL: there are none */
+    struct api_idempotency *idempotency;
     struct door doors[API_DOORS_MAX];
     uint32_t door_count;
     struct list_node streaming; /* struct call.link: answers that are still being made */

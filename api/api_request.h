@@ -99,10 +99,12 @@ struct api_reply {
     char allow[48];                             /* "" for none */
     struct api_header headers[API_HEADERS_MAX]; /* further ones */
     uint32_t header_count;
+    uint64_t revision; /* Lbd-Revision; 0: the one that runs */
 };
 
 struct api_row;
 struct api_guard;
+struct api_idempotency_entry;
 
 struct api_request {
     struct control *control; /* borrowed */
@@ -118,6 +120,7 @@ struct api_request {
     struct slice if_match;
     struct slice if_none_match;
     struct slice last_event_id;
+    struct slice idempotency_key; /* ptr NULL: none */
     struct slice body;
     char id[API_ID_MAX];
     char who[API_WHO_MAX];
@@ -127,6 +130,7 @@ struct api_request {
     struct buf changes;           /* what a write changed, for the audit: a JSON array, or empty */
     uint32_t changes_total;       /* the array has the first of them */
     struct api_reply reply;
+    struct api_idempotency_entry *idempotency; /* of api_idempotency; NULL: none, or it is done */
     void (*done)(struct api_request *request); /* the transport's */
 };
 

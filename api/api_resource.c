@@ -44,7 +44,9 @@ static void reply_resource(struct api_request *request, struct conf_document *do
 {
     bool with_defaults = api_request_flag(request, "defaults");
     struct json_write w;
-    if (!with_defaults && api_document_is_large(document, pointer)) {
+    /* What must be given again under its key is kept, so it is made at once. */
+    if (!with_defaults && request->idempotency == NULL &&
+        api_document_is_large(document, pointer)) {
         request->reply.stream = api_document_stream(document, pointer);
         request->reply.status = status;
         request->reply.content_type = "application/json";

@@ -112,6 +112,7 @@ static const struct api_row rows[] = {
      .role = API_ROLE_ADMIN},
     {.pattern = "/v1/tokens/{}",
      .handlers = {[API_PUT] = api_tokens_put, [API_DELETE] = api_tokens_delete},
+     .is_secret = true,
      .changing_query = "missing",
      .body_max = 64 * 1024},
     READ("/v1/revisions", api_revisions_list, ""),

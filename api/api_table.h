@@ -26,6 +26,7 @@ struct api_row {
     enum api_role role;                    /* of GET; NONE stands for READ */
     enum api_role changing_role;           /* of the other methods; NONE stands for ADMIN */
     bool is_observable;                    /* also on the observe address */
+    bool is_secret;                        /* answers hold what must not be kept */
     size_t body_max;                       /* bytes */
 };
 

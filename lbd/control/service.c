@@ -75,17 +75,34 @@ static bool renew_line(struct service *service)
     return true;
 }
 
-/* -- time -- */
+/* -- telling -- */
+
+/* What is owed, the line when it is a new one, and the wish for time. What a manager does not take
+ * (it reads nothing just now) is told again at the next tick. */
+static void tell(struct service *service)
+{
+    bool is_new = renew_line(service);
+    const char *owed = service->owed != NULL ? service->owed : "";
+    if (!is_new && service->owed == NULL && !service->is_stopping) {
+        return;
+    }
+    bool is_told = service->is_stopping
+                       ? sd_notify_send("%sSTATUS=%s\nEXTEND_TIMEOUT_USEC=%u", owed, service->line,
+                                        SERVICE_EXTEND_MS * 1000U)
+                       : sd_notify_send("%sSTATUS=%s", owed, service->line);
+    if (is_told) {
+        service->owed = NULL;
+    } else {
+        service->line[0] = '\0';
+        service->counted_generation = 0;
+    }
+}
 
 static void on_tick(struct loop_timer *timer)
 {
     struct service *service = container_of(timer, struct service, tick);
-    bool is_new = renew_line(service);
-    if (service->is_stopping) {
-        (void)sd_notify_send("STATUS=%s\nEXTEND_TIMEOUT_USEC=%u", service->line,
-                             SERVICE_EXTEND_MS * 1000U);
-    } else if (is_new && service->is_ready) {
-        (void)sd_notify_send("STATUS=%s", service->line);
+    if (service->is_ready || service->is_stopping) {
+        tell(service);
     }
     loop_timer_set(service->loop, &service->tick, SERVICE_TICK_MS, on_tick);
 }
@@ -121,8 +138,8 @@ void service_ready(struct service *service)
         return; /* STOPPING is the last word */
     }
     service->is_ready = true;
-    (void)renew_line(service);
-    (void)sd_notify_send("READY=1\nSTATUS=%s", service->line);
+    service->owed = "READY=1\n";
+    tell(service);
 }
 
 void service_reloading(struct service *service)
@@ -134,13 +151,11 @@ void service_reloading(struct service *service)
 
 void service_stopping(struct service *service)
 {
-    if (service->loop == NULL) {
-        return;
+    if (service->loop != NULL) {
+        service->is_stopping = true;
+        service->owed = "STOPPING=1\n";
+        tell(service);
     }
-    service->is_stopping = true;
-    (void)renew_line(service);
-    (void)sd_notify_send("STOPPING=1\nSTATUS=%s\nEXTEND_TIMEOUT_USEC=%u", service->line,
-                         SERVICE_EXTEND_MS * 1000U);
 }
 
 void service_stop(struct service *service)

@@ -6,7 +6,8 @@
  *     draining, 17 connections left                while it stops, with 15 s more each second
  *
  * The line is looked at once a second and sent when it is a different one; servers are counted only
- * when something was published since. We are called alive while every worker turns.
+ * when something was published since. What the manager does not take is told again a second later.
+ * We are called alive while every worker turns.
  *
  * Does nothing when no manager listens. Memory: borrows loop and control. Threads: control.
  */
@@ -19,10 +20,10 @@
 #include "lbd/control/control.h"
 #include "lbd/net/loop.h"
 
-#define SERVICE_LINE_MAX  200
+/* A stop that makes no step for so long is ended by the manager. */
+#define SERVICE_EXTEND_MS 15000
 #define SERVICE_TICK_MS   1000
-#define SERVICE_EXTEND_MS 15000 /* a stop that makes no step for so long is ended by the manager   \
-                                 */
+#define SERVICE_LINE_MAX  200
 
 struct service {
     struct loop *loop;       /* borrowed; NULL: nobody listens */
@@ -31,6 +32,7 @@ struct service {
     struct loop_timer watchdog;
     uint64_t watchdog_ms;
     uint64_t counted_generation; /* of the counts in the line */
+    const char *owed;            /* static: a word that the manager must have; NULL: none */
     bool is_ready;
     bool is_stopping;
     char line[SERVICE_LINE_MAX]; /* sent last */

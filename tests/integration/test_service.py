@@ -2,9 +2,11 @@
 
 import re
 import signal
+import threading
 import unittest
 
 from lab import LabCase, config_for
+from lab.origin import respond
 from lab.waits import wait_for
 
 
@@ -26,15 +28,21 @@ class Service(LabCase):
         return found[0]
 
     def test_the_line_follows_health(self):
-        one, two = self.origin(), self.origin()
+        is_sick = threading.Event()
+
+        def script(peer):
+            while peer.rx() is not None:
+                peer.send(respond(500 if is_sick.is_set() else 200))
+
+        one, two = self.origin(), self.origin(script)
         config = config_for(one, two)
-        config["health_checks"] = {"quick": {"type": "tcp", "interval": "100ms", "rise": 1, "fall": 1}}
+        config["health_checks"] = {"quick": {"path": "/", "interval": "100ms", "rise": 1, "fall": 1}}
         config["pools"]["main"]["health_check"] = "quick"
         proxy = self.lbd(config)
         self.assertTrue(any(line.startswith("STATUS=rev 1, 1 listener, ") for line in proxy.notified))
         if not any("2/2 servers up" in line for line in proxy.notified):
             self.wait_line(proxy, r"STATUS=rev 1, 1 listener, 2/2 servers up")
-        two.stop()
+        is_sick.set()
         self.wait_line(proxy, r"STATUS=rev 1, 1 listener, 1/2 servers up")
         proxy.change("PUT", "/v1/pools/more", {"servers": {"x": {"address": one.address}}})
         self.wait_line(proxy, r"STATUS=rev 2, 1 listener, 2/3 servers up")

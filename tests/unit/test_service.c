@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lbd/base/sd_notify.h"
 #include "lbd/control/service.h"
 #include "tests/unit/live_control.h"
 #include "tests/unit/unit.h"
@@ -125,6 +126,26 @@ START_TEST(a_tick_tells_what_is_new_and_nothing_else)
 }
 END_TEST
 
+START_TEST(what_is_not_taken_is_told_again)
+{
+    int filled = 0;
+    service_start(&service, live.loop, live.control);
+    while (sd_notify_send("X=%d", filled)) {
+        filled++; /* a manager that reads nothing */
+    }
+    service_ready(&service);
+    tick();
+    for (int i = 0; i < filled; i++) {
+        ck_assert(strncmp(told(), "X=", 2) == 0);
+    }
+    ck_assert_str_eq(told(), "");
+    tick();
+    ck_assert_str_eq(told(), "READY=1\nSTATUS=rev 1, 1 listener, 2/2 servers up");
+    tick();
+    ck_assert_str_eq(told(), "");
+}
+END_TEST
+
 START_TEST(nothing_is_told_when_nobody_listens)
 {
     (void)unsetenv("NOTIFY_SOCKET");
@@ -156,6 +177,7 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, the_line_says_how_it_goes);
     tcase_add_test(tcase, ready_reloading_and_stopping_are_told);
     tcase_add_test(tcase, a_tick_tells_what_is_new_and_nothing_else);
+    tcase_add_test(tcase, what_is_not_taken_is_told_again);
     tcase_add_test(tcase, nothing_is_told_when_nobody_listens);
     tcase_add_test(tcase, a_watchdog_is_fed);
 }

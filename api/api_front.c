@@ -78,8 +78,18 @@ struct tls_context *api_front_context(const struct conf_api *conf, struct err *e
     return context;
 }
 
-static void say_news(enum tls_context_news news, const struct err *err)
+/* All fronts have the same certificate. */
+static uint64_t not_after_us;
+
+uint64_t api_front_not_after_us(void)
 {
+    return not_after_us;
+}
+
+static void say_news(const struct api_front *front, enum tls_context_news news,
+                     const struct err *err)
+{
+    not_after_us = tls_context_not_after_us(front->context);
     switch (news) {
     case TLS_CONTEXT_SAME:
         break;
@@ -96,7 +106,7 @@ void api_front_reload(struct api_front *front)
 {
     struct err err = {0};
     enum tls_context_news news = tls_context_reload(&front->context, &err);
-    say_news(news, &err);
+    say_news(front, news, &err);
 }
 
 /* -- the end of a bridge -- */
@@ -350,7 +360,7 @@ static void on_accept(struct loop_watch *watch, unsigned ready)
         if (fd >= 0) {
             struct err err = {0};
             enum tls_context_news news = tls_context_refresh(&front->context, &err);
-            say_news(news, &err);
+            say_news(front, news, &err);
             receive(front, fd, &from, len);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             loop_watch_stop(&front->watch); /* or it would turn without end */
@@ -380,6 +390,7 @@ struct api_front *api_front_new(const struct api_front_options *options, struct 
         return NULL;
     }
     sock_opt_listening(options->fd, AF_INET, false);
+    not_after_us = tls_context_not_after_us(front->context);
     return front;
 }
 
@@ -396,6 +407,7 @@ void api_front_free(struct api_front *front)
     loop_timer_stop(&front->pause);
     (void)close(front->options.fd);
     tls_context_unref(front->context);
+    not_after_us = 0;
     free(front);
 }
 

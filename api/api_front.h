@@ -47,6 +47,9 @@ LB_MUST_CHECK struct tls_context *api_front_context(const struct conf_api *conf,
 LB_MUST_CHECK struct api_front *api_front_new(const struct api_front_options *options,
                                               struct err *err);
 void api_front_free(struct api_front *front); /* NULL is fine */
+/* When the certificate that new connections get ceases to be valid, wall clock; 0: no front has
+ * one. For the metrics. */
+uint64_t api_front_not_after_us(void);
 /* Reads certificate, key and authorities again. */
 void api_front_reload(struct api_front *front);
 /* The names of the client behind a descriptor that was given away. NULL: there is none. */

@@ -8,6 +8,7 @@
 
 #include "api/api_calls.h"
 #include "api/api_events.h"
+#include "api/api_front.h"
 #include "api/api_guard.h"
 #include "api/api_scrape_inside.h"
 #include "api/api_table.h"
@@ -440,6 +441,15 @@ static void write_rate_limited(struct api_scrape *scrape, uint32_t index)
     put(scrape, api_guard_limited());
 }
 
+static void write_certificates(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    if (api_front_not_after_us() != 0) {
+        prometheus_sample_by(&scrape->out, SLICE_NONE, "certificate", SLICE("daemon.api"),
+                             api_front_not_after_us(), PROMETHEUS_MICROSECONDS);
+    }
+}
+
 static void write_audit_lost(struct api_scrape *scrape, uint32_t index)
 {
     (void)index;
@@ -513,6 +523,8 @@ const struct api_scrape_family api_scrape_process[] = {
             "Events that were gone before a watcher had read them."),
     COUNTER("lbd_api_auth_failures_total", write_auth_failures, "Requests refused for who asked, by why."),
     COUNTER("lbd_api_rate_limited_total", write_rate_limited, "Requests answered 429."),
+    GAUGE("lbd_tls_certificate_not_after_timestamp_seconds", write_certificates,
+          "When a certificate ceases to be valid."),
     COUNTER("lbd_api_audit_lost_total", write_audit_lost, "Lines that the audit file did not take."),
 };
 const size_t api_scrape_process_count = ARRAY_LEN(api_scrape_process);

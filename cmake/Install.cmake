@@ -32,8 +32,11 @@ endif()
 install(FILES docs/man/lbd.8 DESTINATION "${CMAKE_INSTALL_MANDIR}/man8" COMPONENT lbd)
 install(FILES docs/man/lbctl.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT lbctl)
 install(FILES docs/man/lbd.json.5 DESTINATION "${CMAKE_INSTALL_MANDIR}/man5" COMPONENT lbd)
-install(FILES README.md LICENSE docs/reference.md docs/api.md systemd/notify-reload.conf
+install(FILES README.md LICENSE docs/reference.md docs/metrics.md docs/api.md systemd/notify-reload.conf
   DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT lbd OPTIONAL)
+install(FILES contrib/prometheus/lbd-alerts.yml contrib/prometheus/lbd-alerts-test.yml
+  contrib/grafana/lbd.json contrib/grafana/make_dashboard.py
+  DESTINATION "${CMAKE_INSTALL_DOCDIR}/contrib" COMPONENT lbd)
 install(DIRECTORY conf/examples DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT lbd
   FILES_MATCHING PATTERN "*.json")
 install(FILES systemd/lbd.sysusers DESTINATION lib/sysusers.d RENAME lbd.conf COMPONENT lbd)

@@ -278,6 +278,9 @@ ROWS = [
         graph("Revision", [("lbd_config_revision{%s}" % I, "{{instance}}")]),
     ]),
     ("Process", None, [
+        stat("Days until a certificate expires",
+             "min(lbd_tls_certificate_not_after_timestamp_seconds{%s} - time()) / 86400" % I, "d",
+             width=8),
         graph("CPU", [(rate("process_cpu_seconds_total"), "{{instance}}")], "percentunit"),
         graph("Resident memory", [("process_resident_memory_bytes{%s}" % I, "{{instance}}")],
               "bytes"),

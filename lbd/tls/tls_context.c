@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <openssl/ssl.h>
 
@@ -231,6 +232,17 @@ enum tls_context_news tls_context_refresh(struct tls_context **context, struct e
         is_same = is_same && stamp_is_same(&stamps[i], &(*context)->stamps[i]);
     }
     return is_same ? TLS_CONTEXT_SAME : tls_context_reload(context, err);
+}
+
+uint64_t tls_context_not_after_us(const struct tls_context *context)
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(context->handle);
+    struct tm parts;
+    if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) {
+        return 0;
+    }
+    time_t end = timegm(&parts);
+    return end > 0 ? (uint64_t)end * 1000000U : 0;
 }
 
 void *tls_context_handle(const struct tls_context *context)

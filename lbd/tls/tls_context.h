@@ -16,6 +16,7 @@
 #define LBD_TLS_TLS_CONTEXT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
@@ -47,6 +48,9 @@ enum tls_context_news { TLS_CONTEXT_SAME, TLS_CONTEXT_READ, TLS_CONTEXT_BAD };
 enum tls_context_news tls_context_refresh(struct tls_context **context, struct err *err);
 /* Reads the files whether they changed or not. */
 enum tls_context_news tls_context_reload(struct tls_context **context, struct err *err);
+
+/* When our certificate ceases to be valid, wall clock; 0: there is none. */
+uint64_t tls_context_not_after_us(const struct tls_context *context);
 
 /* For tls_session only: SSL_CTX. */
 void *tls_context_handle(const struct tls_context *context);

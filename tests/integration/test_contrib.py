@@ -2,17 +2,20 @@
 name is one that a real lbd shows."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
 from lab import LabCase, config_for
 from lab import metrics as prometheus
+from lab.certs import HAS_OPENSSL, Authority
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "contrib/prometheus"
@@ -116,7 +119,31 @@ class Dashboard(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
+def reference(values):
+    """Every family as a table of Markdown: what docs/metrics.md ends with."""
+    lines = ["| metric | type | labels | what |", "|---|---|---|---|"]
+    for name, kind in values.types.items():
+        labels = []
+        for (sample, pairs), _ in values.items():
+            if prometheus.family_of(values, sample) == name:
+                labels += [label for label, _ in pairs if label not in labels and label != "le"]
+        words = " ".join(f"`{label}`" for label in sorted(labels))
+        lines.append(f"| `{name}` | {kind} | {words} | {values.helps[name]} |")
+    return "\n".join(lines) + "\n"
+
+
+@unittest.skipUnless(HAS_OPENSSL, "needs openssl")
 class Names(LabCase):
+    def check_reference(self, values):
+        """LBD_WRITE_METRICS=1 writes the table of docs/metrics.md instead of comparing it."""
+        path = ROOT / "docs/metrics.md"
+        head, mark, table = path.read_text().partition("| metric | type |")
+        want = reference(values)
+        if os.environ.get("LBD_WRITE_METRICS"):
+            path.write_text(head + want)
+        else:
+            self.assertEqual(mark + table, want, "run this test with LBD_WRITE_METRICS=1")
+
     def test_every_metric_exists(self):
         go = threading.Event()
 
@@ -134,7 +161,13 @@ class Names(LabCase):
                           "action": {"pool": "main"}}},
             observability={"metrics": {"server_scope": "full"}},
         )
-        proxy = self.lbd(document)
+        folder = tempfile.mkdtemp(prefix="lab-contrib-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        own = Authority(folder).issue("own", "localhost", ["DNS:localhost"], days=30)
+        proxy = self.lbd(document, api={
+            "listen": ["127.0.0.1:0"],
+            "tls": {"chain_file": str(own.chain), "key_file": str(own.key)},
+        })
         proxy.wait_health("a", "up")
         self.connect(proxy).get("/r")
         proxy.wait_metric(1, "lbd_route_requests_total", code_class="2xx")
@@ -147,6 +180,9 @@ class Names(LabCase):
         values = proxy.metrics()
         self.assertEqual(
             prometheus.total(values, "lbd_drain_connections", pool="main", server="a"), 1)
+        left = prometheus.total(values, "lbd_tls_certificate_not_after_timestamp_seconds",
+                                certificate="daemon.api") - time.time()
+        self.assertAlmostEqual(left / 86400, 30, delta=0.1)
         samples = {name for name, _ in values}
         used = expressions() + rules()
         self.assertGreater(len(used), 80)
@@ -157,6 +193,7 @@ class Names(LabCase):
                 with self.subTest(where=where, name=name):
                     self.assertIn(name, samples)
                     self.assertIsNotNone(prometheus.family_of(values, name))
+        self.check_reference(values)
         go.set()
         slow.read_response()
         proxy.wait_metric(1, "lbd_drains_total", result="done")

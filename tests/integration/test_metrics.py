@@ -148,7 +148,7 @@ class Names(LabCase):
         allowed = {
             "listener", "route", "pool", "server", "worker", "code_class", "reason", "result",
             "state", "kind", "method", "code", "protocol", "le", "hash", "source", "version",
-            "revision", "openssl", "libevent", "scope", "address", "type",
+            "revision", "openssl", "libevent", "scope", "address", "type", "certificate",
         }
         for name, labels in self.proxy.metrics():
             self.assertRegex(name, r"\A(lbd|process)_")

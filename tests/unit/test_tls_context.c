@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "lbd/base/compiler.h"
+#include "lbd/base/now.h"
 #include "lbd/tls/tls_context.h"
 #include "tests/unit/tls_files.h"
 #include "tests/unit/unit.h"
@@ -25,6 +26,12 @@ START_TEST(says_which_file_is_wrong)
     struct tls_context *context = tls_context_new(&options, &err);
     ck_assert_msg(context != NULL, "%s", err.text);
     ck_assert(tls_context_is_server(context));
+    ck_assert_uint_gt(tls_context_not_after_us(context), now_wall_us());
+    const struct tls_context_options nothing = {.ca_file = files.ca};
+    struct tls_context *client = tls_context_new(&nothing, &err);
+    ck_assert_msg(client != NULL, "%s", err.text);
+    ck_assert_uint_eq(tls_context_not_after_us(client), 0);
+    tls_context_unref(client);
     tls_context_unref(tls_context_ref(context));
     tls_context_unref(context);
     tls_context_unref(NULL);

@@ -1,11 +1,12 @@
 #include "ctl/cmd_get.h"
 
-#include <string.h>
+#include <poll.h>
 
 #include "conf/json/json_write.h"
 #include "ctl/cmd_status.h"
-#include "ctl/kind.h"
-#include "ctl/server_name.h"
+#include "ctl/listing.h"
+
+enum { WATCH_TIMEOUT_MS = 45 * 1000, WATCH_PAUSE_MS = 1000 };
 
 /* -- cells that are more than one value -- */
 
@@ -89,6 +90,22 @@ static void cell_admin(struct print_table *table, const struct json *config,
     print_table_cell(table, cmd_status_admin_color(admin), admin);
 }
 
+/* "100", or "7/100" when another weight counts for now */
+static void cell_weight(struct print_table *table, const struct json *config,
+                        const struct json *status)
+{
+    uint64_t configured = ctl_number(config, "weight");
+    uint64_t effective = ctl_number(status, "effective_weight");
+    if (configured == 0) {
+        print_table_cell(table, PRINT_PLAIN, SLICE_NONE);
+    } else if (effective == 0 || effective == configured) {
+        print_table_cellf(table, PRINT_PLAIN, "%llu", (unsigned long long)configured);
+    } else {
+        print_table_cellf(table, PRINT_WARN, "%llu/%llu", (unsigned long long)effective,
+                          (unsigned long long)configured);
+    }
+}
+
 static void cell_target(struct print_table *table, const struct json *config,
                         const struct json *status)
 {
@@ -106,7 +123,7 @@ static void cell_target(struct print_table *table, const struct json *config,
 
 /* -- the kinds -- */
 
-static const struct cmd_get_kind kinds[KIND_COUNT] = {
+static const struct listing_kind kinds[KIND_COUNT] = {
     [KIND_LISTENERS] =
         {
             .status_path = "listeners",
@@ -116,7 +133,10 @@ static const struct cmd_get_kind kinds[KIND_COUNT] = {
                     {.title = "BIND", .path = "bind", .is_wide = true},
                     {.title = "ADDRESS", .path = "addresses", .from_status = true},
                     {.title = "STATE", .path = "state", .from_status = true},
-                    {.title = ">CONNECTIONS", .path = "connections", .from_status = true},
+                    {.title = ">CONNECTIONS",
+                     .path = "connections",
+                     .from_status = true,
+                     .is_busy = true},
                     {.title = ">LIMIT", .path = "limits.connections", .is_wide = true},
                     {.title = "KEEP-ALIVE", .path = "timeouts.keep_alive", .is_wide = true},
                     {.title = "DEFAULT-POOL", .path = "default_pool"},
@@ -154,8 +174,11 @@ static const struct cmd_get_kind kinds[KIND_COUNT] = {
                     {.title = "ADDRESS", .path = "address"},
                     {.title = "HEALTH", .cell = cell_health},
                     {.title = "ADMIN", .cell = cell_admin},
-                    {.title = ">WEIGHT", .path = "weight"},
-                    {.title = ">CONNECTIONS", .path = "connections", .from_status = true},
+                    {.title = ">WEIGHT", .cell = cell_weight},
+                    {.title = ">CONNECTIONS",
+                     .path = "connections",
+                     .from_status = true,
+                     .is_busy = true},
                     {.title = ">LIMIT", .path = "max_connections", .is_wide = true},
                     {.title = "LAST-CHECK",
                      .path = "last_check",
@@ -176,221 +199,6 @@ static const struct cmd_get_kind kinds[KIND_COUNT] = {
                 },
         },
 };
-
-/* -- printing -- */
-
-static bool column_is_shown(const struct ctl *ctl, const struct cmd_get_column *column)
-{
-    return column->title != NULL && (!column->is_wide || ctl->output == CTL_WIDE);
-}
-
-static void value_cell(struct print_table *table, const struct json *value)
-{
-    int64_t number;
-    const struct json *element;
-    struct buf text;
-    buf_init(&text, CTL_TEXT_MAX);
-    if (json_is(value, JSON_ARRAY)) {
-        json_for_each(element, value)
-        {
-            buf_append_text(&text, text.len != 0 ? ", " : "");
-            buf_append_slice(&text, json_string(element));
-        }
-    } else if (json_integer(value, &number)) {
-        buf_printf(&text, "%lld", (long long)number);
-    } else {
-        buf_append_slice(&text, json_string(value));
-    }
-    print_table_cell(table, PRINT_PLAIN, buf_slice(&text));
-    buf_fini(&text);
-}
-
-/* What a listing is made of. */
-struct listing {
-    struct ctl *ctl;
-    const struct kind *kind;
-    const struct cmd_get_kind *columns;
-    struct server_name wanted; /* servers: of this pool, this one; "": all */
-    const char *only;          /* other kinds: this name alone; NULL: all */
-    struct print_table table;  /* CTL_TABLE, CTL_WIDE */
-    struct json *picked;       /* CTL_JSON */
-    bool is_found;             /* there is something of that name, labels or not */
-};
-
-static bool is_table(const struct ctl *ctl)
-{
-    return ctl->output == CTL_TABLE || ctl->output == CTL_WIDE;
-}
-
-static void begin(struct listing *listing)
-{
-    print_table_init(&listing->table);
-    print_table_column(&listing->table, "NAME");
-    for (size_t i = 0; i < CMD_GET_COLUMNS_MAX; i++) {
-        const struct cmd_get_column *column = &listing->columns->columns[i];
-        if (column_is_shown(listing->ctl, column)) {
-            print_table_column(&listing->table, column->title);
-        }
-    }
-}
-
-/* {"name": "web/anna", ...the resource} on one line */
-static void print_line(struct ctl *ctl, struct slice name, const struct json *config)
-{
-    struct buf text;
-    struct json_write w;
-    const struct json *member;
-    buf_init(&text, CTL_TEXT_MAX);
-    json_write_init(&w, &text, JSON_COMPACT);
-    json_write_object_begin(&w);
-    json_write_member_string(&w, "name", name);
-    json_for_each(member, config)
-    {
-        json_write_key_slice(&w, json_key(member));
-        json_write_json(&w, member);
-    }
-    json_write_object_end(&w);
-    buf_append_char(&text, '\n');
-    (void)fwrite(text.data, 1, text.len, ctl->out);
-    buf_fini(&text);
-}
-
-static void add_cells(struct listing *listing, struct slice name, const struct json *config,
-                      const struct json *status)
-{
-    print_table_cell(&listing->table, PRINT_PLAIN, name);
-    for (size_t i = 0; i < CMD_GET_COLUMNS_MAX; i++) {
-        const struct cmd_get_column *column = &listing->columns->columns[i];
-        if (!column_is_shown(listing->ctl, column)) {
-            continue;
-        }
-        if (column->cell != NULL) {
-            column->cell(&listing->table, config, status);
-        } else {
-            value_cell(&listing->table,
-                       ctl_member(column->from_status ? status : config, column->path));
-        }
-    }
-}
-
-/* Does it have every label that was asked for? */
-static bool has_labels(const struct ctl *ctl, const struct json *config)
-{
-    const struct json *labels = ctl_member(config, "meta.labels");
-    for (uint32_t i = 0; i < ctl->label_count; i++) {
-        struct slice value = slice_from(ctl->labels[i]);
-        struct slice key;
-        bool has_value = slice_split(&value, '=', &key);
-        if (!has_value || !slice_eq(json_string(json_get(labels, key)), value)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void add(struct listing *listing, struct slice name, const struct json *config,
-                const struct json *status)
-{
-    struct ctl *ctl = listing->ctl;
-    if (!has_labels(ctl, config)) {
-        return;
-    }
-    listing->is_found = true;
-    switch (ctl->output) {
-    case CTL_NAME:
-        print_text(ctl->out, name);
-        (void)fputc('\n', ctl->out);
-        return;
-    case CTL_JSONL:
-        print_line(ctl, name, config);
-        return;
-    case CTL_JSON:
-        json_add(listing->picked, name, json_copy(config));
-        return;
-    case CTL_TABLE:
-    case CTL_WIDE:
-        add_cells(listing, name, config, status);
-        return;
-    }
-}
-
-static void add_servers(struct listing *listing, const struct json *pool, const struct json *status)
-{
-    const struct json *server;
-    const struct json *states = ctl_member(status, "servers");
-    const struct json *last = NULL;
-    const char *only = listing->wanted.server;
-    struct buf name;
-    buf_init(&name, CTL_PATH_MAX);
-    json_for_each(server, ctl_member(pool, "servers"))
-    {
-        struct slice left = json_key(pool);
-        struct slice right = json_key(server);
-        if (only[0] == '\0' || slice_eq(right, slice_from(only))) {
-            buf_clear(&name);
-            buf_printf(&name, "%.*s/%.*s", SLICE_ARG(left), SLICE_ARG(right));
-            add(listing, buf_slice(&name), server, ctl_member_beside(states, &last, right));
-        }
-    }
-    buf_fini(&name);
-}
-
-static void add_all(struct listing *listing, const struct json *objects, const struct json *status)
-{
-    bool is_server = listing->kind->id == KIND_SERVERS;
-    const char *only = is_server ? listing->wanted.pool : listing->only;
-    const char *status_path = listing->columns->status_path;
-    const struct json *states = status_path != NULL ? ctl_member(status, status_path) : NULL;
-    const struct json *last = NULL;
-    const struct json *object;
-    json_for_each(object, objects)
-    {
-        if (only != NULL && only[0] != '\0' && !slice_eq(json_key(object), slice_from(only))) {
-            continue;
-        }
-        const struct json *state = ctl_member_beside(states, &last, json_key(object));
-        listing->is_found = listing->is_found || listing->wanted.server[0] == '\0';
-        if (is_server) {
-            add_servers(listing, object, state);
-        } else {
-            add(listing, json_key(object), object, state);
-        }
-    }
-}
-
-static enum ctl_exit list(struct listing *listing, const char *name)
-{
-    struct ctl *ctl = listing->ctl;
-    enum ctl_exit code = CTL_OK;
-    struct buf target;
-    struct json *status = NULL;
-    buf_init(&target, CTL_PATH_MAX);
-    buf_printf(&target, "%s%s", listing->kind->path, is_table(ctl) ? "?defaults=true" : "");
-    struct json *objects = ctl_get(ctl, target.data, NULL, &code);
-    if (objects != NULL && is_table(ctl) && listing->columns->status_path != NULL) {
-        status = ctl_get(ctl, "/v1/status", NULL, &code);
-    }
-    if (code != CTL_OK) {
-        goto out;
-    }
-    begin(listing);
-    listing->picked = json_new_object();
-    add_all(listing, objects, status);
-    if (!listing->is_found && name != NULL) {
-        code = ctl_fail(ctl, CTL_NOT_FOUND, "there is no %s '%s'", listing->kind->singular, name);
-    } else if (is_table(ctl)) {
-        print_table_write(&listing->table, ctl->out, ctl->color, ctl->width);
-    } else if (ctl->output == CTL_JSON) {
-        ctl_print_json(ctl, listing->picked);
-    }
-    json_free(listing->picked);
-    print_table_fini(&listing->table);
-out:
-    json_free(objects);
-    json_free(status);
-    buf_fini(&target);
-    return code;
-}
 
 /* The resource as the API has it. */
 static enum ctl_exit print_resource(struct ctl *ctl, const char *target)
@@ -419,6 +227,81 @@ static enum ctl_exit print_document(struct ctl *ctl, const struct kind *kind, co
     return code;
 }
 
+/* -- watching -- */
+
+/* Where events that come from now on begin. False: no answer. */
+static bool find_now(struct ctl *ctl, uint64_t *next, enum ctl_exit *code)
+{
+    /* of a type that hardly ever comes, so that the answer is short */
+    struct json *answer =
+        ctl_get_silently(ctl, "/v1/events?types=daemon.drain&limit=4096", CTL_TIMEOUT_MS, code);
+    bool ok = answer != NULL;
+    *next = ctl_number(answer, "next");
+    json_free(answer);
+    return ok;
+}
+
+/* Waits until something happens behind *next. False: no answer, or what is behind it is lost. */
+static bool wait_for_events(struct ctl *ctl, uint64_t *next, bool *happened, enum ctl_exit *code)
+{
+    struct buf target;
+    buf_init(&target, CTL_PATH_MAX);
+    buf_printf(&target, "/v1/events?since=%llu&wait=30s", (unsigned long long)*next);
+    struct json *answer = ctl_get_silently(ctl, target.data, WATCH_TIMEOUT_MS, code);
+    buf_fini(&target);
+    bool ok = answer != NULL;
+    *happened = json_count(json_get(answer, SLICE("events"))) != 0;
+    *next = ok ? ctl_number(answer, "next") : *next;
+    json_free(answer);
+    return ok;
+}
+
+/* What comes next, and what has changed. *next is 0 when events were missed. */
+static enum ctl_exit watch_round(struct listing *listing, uint64_t *next)
+{
+    struct ctl *ctl = listing->ctl;
+    enum ctl_exit code = CTL_OK;
+    bool happened = true;
+    bool ok =
+        *next != 0 ? wait_for_events(ctl, next, &happened, &code) : find_now(ctl, next, &code);
+    if (ok && happened) {
+        code = listing_write(listing, NULL);
+        ok = code == CTL_OK;
+    }
+    *next = ok ? *next : 0;
+    return code;
+}
+
+/* After each round all that has changed is on the page, whatever was missed in between. */
+static enum ctl_exit keep_watching(struct listing *listing)
+{
+    struct ctl *ctl = listing->ctl;
+    bool is_away = false;
+    bool was_lost = false;
+    uint64_t next = 0;
+    for (;;) {
+        enum ctl_exit code = watch_round(listing, &next);
+        if (fflush(ctl->out) != 0) {
+            return CTL_OK; /* nobody reads it any more */
+        }
+        if (code == CTL_OK) {
+            (void)fputs(is_away ? "lbd is here again\n" : "", ctl->err);
+            is_away = false;
+            was_lost = false;
+        } else if (code == CTL_UNREACHABLE || code == CTL_TIMED_OUT) {
+            (void)fputs(is_away ? "" : "lbd went away; waiting for it to come back\n", ctl->err);
+            is_away = true;
+            (void)poll(NULL, 0, WATCH_PAUSE_MS);
+        } else if (was_lost) { /* not only events that are gone: says why */
+            struct json *again = ctl_get(ctl, "/v1/events?limit=1", NULL, &code);
+            json_free(again);
+            return code;
+        } else {
+            was_lost = true;
+        }
+    }
+}
+
 enum ctl_exit cmd_get(struct ctl *ctl)
 {
     const char *name = ctl->arg_count > 1 ? ctl->args[1] : NULL;
@@ -430,20 +313,33 @@ enum ctl_exit cmd_get(struct ctl *ctl)
     if (kind->id == KIND_CONFIG && name != NULL) {
         return ctl_fail(ctl, CTL_USAGE, "config is one document: it has no names");
     }
+    if (ctl->watch && ctl->output == CTL_JSON) { /* a stream is a line each */
+        ctl->output = CTL_JSONL;
+    }
     struct listing listing = {.ctl = ctl,
                               .kind = kind,
                               .columns = &kinds[kind->id],
                               .wanted = {.pool = ""},
-                              .only = name};
+                              .only = name,
+                              .is_watched = ctl->watch};
     bool is_server = kind->id == KIND_SERVERS;
     if (is_server && name != NULL && !server_name_read(ctl, name, &listing.wanted, &code)) {
         return code;
     }
-    bool is_one = !is_server || listing.wanted.server[0] != '\0';
+    bool is_one = name != NULL && (!is_server || listing.wanted.server[0] != '\0');
     bool is_whole = !is_server && name == NULL && ctl->label_count == 0;
-    if (kind->id == KIND_CONFIG ||
-        (ctl->output == CTL_JSON && (is_whole || (is_one && name != NULL)))) {
+    if (kind->id == KIND_CONFIG && ctl->watch) {
+        return ctl_fail(ctl, CTL_USAGE, "config is watched by: lbctl watch config.applied");
+    }
+    if (kind->id == KIND_CONFIG || (ctl->output == CTL_JSON && (is_whole || is_one))) {
         return print_document(ctl, kind, name);
     }
-    return list(&listing, name);
+    listing_init(&listing);
+    code = listing_write(&listing, name);
+    if (code == CTL_OK && ctl->watch) {
+        (void)fflush(ctl->out);
+        code = keep_watching(&listing);
+    }
+    listing_fini(&listing);
+    return code;
 }

@@ -110,7 +110,7 @@ const struct command command_rows[] = {
                    "or config:\nthe whole document, which `lbctl apply -f` and `lbd -c` take "
                    "again. The name of a server is\nPOOL/SERVER; `get servers POOL` lists one "
                    "pool.",
-        .options = BIT(COMMAND_LABEL),
+        .options = BIT(COMMAND_LABEL) | BIT(COMMAND_WATCH),
         .arg_min = 1,
         .arg_max = 2,
         .names = COMMAND_KINDS,

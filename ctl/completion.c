@@ -124,20 +124,10 @@ static void offer_second_words(const struct line *line, const char *first)
     }
 }
 
-/* GET without a complaint when it fails. */
 static struct json *get_silently(struct ctl *ctl, const char *target)
 {
     enum ctl_exit code;
-    struct ctl silent = *ctl;
-    silent.timeout_ms = COMPLETION_TIMEOUT_MS;
-    silent.trace = false;
-    silent.err = fopen("/dev/null", "we");
-    if (silent.err == NULL) {
-        return NULL;
-    }
-    struct json *json = ctl_get(&silent, target, NULL, &code);
-    (void)fclose(silent.err);
-    return json;
+    return ctl_get_silently(ctl, target, COMPLETION_TIMEOUT_MS, &code);
 }
 
 /* Keys of an object, or of what `target` answers; "prefix" stands before each. */

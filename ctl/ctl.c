@@ -179,6 +179,22 @@ struct json *ctl_get(struct ctl *ctl, const char *target, struct rest_reply *rep
     return ask_for_json(ctl, &request, reply, code);
 }
 
+struct json *ctl_get_silently(const struct ctl *ctl, const char *target, uint64_t timeout_ms,
+                              enum ctl_exit *code)
+{
+    struct ctl silent = *ctl;
+    silent.timeout_ms = timeout_ms;
+    silent.trace = false;
+    silent.err = fopen("/dev/null", "we");
+    if (silent.err == NULL) {
+        *code = CTL_BUG;
+        return NULL;
+    }
+    struct json *json = ctl_get(&silent, target, NULL, code);
+    (void)fclose(silent.err);
+    return json;
+}
+
 struct json *ctl_post(struct ctl *ctl, const char *target, struct slice body,
                       struct rest_reply *reply, enum ctl_exit *code)
 {

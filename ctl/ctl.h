@@ -121,6 +121,9 @@ enum ctl_exit ctl_exit_of(uint32_t status);
 /* The body of a reply as a tree, or NULL when it is no JSON. The caller owns it. */
 LB_MUST_CHECK struct json *ctl_body(const struct rest_reply *reply);
 
+/* The same without a complaint, within `timeout_ms`. */
+LB_MUST_CHECK struct json *ctl_get_silently(const struct ctl *ctl, const char *target,
+                                            uint64_t timeout_ms, enum ctl_exit *code);
 /* The same for POST, with a JSON body (empty: none). */
 LB_MUST_CHECK struct json *ctl_post(struct ctl *ctl, const char *target, struct slice body,
                                     struct rest_reply *reply, enum ctl_exit *code);

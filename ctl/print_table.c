@@ -2,7 +2,9 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "lbd/base/hash.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/utf8.h"
 
@@ -207,12 +209,13 @@ static void fit(size_t *widths, uint32_t count, uint32_t width)
     }
 }
 
-void print_table_write(const struct print_table *table, FILE *out, bool color, uint32_t width)
+void print_table_write(struct print_table *table, FILE *out, bool color, uint32_t width)
 {
     size_t widths[PRINT_TABLE_COLUMNS_MAX] = {0};
     uint32_t columns = table->column_count;
     for (uint32_t i = 0; i < columns; i++) {
-        widths[i] = print_width(slice_from(table->titles[i]));
+        size_t title = print_width(slice_from(table->titles[i]));
+        widths[i] = title > table->least[i] ? title : table->least[i];
     }
     for (size_t i = 0; i < table->cell_count; i++) {
         size_t own = print_width(cell_text(table, &table->cells[i]));
@@ -224,11 +227,13 @@ void print_table_write(const struct print_table *table, FILE *out, bool color, u
         fit(widths, columns, width);
     }
 
-    for (uint32_t i = 0; i < columns; i++) {
-        write_cell(out, slice_from(table->titles[i]), widths[i], table->right[i], i + 1 == columns,
-                   "");
+    if (!table->is_continued) {
+        for (uint32_t i = 0; i < columns; i++) {
+            write_cell(out, slice_from(table->titles[i]), widths[i], table->right[i],
+                       i + 1 == columns, "");
+        }
+        (void)fputc('\n', out);
     }
-    (void)fputc('\n', out);
     for (size_t i = 0; i < table->cell_count; i++) {
         const struct print_cell *cell = &table->cells[i];
         size_t at = i % columns;
@@ -239,4 +244,38 @@ void print_table_write(const struct print_table *table, FILE *out, bool color, u
             (void)fputc('\n', out);
         }
     }
+    memcpy(table->least, widths, sizeof(widths));
+}
+
+void print_table_clear(struct print_table *table)
+{
+    table->cell_count = 0;
+    buf_clear(&table->text);
+    table->is_continued = true;
+}
+
+/* The cells of the row that was filled last. */
+static const struct print_cell *last_row(const struct print_table *table)
+{
+    assert(table->cell_count >= table->column_count &&
+           table->cell_count % table->column_count == 0);
+    return &table->cells[table->cell_count - table->column_count];
+}
+
+void print_table_drop_row(struct print_table *table)
+{
+    table->text.len = last_row(table)->offset;
+    table->cell_count -= table->column_count;
+}
+
+uint64_t print_table_hash_row(const struct print_table *table, uint32_t without)
+{
+    const struct print_cell *row = last_row(table);
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        if ((without >> i & 1U) == 0) {
+            hash = hash_fast(cell_text(table, &row[i]), hash);
+        }
+    }
+    return hash;
 }

@@ -38,7 +38,9 @@ struct print_table {
     const char *titles[PRINT_TABLE_COLUMNS_MAX];
     bool right[PRINT_TABLE_COLUMNS_MAX]; /* aligned at the right: numbers */
     uint32_t column_count;
-    struct print_cell *cells; /* row after row */
+    size_t least[PRINT_TABLE_COLUMNS_MAX]; /* widths of what was written before */
+    bool is_continued;                     /* and its titles with it */
+    struct print_cell *cells;              /* row after row */
     size_t cell_count;
     size_t cell_capacity;
     struct buf text;
@@ -54,7 +56,13 @@ void print_table_cell(struct print_table *table, enum print_color color, struct 
 void print_table_cellf(struct print_table *table, enum print_color color, const char *fmt, ...)
     LB_PRINTF(3, 4);
 /* `width` is that of the terminal in characters; 0: as wide as it gets. */
-void print_table_write(const struct print_table *table, FILE *out, bool color, uint32_t width);
+void print_table_write(struct print_table *table, FILE *out, bool color, uint32_t width);
+/* Forgets the rows. What is written next stands below what was written before, without titles. */
+void print_table_clear(struct print_table *table);
+/* Forgets the row that was filled last. */
+void print_table_drop_row(struct print_table *table);
+/* Of the texts in the row that was filled last, without the columns n whose bit n is set. */
+uint64_t print_table_hash_row(const struct print_table *table, uint32_t without);
 
 /* One text that came from elsewhere: control characters and invalid UTF-8 become '?'. */
 void print_text(FILE *out, struct slice text);

@@ -22,7 +22,7 @@ static const struct {
     {"status --color ", NULL, "auto\nalways\nnever\n"},
     {"wait web --for r", NULL, "ready\n"},
     {"get p", NULL, "pools\n"},
-    {"help wa", NULL, "wait\n"},
+    {"help wai", NULL, "wait\n"},
     {"help config v", NULL, "validate\n"},
     {"config ", NULL, "validate\nfmt\nschema\n"},
     {"config validate ", NULL, ""},

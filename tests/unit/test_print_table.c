@@ -3,7 +3,7 @@
 #include "ctl/print_table.h"
 #include "tests/unit/unit.h"
 
-static char *write_table(const struct print_table *table, bool color, uint32_t width)
+static char *write_table(struct print_table *table, bool color, uint32_t width)
 {
     char *text = NULL;
     size_t len = 0;
@@ -128,5 +128,37 @@ START_TEST(many_rows_keep_their_cells)
 }
 END_TEST
 
-UNIT_TESTS("print_table", columns_are_aligned, an_empty_table_has_titles,
-           nothing_reaches_the_terminal_that_it_obeys, many_rows_keep_their_cells)
+START_TEST(rows_that_come_later_stand_below)
+{
+    struct print_table table;
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    print_table_init(&table);
+    print_table_column(&table, "NAME");
+    print_table_column(&table, ">BUSY");
+    print_table_cell(&table, PRINT_PLAIN, SLICE("a long name"));
+    print_table_cell(&table, PRINT_PLAIN, SLICE("1"));
+    uint64_t first = print_table_hash_row(&table, 2);
+    print_table_write(&table, out, false, 0);
+    print_table_clear(&table);
+    print_table_cell(&table, PRINT_PLAIN, SLICE("a long name"));
+    print_table_cell(&table, PRINT_PLAIN, SLICE("22"));
+    ck_assert_uint_eq(print_table_hash_row(&table, 2), first);
+    ck_assert_uint_ne(print_table_hash_row(&table, 0), first);
+    print_table_drop_row(&table);
+    print_table_cell(&table, PRINT_PLAIN, SLICE("b"));
+    print_table_cell(&table, PRINT_PLAIN, SLICE("333"));
+    print_table_write(&table, out, false, 0);
+    (void)fclose(out);
+    ck_assert_str_eq(text, "NAME         BUSY\n"
+                           "a long name     1\n"
+                           "b             333\n");
+    free(text);
+    print_table_fini(&table);
+}
+END_TEST
+
+UNIT_TESTS("print_table", rows_that_come_later_stand_below, columns_are_aligned,
+           an_empty_table_has_titles, nothing_reaches_the_terminal_that_it_obeys,
+           many_rows_keep_their_cells)

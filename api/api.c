@@ -308,6 +308,9 @@ void api_reopen_logs(struct api *api)
 void api_end_streams(struct api *api)
 {
     struct list_node *node = NULL;
+    if (api != NULL) {
+        api->is_ending = true;
+    }
     while (api != NULL && (node = list_first(&api->streaming)) != NULL) {
         api_call_end_stream(container_of(node, struct call, link));
     }

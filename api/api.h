@@ -39,10 +39,10 @@ LB_MUST_CHECK bool api_check(const struct conf_daemon *daemon, struct err *err);
 void api_reload(struct api *api);
 /* SIGUSR1: the audit file again. */
 void api_reopen_logs(struct api *api);
-/* Ends the answers that are still being made (they may look at control); before control_free. NULL
+/* Ends the answers that are still being made (they may look at control); before control_stop. NULL
  * is fine. */
 void api_end_streams(struct api *api);
-/* No request may wait for control any more (control_free has ended them). NULL is fine. */
+/* No request may wait for control any more (control_stop has ended them). NULL is fine. */
 void api_free(struct api *api);
 
 #endif

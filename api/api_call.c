@@ -190,9 +190,7 @@ static enum MHD_Result queue(struct call *call)
         add_header(response, MHD_HTTP_HEADER_ETAG, text);
     }
     (void)snprintf(text, sizeof(text), "%llu",
-                   (unsigned long long)(reply->revision != 0
-                                            ? reply->revision
-                                            : control_facts(request->control)->revision));
+                   (unsigned long long)(reply->revision != 0 ? reply->revision : call->revision));
     add_header(response, "Lbd-Revision", text);
     add_header(response, "Lbd-Request-Id", request->id);
     if (reply->has_changed) {
@@ -235,7 +233,8 @@ static void on_done(struct api_request *request)
 {
     struct call *call = container_of(request, struct call, request);
     call->is_done = true;
-    if (!call->is_in_handler) { /* libmicrohttpd asks again */
+    call->revision = control_facts(request->control)->revision; /* it may end before we do */
+    if (!call->is_in_handler) {                                 /* libmicrohttpd asks again */
         resume(call);
     }
 }
@@ -295,6 +294,7 @@ static struct call *begin(struct door *door, struct MHD_Connection *connection, 
     request->control = door->api->control;
     request->guard = door->api->guard;
     call->revision_before = control_facts(request->control)->revision;
+    call->revision = call->revision_before;
     request->path = slice_from(url);
     request->done = on_done;
     request->content_type = api_head_field(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
@@ -352,6 +352,9 @@ enum MHD_Result api_call_on_access(void *door, struct MHD_Connection *connection
     struct call *call = *state;
     (void)version;
 
+    if (((struct door *)door)->api->is_ending && (call == NULL || !call->is_done)) {
+        return MHD_NO; /* nobody is there to answer */
+    }
     if (call == NULL) {
         call = begin(door, connection, url, method);
         *state = call;

@@ -47,6 +47,7 @@ struct api {
     struct api_guard *guard;
     struct net_worker *net; /* for the connections of fronts; NULL: there are none */
     struct api_idempotency *idempotency;
+    bool is_ending; /* nothing is asked any more */
     struct door doors[API_DOORS_MAX];
     uint32_t door_count;
     struct list_node streaming; /* struct call.link: answers that are still being made */
@@ -69,6 +70,7 @@ struct call {
     struct api_stream *stream; /* kept; the rest of the answer, or NULL */
     enum api_guard_verdict verdict;
     uint64_t revision_before;
+    uint64_t revision; /* when the answer was made */
     bool is_refused; /* answered from the head alone */
     bool is_write;   /* changes something: goes into the audit */
     bool is_denied;  /* so does this */

@@ -5,6 +5,8 @@
 #include "api/api_admin.h"
 #include "api/api_batch.h"
 #include "api/api_config.h"
+#include "api/api_check.h"
+#include "api/api_connections.h"
 #include "api/api_events.h"
 #include "api/api_explain.h"
 #include "api/api_explain_route.h"
@@ -98,6 +100,21 @@ static const struct api_row rows[] = {
     BY_HAND("/v1/admin-state", _process),
     READ("/v1/overrides", api_admin_overrides, ""),
     READ("/v1/drains", api_admin_drains, ""),
+    READ("/v1/connections", api_connections_list, "listener pool server limit"),
+    {.pattern = "/v1/connections/{}",
+     .handlers = {[API_DELETE] = api_connections_delete},
+     .changing_query = "",
+     .changing_role = API_ROLE_OPERATE},
+    {.pattern = "/v1/pools/{}/servers/{}/check",
+     .handlers = {[API_POST] = api_check_server},
+     .changing_query = "",
+     .changing_role = API_ROLE_OPERATE,
+     .body_max = 1024},
+    {.pattern = "/v1/pools/{}/check",
+     .handlers = {[API_POST] = api_check_pool},
+     .changing_query = "",
+     .changing_role = API_ROLE_OPERATE,
+     .body_max = 1024},
     READ("/v1/events", api_events_list, "since wait types name limit"),
     READ("/v1/watch", api_events_watch, "since types name"),
     COLLECTION("/v1/health-checks", "/health_checks"),

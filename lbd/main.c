@@ -374,8 +374,9 @@ static void stop(struct lbd *lbd)
     service_stop(&lbd->service);
     signals_free(lbd->signals);
     api_end_streams(lbd->api);
-    control_free(lbd->control); /* ends what API requests wait for */
+    control_stop(lbd->control); /* ends what API requests wait for */
     api_free(lbd->api);
+    control_free(lbd->control);
     inherit_close(&lbd->inherit);
     if (lbd->loop != NULL) {
         loop_free(lbd->loop);

@@ -267,6 +267,7 @@ struct control *control_new(const struct control_options *options, struct err *e
     list_init(&control->saving);
     list_init(&control->waiting);
     list_init(&control->wishes);
+    list_init(&control->checks);
     control->drains = control_drains_new(control);
     registry_init(&control->registry);
     control->registry.inherit = options->inherit;
@@ -472,9 +473,9 @@ void control_drain(struct control *control, uint32_t limit_ms)
     workers_drain(control->workers, limit_ms, on_drained, control);
 }
 
-void control_free(struct control *control)
+void control_stop(struct control *control)
 {
-    if (control == NULL) {
+    if (control == NULL || control->is_ending) {
         return;
     }
     control->is_ending = true;
@@ -496,6 +497,15 @@ void control_free(struct control *control)
         }
     }
     assert(list_is_empty(&control->live));
+    control_end_checks(control);
+}
+
+void control_free(struct control *control)
+{
+    if (control == NULL) {
+        return;
+    }
+    control_stop(control);
     control_health_free(control->health);
     control_resolve_free(control->resolve);
     log_writer_stop(control->access_log);

@@ -64,7 +64,10 @@ LB_MUST_CHECK bool control_start(struct control *control, struct conf_document *
 /* Stops accepting and lets what is open end; options.drained is called. A second call shortens the
  * deadline. */
 void control_drain(struct control *control, uint32_t limit_ms);
-/* Ends everything at once, joins all threads. NULL is fine. */
+/* Ends everything at once, joins all threads, and calls back whoever waits. What is asked after
+ * this is refused. NULL is fine, and so is a second time. */
+void control_stop(struct control *control);
+/* The same, and frees. NULL is fine. */
 void control_free(struct control *control);
 
 /* -- changing the document -- */
@@ -199,6 +202,29 @@ bool control_is_drained(const struct control *control);
 /* And this listener? */
 bool control_listener_is_drained(const struct control *control,
                                  const struct registry_listener *listener);
+
+/* -- asking servers and workers -- */
+
+struct control_checked {
+    bool is_passed;
+    const char *detail; /* "HTTP 503, expected 2xx"; lives as long as the call */
+    uint64_t duration_us;
+    enum server_health health; /* after it */
+};
+
+/* Probes a server now, also one in maintenance; done() comes later, once. False: there is no such
+ * server. */
+LB_MUST_CHECK bool control_check(struct control *control, struct slice pool, struct slice server,
+                                 void (*done)(const struct control_checked *checked, void *arg),
+                                 void *arg);
+struct clients_query;
+struct clients_answer;
+/* Asks all workers about their clients (worker/clients.h); done() comes later, once. False: so many
+ * ask already, or we leave. */
+#define CONTROL_ASKING_MAX 8
+LB_MUST_CHECK bool control_ask_clients(struct control *control, const struct clients_query *query,
+                                       void (*done)(const struct clients_answer *answer, void *arg),
+                                       void *arg);
 
 /* -- what is -- */
 

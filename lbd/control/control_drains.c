@@ -129,6 +129,35 @@ void control_drain_target(struct control *control, enum override_kind kind, stru
     drains_start(control->drains, &wish);
 }
 
+/* -- questions -- */
+
+struct question {
+    struct control *control;
+    void (*done)(const struct clients_answer *answer, void *arg);
+    void *arg;
+};
+
+static void on_answer(const struct clients_answer *answer, void *arg)
+{
+    struct question *question = arg;
+    question->control->asking--;
+    question->done(answer, question->arg);
+    free(question);
+}
+
+bool control_ask_clients(struct control *control, const struct clients_query *query,
+                         void (*done)(const struct clients_answer *answer, void *arg), void *arg)
+{
+    if (control->workers == NULL || control->is_ending || control->asking >= CONTROL_ASKING_MAX) {
+        return false;
+    }
+    struct question *question = mem_zero(1, sizeof(*question));
+    *question = (struct question){.control = control, .done = done, .arg = arg};
+    control->asking++;
+    clients_ask(control->workers, query, on_answer, question);
+    return true;
+}
+
 /* -- listeners -- */
 
 bool control_is_drained(const struct control *control)

@@ -221,20 +221,16 @@ static void count_result(struct health_pool *pool, const struct health_probe_res
     histogram_note_us(&counters->check_duration, result->duration_us);
 }
 
-static void on_result(const struct health_probe_result *result, void *arg)
+/* What a probe found counts. */
+static void take_result(struct health_server *live, const struct health_probe_result *result)
 {
-    struct health_server *live = arg;
     struct health_pool *pool = live->pool;
     bool passed = result->verdict == HEALTH_PROBE_PASSED;
-    live->probe = NULL;
-    pool->health->probing--;
-
     live->facts.checks++;
     live->facts.last_wall_us = now_wall_us();
     live->facts.last_duration_us = result->duration_us;
     live->facts.last_passed = passed;
     remember(live, result->text);
-    schedule_next(live, result->duration_us);
     count_result(pool, result);
     if (result->verdict == HEALTH_PROBE_NOT_RUN) {
         /* says something about us, nothing about the server */
@@ -249,6 +245,16 @@ static void on_result(const struct health_probe_result *result, void *arg)
             set_state(live, live->health.state, result->text);
         }
     }
+}
+
+static void on_result(const struct health_probe_result *result, void *arg)
+{
+    struct health_server *live = arg;
+    struct health_pool *pool = live->pool;
+    live->probe = NULL;
+    pool->health->probing--;
+    schedule_next(live, result->duration_us);
+    take_result(live, result);
     start_later(pool->health);
 }
 
@@ -585,6 +591,31 @@ void control_health_heed_admin(struct control_health *health, struct slice pool,
 }
 
 /* --- asking us --- */
+
+bool control_health_target(const struct control_health *health, struct slice pool,
+                           struct slice server, struct control_health_target *target)
+{
+    const struct health_server *live = find(health, pool, server);
+    if (live == NULL) {
+        return false;
+    }
+    *target = (struct control_health_target){
+        .server = live->server,
+        .address = &live->address,
+        .authority = live->authority,
+        .plan = live->pool->plan,
+    };
+    return true;
+}
+
+void control_health_note(struct control_health *health, struct slice pool,
+                         const struct server *server, const struct health_probe_result *result)
+{
+    struct health_server *live = find(health, pool, slice_from(server->name));
+    if (live != NULL && live->server == server && live->pool->plan != NULL && !live->is_out) {
+        take_result(live, result);
+    }
+}
 
 bool control_health_facts(const struct control_health *health, struct slice pool,
                           struct slice server, struct control_health_facts *facts)

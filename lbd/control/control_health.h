@@ -83,6 +83,22 @@ struct control_health_facts {
 bool control_health_facts(const struct control_health *health, struct slice pool,
                           struct slice server, struct control_health_facts *facts);
 
+/* How a server is probed, for one that is not in line. */
+struct control_health_target {
+    struct server *server;          /* borrowed, as all of this */
+    const struct addr *address;     /* len 0: none */
+    const char *authority;          /* the address as configured */
+    struct health_probe_plan *plan; /* NULL: the pool has no check */
+};
+/* False: there is no such server. */
+bool control_health_target(const struct control_health *health, struct slice pool,
+                           struct slice server, struct control_health_target *target);
+struct health_probe_result;
+/* Such a probe of `server` has ended: it counts like any other, unless the server has no check, is
+ * in maintenance or another one by now. */
+void control_health_note(struct control_health *health, struct slice pool,
+                         const struct server *server, const struct health_probe_result *result);
+
 /* Sums over the servers of a pool, since the pool is known. */
 struct control_health_stats {
     uint64_t passed;

@@ -9,7 +9,8 @@
  *     control_confirm.c   the window in which a change can be taken back
  *     control_history.c   revisions                          control_members.c  endpoints of a file
  *     control_admin.c     what is set by hand        control_conditions.c  what is true since when
- *     control_drains.c    what is being emptied
+ *     control_drains.c    what is being emptied      control_check.c       a probe because somebody
+ * asks
  *
  * Threads: control.
  */
@@ -70,6 +71,8 @@ struct control {
     struct overrides overrides;
     struct events *events;
     struct drains *drains;
+    struct list_node checks; /* that somebody asked for */
+    uint32_t asking;         /* questions to workers under way */
     struct list_node wishes; /* overrides that are saved at the end of this pass */
     struct loop_ready wishes_ready;
     struct loop_timer expiry_timer; /* of overrides */
@@ -108,7 +111,7 @@ struct control {
     struct control_process_conditions process;
     bool is_started; /* options.ready was called */
     bool has_counters;
-    bool is_ending; /* in control_free */
+    bool is_ending; /* in control_stop, or after it */
 };
 
 /* One change on its way. */
@@ -262,6 +265,9 @@ void control_heed_server(struct control *control, struct registry_server *live,
 void control_heed_expiry(struct control *control);
 /* Ends what waits to be saved: we leave. */
 void control_refuse_wishes(struct control *control);
+
+/* Ends what was to be checked: we leave. */
+void control_end_checks(struct control *control);
 
 struct drains *control_drains_new(struct control *control);
 /* Takes a server, listener or the process out of use, or brings it back; `override` NULL: the

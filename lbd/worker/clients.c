@@ -27,6 +27,7 @@ struct part {
 struct question {
     struct clients_query query;
     char pool[CLIENTS_NAME_MAX];
+    char server_name[CLIENTS_NAME_MAX];
     uint32_t waiting; /* control's */
     uint32_t part_count;
     void (*done)(const struct clients_answer *answer, void *arg);
@@ -51,7 +52,10 @@ static bool fits(const struct clients_query *query, const struct session *sessio
     return (query->id == 0 || query->id == session->id) &&
            (query->listener == NULL || query->listener == session->front->listener) &&
            (query->server == NULL || query->server == facts->server) &&
-           (query->pool.len == 0 || slice_eq(query->pool, facts->pool));
+           (query->pool.len == 0 || slice_eq(query->pool, facts->pool)) &&
+           (query->server_name.len == 0 ||
+            (facts->server != NULL &&
+             slice_eq(query->server_name, slice_from(facts->server->name))));
 }
 
 static void describe(struct clients_item *item, const struct session *session,
@@ -157,6 +161,8 @@ void clients_ask(struct workers *workers, const struct clients_query *query,
     question->query = *query;
     copy_name(question->pool, query->pool);
     question->query.pool = slice_from(question->pool);
+    copy_name(question->server_name, query->server_name);
+    question->query.server_name = slice_from(question->server_name);
     if (query->listener != NULL) {
         (void)listener_ref(query->listener);
     }

@@ -29,6 +29,7 @@ struct clients_query {
     struct listener *listener; /* NULL: any; referenced while it is asked */
     struct server *server;     /* that has a request or tunnel of the client; likewise */
     struct slice pool;         /* of the request or tunnel; empty: any */
+    struct slice server_name;  /* likewise */
     uint64_t id;               /* of the one client; 0: any */
     uint32_t limit;            /* clients to describe */
     bool is_end;               /* end them (of a server: the request or tunnel), politely */

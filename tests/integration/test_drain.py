@@ -116,7 +116,8 @@ class ServerDrain(Drain):
         client.read_head()
         self.assertEqual(client.read_exact(15), b"the first bytes")
         proxy.put(self.PATH, {"state": "drain", "deadline": "200ms"})
-        self.assertEqual(client.read_rest(), b"")  # our end, not a reset
+        self.assertEqual(client.read_rest(), b"")
+        self.assertFalse(client.reader.was_reset)
         self.wait_phase(proxy, "main/a", "closed")
         proxy.wait_access_log(1)
         self.assertEqual(proxy.access_log()[0]["reason"], "drain_deadline")
@@ -132,6 +133,7 @@ class ServerDrain(Drain):
         ended = [c for c in (first, second) if not c.is_quiet(0.3)]
         self.assertEqual(len(ended), 1)
         self.assertEqual(ended[0].read_rest(), b"")
+        self.assertFalse(ended[0].reader.was_reset)
         (alive,) = [c for c in (first, second) if c is not ended[0]]
         alive.send(b"still")
         self.assertEqual(alive.read_exact(5), b"still")
@@ -281,6 +283,7 @@ class ListenerDrain(Drain):
         proxy.put(self.PATH, {"state": "drain", "deadline": "200ms"})
         for client in clients:
             self.assertEqual(client.read_rest(), b"")
+            self.assertFalse(client.reader.was_reset)
             client.close()
         self.wait_phase(proxy, "listener/web", "closed")
         wait_for(lambda: proxy.get("/v1/listeners/web/status")["connections"] == 0, "none left")
@@ -309,6 +312,8 @@ class ListenerDrain(Drain):
         self.assertEqual(slow.read_rest(), b"")
         self.assertEqual(tunnel.read_rest(), b"")
         self.assertEqual(half.read_rest(), b"")
+        for client in (slow, tunnel, half):
+            self.assertFalse(client.reader.was_reset)
         go.set()
         ws.wait_idle()
         self.wait_phase(proxy, "listener/web", "closed")

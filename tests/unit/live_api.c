@@ -41,8 +41,7 @@ void live_api_begin(void)
 void live_api_end(void)
 {
     api_end_streams(live_api.api);
-    control_free(live_api.live.control);
-    live_api.live.control = NULL;
+    control_stop(live_api.live.control);
     api_free(live_api.api);
     live_control_stop(&live_api.live);
 }

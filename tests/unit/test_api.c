@@ -138,8 +138,7 @@ START_TEST(the_socket_is_for_its_group_and_goes_at_the_end)
     (void)snprintf(directory, sizeof(directory), "%s/run", live_api.live.directory);
     ck_assert_int_eq(stat(directory, &found), 0);
     ck_assert_uint_eq(found.st_mode & 0777, 0750);
-    control_free(live_api.live.control);
-    live_api.live.control = NULL;
+    control_stop(live_api.live.control);
     api_free(live_api.api);
     ck_assert_int_ne(stat(live_api.socket, &found), 0);
     live_control_stop(&live_api.live);

@@ -15,6 +15,7 @@ from .config import config_for
 from .lbd import LBCTL_BIN, LBD_BIN, Lbd, run_lbctl, run_lbd
 from .origin import Origin, respond
 from .waits import TIMEOUT, wait_for
+from .watch import Watch
 from .wire import Closed, WireError
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Lbd",
     "Origin",
     "TIMEOUT",
+    "Watch",
     "WireError",
     "config_for",
     "respond",

@@ -28,6 +28,7 @@ class Reader:
         self.buffer = bytearray()
         self.log = bytearray()
         self.at_eof = False
+        self.was_reset = False  # and not simply ended
 
     def fill(self):
         """Reads once from the socket. False at the end of the stream."""
@@ -36,6 +37,7 @@ class Reader:
         try:
             data = self.sock.recv(65536)
         except (ConnectionResetError, BrokenPipeError):
+            self.was_reset = True
             data = b""
         if not data:
             self.at_eof = True

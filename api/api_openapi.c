@@ -299,6 +299,12 @@ static const struct {
     {"Tag", "ETag", "string",
      "Of the resource, for If-Match and If-None-Match. The same content always has the same tag."},
     {"Changed", "Lbd-Changed", "true|false", "Whether anything is different now."},
+    {"Warning", "Lbd-Warning", "string",
+     "What is probably not meant, or was done to what somebody else manages."},
+    {"ConfirmDeadline", "Lbd-Confirm-Deadline", "time",
+     "When a change on trial is taken back (confirm_within)."},
+    {"EventSequence", "Lbd-Event-Sequence", "integer",
+     "The newest event: where to begin to watch after this was read."},
     {"RetryAfter", "Retry-After", "integer", "Seconds to wait before the next try."},
     {"Authenticate", "WWW-Authenticate", "string", "How to say who you are."},
 };
@@ -315,6 +321,7 @@ static const struct {
     {"IdempotencyKey", "Idempotency-Key",
      "1 to 255 visible characters. The same change with the same key is answered as the first "
      "time and not done again."},
+    {"LastEventId", "Last-Event-ID", "Go on behind the event with this sequence number."},
 };
 
 static bool problem_has_status(unsigned status);
@@ -453,6 +460,18 @@ static bool is_change(const struct api_row *row, enum api_method method)
     return method != API_GET && api_table_role(row, method) > API_ROLE_READ;
 }
 
+/* Does it change the document? */
+static bool is_of_document(const struct api_row *row, enum api_method method)
+{
+    return is_change(row, method) && api_table_knows_query(row, method, SLICE("confirm_within"));
+}
+
+static bool is_stream(const struct api_operation *operation)
+{
+    return operation != NULL && operation->media != NULL &&
+           strcmp(operation->media, "text/event-stream") == 0;
+}
+
 static void write_query(struct json_write *w, const struct api_row *row, enum api_method method)
 {
     const char *words = method == API_GET ? row->query : row->changing_query;
@@ -475,6 +494,9 @@ static void write_query(struct json_write *w, const struct api_row *row, enum ap
     }
     if (is_change(row, method)) {
         refer_to_request_header(w, "IdempotencyKey");
+    }
+    if (is_stream(api_describe_operation(row->pattern, method))) {
+        refer_to_request_header(w, "LastEventId");
     }
     json_write_array_end(w);
 }
@@ -535,6 +557,13 @@ static void write_answer(struct json_write *w, const struct api_row *row,
     }
     if (is_change(row, operation->method)) {
         refer_to_header(w, "Changed");
+    }
+    if (is_of_document(row, operation->method)) {
+        refer_to_header(w, "Warning");
+        refer_to_header(w, "ConfirmDeadline");
+    }
+    if (operation->method == API_GET && api_table_is_state(row)) {
+        refer_to_header(w, "EventSequence");
     }
     json_write_object_end(w);
     if (type.len != 0) {

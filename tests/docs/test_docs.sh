@@ -74,10 +74,10 @@ else
 fi
 
 # -- paths, links and targets --
-for document in README.md CONTRIBUTING.md ARCHITECTURE.md; do
+for document in README.md CONTRIBUTING.md ARCHITECTURE.md docs/api.md; do
     [ -s "$document" ] || { fail "$document is missing"; continue; }
     for target in $(grep -o '](\([^)#]*\)[)#]' "$document" | sed 's/^](//; s/[)#]$//' | grep -v '^https*:'); do
-        [ -e "$target" ] || fail "$document links to $target"
+        [ -e "$target" ] || [ -e "$(dirname "$document")/$target" ] || fail "$document links to $target"
     done
     # shellcheck disable=SC2016
     for path in $(grep -o '`[a-z][A-Za-z0-9_./-]*`' "$document" | tr -d '`' | sort -u); do

@@ -397,8 +397,181 @@ START_TEST(foreign_files_do_no_harm)
 }
 END_TEST
 
+static bool save_as(struct conf_store *store, int retries, uint64_t revision,
+                    enum conf_store_target target)
+{
+    struct conf_document *document = document_of(retries);
+    bool ok = write_one(store, document, revision, target);
+    conf_document_unref(document);
+    return ok;
+}
+
+START_TEST(what_is_on_trial_is_taken_back_by_a_start)
+{
+    struct conf_store *store = must_open();
+    ck_assert(save(store, 1, 1));
+    ck_assert(save_as(store, 2, 2, CONF_STORE_UNCONFIRMED));
+    ck_assert(save_as(store, 3, 3, CONF_STORE_UNCONFIRMED));
+    conf_store_close(store);
+    ck_assert_int_eq(found_retries(CONF_STORE_TAKEN_BACK, 4), 1);
+    ck_assert_int_eq(found_retries(CONF_STORE_TAKEN_BACK, 4), 1); /* until it is written down */
+    write_file("config.json", "{");
+    ck_assert_int_eq(found_retries(CONF_STORE_OLDER, 4), 1);
+}
+END_TEST
+
+START_TEST(what_was_confirmed_stays)
+{
+    struct conf_store *store = must_open();
+    struct conf_document *document = document_of(2);
+    struct buf text;
+    ck_assert(save(store, 1, 1));
+    ck_assert(save_as(store, 2, 2, CONF_STORE_UNCONFIRMED));
+    buf_init(&text, 65536);
+    ck_assert(conf_document_text(document, SLICE_NONE, &text) && buf_append_char(&text, '\n'));
+    struct conf_store_item item = {.note = *conf_store_find(store, 2), .text = buf_slice(&text)};
+    const struct conf_store_save confirmation = {
+        .items = &item, .count = 1, .target = CONF_STORE_BOOT, .is_confirmation = true};
+    ck_assert(!item.note.is_confirmed);
+    item.note.is_confirmed = true;
+    ck_assert(conf_store_write(store, &confirmation, &err));
+    conf_store_noted(store, &confirmation);
+    ck_assert(conf_store_find(store, 2)->is_confirmed);
+    uint32_t count = 0;
+    (void)conf_store_history(store, &count);
+    ck_assert_uint_eq(count, 2);
+    conf_store_close(store);
+    ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 2), 2);
+
+    /* Ended between the two files of a confirmation: config.json counts. */
+    store = must_open();
+    ck_assert(save_as(store, 3, 3, CONF_STORE_UNCONFIRMED));
+    conf_store_close(store);
+    write_file("config.json", "{\"pools\":{\"p\":{\"retries\":3}}}\n");
+    ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 3), 3);
+    buf_fini(&text);
+    conf_document_unref(document);
+}
+END_TEST
+
+START_TEST(several_are_saved_together)
+{
+    struct conf_store *store = must_open();
+    struct conf_store_item items[3];
+    char texts[3][64];
+    ck_assert(save(store, 9, 1));
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "{\"pools\":{\"p\":{\"retries\":%d}}}\n", i);
+        items[i].text = slice_from(texts[i]);
+        conf_revision_init(&items[i].note, (uint64_t)i + 2);
+    }
+    const struct conf_store_save group = {.items = items, .count = 3};
+    ck_assert(conf_store_write(store, &group, &err));
+    conf_store_noted(store, &group);
+    conf_store_close(store);
+    ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 4), 2);
+    ck_assert(exists("revisions/000002.json") && exists("revisions/000003.meta"));
+}
+END_TEST
+
+/* Notes are written before the moment of truth: it decides what they are worth. */
+START_TEST(notes_without_documents)
+{
+    struct conf_store *store = must_open();
+    ck_assert(save(store, 1, 1));
+    conf_store_close(store);
+    static const char note[] =
+        "{\"base\":0,\"changes_total\":5,\"confirmed\":true,\"deadline\":0,\"hash\":\"\","
+        "\"owner\":\"\",\"reason\":\"\",\"rolled_back_to\":0,\"source\":\"api\",\"summary\":\"\","
+        "\"time\":7,\"via\":\"batch\",\"who\":\"me\"}";
+    write_file("revisions/000002.meta", note);
+    write_file("revisions/000003.meta", note);
+    ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 1), 1);
+    ck_assert(!exists("revisions/000002.meta") && !exists("revisions/000003.meta"));
+
+    write_file("revisions/000002.meta", note);
+    write_file("revisions/000003.meta", note);
+    write_file("config.json", "{\"pools\":{\"p\":{\"retries\":7}}}\n");
+    ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 3), 7);
+    ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 3), 7);
+    ck_assert(!exists("revisions/000002.meta") && exists("revisions/000003.json"));
+    store = must_open();
+    ck_assert_uint_eq(conf_store_list(store), 3);
+    ck_assert_str_eq(conf_store_find(store, 3)->via, "batch");
+    ck_assert_uint_eq(conf_store_find(store, 3)->changes_total, 5);
+    conf_store_close(store);
+}
+END_TEST
+
+START_TEST(a_failed_save_leaves_no_notes)
+{
+    struct conf_store *store = must_open();
+    ck_assert(save(store, 1, 1));
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/config.json.tmp", dir);
+    ck_assert_int_eq(mkdir(path, 0700), 0); /* in the way */
+    ck_assert(!save(store, 2, 2));
+    ck_assert_int_eq(err.kind, ERR_STORAGE);
+    ck_assert(!exists("revisions/000002.meta"));
+    ck_assert_ptr_null(conf_store_find(store, 2));
+    ck_assert_int_eq(rmdir(path), 0);
+    conf_store_close(store);
+    ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 1), 1);
+}
+END_TEST
+
+START_TEST(a_newer_schema_is_not_damage)
+{
+    struct conf_store *store = must_open();
+    ck_assert(save(store, 1, 1));
+    ck_assert(save(store, 2, 2));
+    conf_store_close(store);
+    write_file("config.json", "{\"schema\":2,\"quarks\":{}}");
+    ck_assert_int_eq(found_retries(CONF_STORE_NEWER, 2), -1);
+    ck_assert_msg(strstr(err.text, "schema 2") != NULL && strstr(err.text, "revision 2") != NULL,
+                  "%s", err.text);
+    write_file("revisions/000002.json", "{\"schema\":2}");
+    ck_assert_int_eq(found_retries(CONF_STORE_NEWER, 2), -1);
+    ck_assert_msg(strstr(err.text, "revision 1") != NULL, "%s", err.text);
+    write_file("revisions/000001.json", "{\"schema\":2}");
+    ck_assert_int_eq(found_retries(CONF_STORE_NEWER, 2), -1);
+    ck_assert_msg(strstr(err.text, "no revision") != NULL, "%s", err.text);
+    write_file("config.json", "{\"schema\":\"2\"}"); /* that is no schema at all */
+    ck_assert_int_eq(found_retries(CONF_STORE_BROKEN, 2), -1);
+}
+END_TEST
+
+START_TEST(revisions_of_a_file_are_no_saved_state)
+{
+    struct conf_store *store = must_open();
+    ck_assert(save_as(store, 1, 1, CONF_STORE_FILE));
+    ck_assert(save_as(store, 2, 2, CONF_STORE_FILE));
+    ck_assert(!exists("config.json"));
+    conf_store_close(store);
+    store = must_open();
+    ck_assert_uint_eq(conf_store_list(store), 2);
+    ck_assert(conf_store_find(store, 1)->is_from_file);
+    conf_store_close(store);
+    ck_assert_int_eq(found_retries(CONF_STORE_EMPTY, 2), -1);
+    /* Nor do they stand in for what was saved. */
+    store = must_open();
+    ck_assert(save(store, 3, 3));
+    ck_assert(save_as(store, 4, 4, CONF_STORE_FILE));
+    conf_store_close(store);
+    write_file("config.json", "{");
+    ck_assert_int_eq(found_retries(CONF_STORE_OLDER, 5), 3);
+}
+END_TEST
+
 static void add_all(TCase *tcase)
 {
+    tcase_add_test(tcase, what_is_on_trial_is_taken_back_by_a_start);
+    tcase_add_test(tcase, what_was_confirmed_stays);
+    tcase_add_test(tcase, several_are_saved_together);
+    tcase_add_test(tcase, notes_without_documents);
+    tcase_add_test(tcase, a_failed_save_leaves_no_notes);
+    tcase_add_test(tcase, a_newer_schema_is_not_damage);
+    tcase_add_test(tcase, revisions_of_a_file_are_no_saved_state);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, nothing_was_saved_yet);
     tcase_add_test(tcase, what_was_saved_is_found_again);

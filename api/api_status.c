@@ -1,22 +1,20 @@
 #include "api/api_status.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "api/api_admin.h"
 #include "api/api_problem.h"
-#include "api/api_scrape.h"
+#include "api/api_status_inside.h"
 #include "conf/conf_schema.h"
 #include "lbd/base/close_reason.h"
 #include "lbd/base/now.h"
-#include "lbd/control/control_conditions.h"
 #include "lbd/stats/counters.h"
 #include "lbd_version.h"
 
 /* -- conditions -- */
 
-static void write_conditions(const struct api_request *request, struct json_write *w,
-                             const struct control_condition *conditions, uint32_t count)
+void api_status_write_conditions(const struct api_request *request, struct json_write *w,
+                                 const struct control_condition *conditions, uint32_t count)
 {
     uint64_t revision = control_facts(request->control)->adopted_revision;
     json_write_member_u64(w, "observed_revision", revision);
@@ -37,23 +35,17 @@ static void write_conditions(const struct api_request *request, struct json_writ
 
 /* -- servers and pools -- */
 
-struct tally {
-    uint32_t servers;
-    uint32_t usable;
-    uint64_t since_wall_us; /* the newest change of a server */
-};
-
-static const struct registry_server *find_live(const struct api_request *request, struct slice pool,
-                                               struct slice server)
+const struct registry_server *api_status_find(const struct api_request *request, struct slice pool,
+                                              struct slice server)
 {
     return registry_find_server(control_registry(request->control), pool, server);
 }
 
 /* Its members. */
-static void write_server(const struct api_request *request, struct slice pool,
-                         const struct conf_server *conf, struct json_write *w)
+void api_status_write_server(const struct api_request *request, struct slice pool,
+                             const struct conf_server *conf, struct json_write *w)
 {
-    const struct registry_server *live = find_live(request, pool, conf->name);
+    const struct registry_server *live = api_status_find(request, pool, conf->name);
     bool is_by_hand = control_override(request->control, pool, conf->name) != NULL;
     if (live == NULL) { /* cannot be: the registry knows what the document names */
         return;
@@ -90,21 +82,14 @@ static void write_server(const struct api_request *request, struct slice pool,
     }
 }
 
-static struct tally tally_of(const struct api_request *request, const struct conf_pool *pool)
+struct api_status_tally api_status_tally(const struct api_request *request,
+                                         const struct conf_pool *pool)
 {
-    struct tally tally = {.servers = pool->server_count};
+    struct api_status_tally tally = {.servers = pool->server_count};
     for (uint32_t i = 0; i < pool->server_count; i++) {
-        const struct registry_server *live = find_live(request, pool->name, pool->servers[i].name);
-        if (live == NULL) {
-            continue;
-        }
-        tally.usable += server_is_usable(live->server) ? 1 : 0;
-        if (live->server->since_wall_us > tally.since_wall_us) {
-            tally.since_wall_us = live->server->since_wall_us;
-        }
-    }
-    if (tally.since_wall_us == 0) {
-        tally.since_wall_us = control_facts(request->control)->started_wall_us;
+        const struct registry_server *live =
+            api_status_find(request, pool->name, pool->servers[i].name);
+        tally.usable += live != NULL && server_is_usable(live->server) ? 1 : 0;
     }
     return tally;
 }
@@ -112,7 +97,7 @@ static struct tally tally_of(const struct api_request *request, const struct con
 static void write_pool(const struct api_request *request, const struct conf_pool *pool,
                        struct json_write *w)
 {
-    struct tally tally = tally_of(request, pool);
+    struct api_status_tally tally = api_status_tally(request, pool);
     json_write_member_text(w, "health", tally.usable != 0 ? "up" : "down");
     json_write_member_u64(w, "usable", tally.usable);
     json_write_key(w, "servers");
@@ -120,7 +105,7 @@ static void write_pool(const struct api_request *request, const struct conf_pool
     for (uint32_t i = 0; i < pool->server_count; i++) {
         json_write_key_slice(w, pool->servers[i].name);
         json_write_object_begin(w);
-        write_server(request, pool->name, &pool->servers[i], w);
+        api_status_write_server(request, pool->name, &pool->servers[i], w);
         json_write_object_end(w);
     }
     json_write_object_end(w);
@@ -145,7 +130,7 @@ void api_status_pool(struct api_request *request)
     uint32_t count = control_conditions_pool(request->control, pool->name, conditions);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
-    write_conditions(request, &w, conditions, count);
+    api_status_write_conditions(request, &w, conditions, count);
     write_pool(request, pool, &w);
     json_write_object_end(&w);
     api_request_json_end(request, 200);
@@ -165,10 +150,10 @@ void api_status_server(struct api_request *request)
     } else {
         api_request_json_begin(request, &w);
         json_write_object_begin(&w);
-        write_conditions(
+        api_status_write_conditions(
             request, &w, conditions,
             control_conditions_server(request->control, pool->name, server->name, conditions));
-        write_server(request, pool->name, server, &w);
+        api_status_write_server(request, pool->name, server, &w);
         json_write_object_end(&w);
         api_request_json_end(request, 200);
     }
@@ -185,8 +170,8 @@ static bool is_drained(const struct api_request *request, struct slice name)
     return live != NULL && control_listener_is_drained(request->control, live);
 }
 
-static void write_listener(const struct api_request *request, const struct conf_listener *conf,
-                           struct json_write *w)
+void api_status_write_listener(const struct api_request *request, const struct conf_listener *conf,
+                               struct json_write *w)
 {
     const struct registry_listener *live =
         registry_find_listener(control_registry(request->control), conf->name);
@@ -263,8 +248,8 @@ void api_status_listener(struct api_request *request)
     bool is_out = is_drained(request, listener->name);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
-    write_conditions(request, &w, conditions, count);
-    write_listener(request, listener, &w);
+    api_status_write_conditions(request, &w, conditions, count);
+    api_status_write_listener(request, listener, &w);
     write_endings(request, listener, &w);
     if (is_out) {
         api_admin_write_drain(request, &w, OVERRIDE_LISTENER, listener->name);
@@ -286,155 +271,14 @@ void api_status_route(struct api_request *request)
     } else {
         api_request_json_begin(request, &w);
         json_write_object_begin(&w);
-        write_conditions(request, &w, conditions, count);
+        api_status_write_conditions(request, &w, conditions, count);
         json_write_object_end(&w);
         api_request_json_end(request, 200);
     }
     api_request_done(request);
 }
 
-/* -- the process -- */
-
-static void write_problem(struct json_write *w, const char *message, const char *fmt, ...)
-    LB_PRINTF(3, 4);
-
-static void write_problem(struct json_write *w, const char *message, const char *fmt, ...)
-{
-    char pointer[256];
-    va_list args;
-    va_start(args, fmt);
-    (void)vsnprintf(pointer, sizeof(pointer), fmt, args);
-    va_end(args);
-    json_write_object_begin(w);
-    json_write_member_text(w, "pointer", pointer);
-    json_write_member_text(w, "message", message);
-    json_write_object_end(w);
-}
-
-static void write_pool_problems(const struct api_request *request, const struct conf_pool *pool,
-                                struct json_write *w)
-{
-    char message[256];
-    struct tally tally = tally_of(request, pool);
-    if (tally.usable == 0) {
-        write_problem(w, tally.servers != 0 ? "no server is usable" : "has no servers",
-                      "#/pools/%.*s", SLICE_ARG(pool->name));
-    }
-    for (uint32_t i = 0; i < pool->server_count; i++) {
-        const struct registry_server *live = find_live(request, pool->name, pool->servers[i].name);
-        if (live == NULL ||
-            (live->server->health != SERVER_DOWN && live->server->health != SERVER_UNRESOLVED)) {
-            continue;
-        }
-        (void)snprintf(message, sizeof(message), "%s%s%s", server_health_word(live->server->health),
-                       live->server->last_check[0] != '\0' ? ": " : "", live->server->last_check);
-        write_problem(w, message, "#/pools/%.*s/servers/%.*s", SLICE_ARG(pool->name),
-                      SLICE_ARG(pool->servers[i].name));
-    }
-}
-
-static void write_problems(struct api_request *request, struct json_write *w)
-{
-    const struct control_facts *facts = control_facts(request->control);
-    const struct conf *conf = conf_of(request);
-    const char *why = NULL;
-
-    json_write_key(w, "problems");
-    json_write_array_begin(w);
-    if (!control_is_ready(request->control, &why)) {
-        write_problem(w, why, "%s", "");
-    }
-    if (facts->is_degraded) {
-        write_problem(w, "saved state was damaged; see the log", "%s", "");
-    }
-    if (!facts->last_apply_succeeded) {
-        write_problem(w, "the last change was refused; the configuration before it runs", "%s", "");
-    }
-    if (facts->is_seed_different) {
-        write_problem(w,
-                      "the file differs from the saved configuration, which is the one that runs",
-                      "%s", "");
-    }
-    if (!api_scrape_size(request->control).fits) {
-        write_problem(w, "metrics leave servers out: more than max_series", "%s",
-                      "#/observability/metrics/max_series");
-    }
-    for (uint32_t i = 0; i < conf->pool_count; i++) {
-        write_pool_problems(request, &conf->pools[i], w);
-    }
-    json_write_array_end(w);
-}
-
-static const char *state_word(struct api_request *request)
-{
-    const char *why = NULL;
-    if (control_is_drained(request->control)) {
-        return "draining";
-    }
-    return control_is_ready(request->control, &why) ? "ready" : "starting";
-}
-
-/* The size of a scrape is known here, the rest in control. */
-static uint32_t find_conditions(const struct api_request *request,
-                                struct control_condition out[CONTROL_CONDITIONS_MAX])
-{
-    struct api_scrape_size size = api_scrape_size(request->control);
-    uint32_t count = control_conditions_process(request->control, out);
-    struct control_condition *metrics = &out[count++];
-    metrics->type = "MetricsComplete";
-    metrics->status = size.fits;
-    metrics->reason = size.fits ? "WithinBudget" : "ServersOmitted";
-    (void)snprintf(metrics->message, sizeof(metrics->message),
-                   "%llu series, observability.metrics.max_series is %llu%s",
-                   (unsigned long long)size.series, (unsigned long long)size.max,
-                   size.fits ? "" : ": servers are left out");
-    control_conditions_metrics(request->control, metrics);
-    return count;
-}
-
-void api_status_overview(struct api_request *request)
-{
-    struct control_condition conditions[CONTROL_CONDITIONS_MAX];
-    const struct control_facts *facts = control_facts(request->control);
-    const struct conf *conf = conf_of(request);
-    uint64_t now = now_wall_us();
-    struct json_write w;
-
-    api_request_json_begin(request, &w);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "version", LBD_VERSION);
-    json_write_member_text(&w, "state", state_word(request));
-    json_write_member_u64(&w, "revision", facts->revision);
-    write_conditions(request, &w, conditions, find_conditions(request, conditions));
-    json_write_member_text(&w, "source", control_source_word(facts->source));
-    api_request_write_time(&w, "started", facts->started_wall_us);
-    json_write_member_u64(&w, "uptime_seconds",
-                          now > facts->started_wall_us ? (now - facts->started_wall_us) / 1000000
-                                                       : 0);
-    json_write_member_u64(&w, "workers", facts->workers);
-    json_write_key(&w, "listeners");
-    json_write_object_begin(&w);
-    for (uint32_t i = 0; i < conf->listener_count; i++) {
-        json_write_key_slice(&w, conf->listeners[i].name);
-        json_write_object_begin(&w);
-        write_listener(request, &conf->listeners[i], &w);
-        json_write_object_end(&w);
-    }
-    json_write_object_end(&w);
-    json_write_key(&w, "pools");
-    json_write_object_begin(&w);
-    for (uint32_t i = 0; i < conf->pool_count; i++) {
-        json_write_key_slice(&w, conf->pools[i].name);
-        json_write_object_begin(&w);
-        write_pool(request, &conf->pools[i], &w);
-        json_write_object_end(&w);
-    }
-    json_write_object_end(&w);
-    write_problems(request, &w);
-    json_write_object_end(&w);
-    api_request_json_end(request, 200);
-    api_request_done(request);
-}
+/* -- the configuration -- */
 
 void api_status_config(struct api_request *request)
 {
@@ -539,7 +383,7 @@ void api_status_readyz(struct api_request *request)
         const struct conf_pool *pool = conf_pool_find(conf_of(request), name);
         if (pool == NULL) {
             reasons[count++] = "there is no such pool";
-        } else if (tally_of(request, pool).usable == 0) {
+        } else if (api_status_tally(request, pool).usable == 0) {
             reasons[count++] = "the pool has no usable server";
         }
     }

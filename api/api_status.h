@@ -1,5 +1,6 @@
 /*
- * api_status - what is observed, as JSON: process, configuration, listeners, pools, servers.
+ * api_status - what is observed, as JSON: configuration, listeners, routes, pools, servers. The
+ * whole on one page is api_overview.
  *
  * Never stored and never part of an ETag. Conditions have the shape that Kubernetes made common:
  * type, status, reason, message, since, observed_revision.
@@ -11,7 +12,6 @@
 
 #include "api/api_request.h"
 
-void api_status_overview(struct api_request *request);
 void api_status_config(struct api_request *request);
 /* Every word for how something ends, with its sentence and the status of our own answer. */
 void api_status_reasons(struct api_request *request);

@@ -12,6 +12,7 @@
 #include "api/api_explain_route.h"
 #include "api/api_metrics.h"
 #include "api/api_openapi.h"
+#include "api/api_overview.h"
 #include "api/api_problem.h"
 #include "api/api_resource.h"
 #include "api/api_revisions.h"
@@ -139,7 +140,7 @@ static const struct api_row rows[] = {
     POST("/v1/revisions/{}/rollback", api_revisions_rollback, WRITES, API_ROLE_ADMIN, 64 * 1024),
     POST("/v1/revisions/{}/confirm", api_revisions_confirm, "wait", API_ROLE_OPERATE, 64 * 1024),
     POST("/v1/revisions/{}/reject", api_revisions_reject, "wait", API_ROLE_OPERATE, 64 * 1024),
-    READ("/v1/status", api_status_overview, ""),
+    READ("/v1/status", api_overview_get, ""),
     READ("/v1/stats", api_stats_get, "scope"),
     READ("/v1/reasons", api_status_reasons, ""),
     READ("/v1/version", api_status_version, ""),

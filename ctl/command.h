@@ -22,6 +22,12 @@
 
 enum command_option {
     COMMAND_SOCKET,
+    COMMAND_CONTEXT,
+    COMMAND_URL,
+    COMMAND_CA,
+    COMMAND_CERT,
+    COMMAND_KEY,
+    COMMAND_TOKEN_FILE,
     COMMAND_OUTPUT,
     COMMAND_COLOR,
     COMMAND_TIMEOUT,
@@ -76,6 +82,8 @@ enum command_names {
     COMMAND_KEYS,     /* of the schema: pools.servers.weight */
     COMMAND_REVISIONS,
     COMMAND_CONNECTIONS,
+    COMMAND_CONTEXTS, /* of contexts.json */
+    COMMAND_TOKENS,
     COMMAND_COMMANDS,
 };
 
@@ -96,6 +104,7 @@ enum command_section {
     COMMAND_CHANGE,
     COMMAND_RUN,
     COMMAND_PAST,
+    COMMAND_ACCESS,
     COMMAND_SELF,
     COMMAND_SECTION_COUNT
 };

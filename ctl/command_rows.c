@@ -4,6 +4,7 @@
 #include "ctl/cmd_apply.h"
 #include "ctl/cmd_config.h"
 #include "ctl/cmd_conns.h"
+#include "ctl/cmd_context.h"
 #include "ctl/cmd_describe.h"
 #include "ctl/cmd_diff.h"
 #include "ctl/cmd_edit.h"
@@ -14,6 +15,7 @@
 #include "ctl/cmd_server.h"
 #include "ctl/cmd_set.h"
 #include "ctl/cmd_status.h"
+#include "ctl/cmd_token.h"
 #include "ctl/cmd_top.h"
 #include "ctl/cmd_wait.h"
 #include "ctl/command.h"
@@ -34,6 +36,16 @@ const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
     [COMMAND_SOCKET] = {"--socket", 's', "PATH",
                         "the socket of lbd's API (else $LBCTL_SOCKET, else where lbd puts it)",
                         COMMAND_TEXT, IN(socket_path)},
+    [COMMAND_CONTEXT] = {"--context", '\0', "NAME",
+                         "which lbd, by a name of `lbctl context list` (else $LBCTL_CONTEXT)",
+                         COMMAND_TEXT, IN(context), COMMAND_CONTEXTS},
+    [COMMAND_URL] = {"--url", '\0', "URL", "which lbd: https://HOST[:PORT]", COMMAND_TEXT, IN(url)},
+    [COMMAND_CA] = {"--ca", '\0', "FILE", "who may sign its certificate, PEM (else the system's)",
+                    COMMAND_TEXT, IN(ca_file)},
+    [COMMAND_CERT] = {"--cert", '\0', "FILE", "our certificate, PEM", COMMAND_TEXT, IN(cert_file)},
+    [COMMAND_KEY] = {"--key", '\0', "FILE", "its private key, PEM", COMMAND_TEXT, IN(key_file)},
+    [COMMAND_TOKEN_FILE] = {"--token-file", '\0', "FILE", "our token, on one line", COMMAND_TEXT,
+                            IN(token_file)},
     [COMMAND_OUTPUT] = {"--output", 'o', "FORMAT", "table, wide, json, jsonl or name",
                         COMMAND_SPECIAL, 0, COMMAND_WORDS, output_words},
     [COMMAND_COLOR] = {"--color", '\0', "WHEN", "auto, always or never", COMMAND_SPECIAL, 0,
@@ -90,8 +102,10 @@ const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
 };
 
 const uint64_t command_global_options =
-    BIT(COMMAND_SOCKET) | BIT(COMMAND_OUTPUT) | BIT(COMMAND_COLOR) | BIT(COMMAND_TIMEOUT) |
-    BIT(COMMAND_TRACE) | BIT(COMMAND_HELP) | BIT(COMMAND_VERSION);
+    BIT(COMMAND_SOCKET) | BIT(COMMAND_CONTEXT) | BIT(COMMAND_URL) | BIT(COMMAND_CA) |
+    BIT(COMMAND_CERT) | BIT(COMMAND_KEY) | BIT(COMMAND_TOKEN_FILE) | BIT(COMMAND_OUTPUT) |
+    BIT(COMMAND_COLOR) | BIT(COMMAND_TIMEOUT) | BIT(COMMAND_TRACE) | BIT(COMMAND_HELP) |
+    BIT(COMMAND_VERSION);
 
 const struct command command_rows[] = {
     {
@@ -426,6 +440,78 @@ const struct command command_rows[] = {
         .arg_max = 1,
         .names = COMMAND_REVISIONS,
         .run = cmd_history_reject,
+    },
+    {
+        .word = "token create",
+        .section = COMMAND_ACCESS,
+        .arguments = "NAME metrics|read|operate|admin",
+        .summary = "make a token, and print its secret, this once",
+        .details =
+            "Only the secret goes to stdout. --for says how long it lets in (for ever unless "
+            "you say), --reason\nwhat it is for. For a name that is there it makes a new "
+            "secret, after asking.",
+        .options = BIT(COMMAND_FOR) | BIT(COMMAND_REASON) | BIT(COMMAND_YES),
+        .arg_min = 2,
+        .arg_max = 2,
+        .names = COMMAND_TOKENS,
+        .run = cmd_token_create,
+    },
+    {
+        .word = "token list",
+        .section = COMMAND_ACCESS,
+        .arguments = "",
+        .summary = "all tokens, without their secrets",
+        .run = cmd_token_list,
+    },
+    {
+        .word = "token revoke",
+        .section = COMMAND_ACCESS,
+        .arguments = "NAME",
+        .summary = "let nobody in with this token any more",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_TOKENS,
+        .run = cmd_token_revoke,
+    },
+    {
+        .word = "context list",
+        .section = COMMAND_ACCESS,
+        .arguments = "",
+        .summary = "the lbds that you gave names",
+        .run = cmd_context_list,
+    },
+    {
+        .word = "context use",
+        .section = COMMAND_ACCESS,
+        .arguments = "NAME",
+        .summary = "ask this one from now on",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_CONTEXTS,
+        .run = cmd_context_use,
+    },
+    {
+        .word = "context add",
+        .section = COMMAND_ACCESS,
+        .arguments = "NAME --url URL | --socket PATH",
+        .summary = "give an lbd a name, with what it takes to speak to it",
+        .details =
+            "--ca, --cert, --key and --token-file are kept with it, as paths; --token-file - "
+            "reads the token\nfrom stdin into a file of its own.",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_CONTEXTS,
+        .run = cmd_context_add,
+    },
+    {
+        .word = "context remove",
+        .section = COMMAND_ACCESS,
+        .arguments = "NAME",
+        .summary = "forget a name",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_CONTEXTS,
+        .run = cmd_context_remove,
     },
     {
         .word = "version",

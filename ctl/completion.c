@@ -4,6 +4,7 @@
 
 #include "conf/json/json_patch.h"
 #include "ctl/command.h"
+#include "ctl/contexts.h"
 #include "ctl/kind.h"
 
 static const char bash_script[] =
@@ -288,6 +289,24 @@ static void offer_members(const struct line *line, const char *target, const cha
     buf_fini(&word);
 }
 
+static void offer_contexts(const struct line *line)
+{
+    struct contexts contexts;
+    struct buf word;
+    const struct json *one = NULL;
+    if (!contexts_load(&contexts, NULL)) {
+        return;
+    }
+    buf_init(&word, CTL_PATH_MAX);
+    json_for_each(one, contexts_all(&contexts))
+    {
+        buf_append_slice(&word, json_key(one));
+        offer_buf(line, &word);
+    }
+    buf_fini(&word);
+    contexts_fini(&contexts);
+}
+
 static void offer_what(const struct line *line, enum command_names names, const char *const words[])
 {
     switch (names) {
@@ -324,6 +343,12 @@ static void offer_what(const struct line *line, enum command_names names, const 
     case COMMAND_CONNECTIONS:
         offer_members(line, "/v1/connections", "connections", "id");
         return;
+    case COMMAND_CONTEXTS:
+        offer_contexts(line);
+        return;
+    case COMMAND_TOKENS:
+        offer_members(line, "/v1/tokens", "tokens", "id");
+        return;
     case COMMAND_COMMANDS:
         offer_commands(line);
         return;
@@ -350,23 +375,33 @@ static void offer_arguments(const struct line *line)
     }
 }
 
+/* What says which lbd to ask counts here too. */
+static void take_place(const struct line *line, enum command_option option, const char *value)
+{
+    if (option <= COMMAND_TOKEN_FILE) {
+        const char **place = (void *)((char *)line->ctl + command_option_rows[option].place);
+        *place = value;
+    }
+}
+
 /* Takes one of the words before the current one. */
 static void take_word(struct line *line, const char *word)
 {
     enum command_option option;
     if (line->value_of != NULL) {
-        if (strcmp(line->value_of->word, "--socket") == 0) {
-            line->ctl->socket_path = word;
-        }
+        take_place(line, (enum command_option)(line->value_of - command_option_rows), word);
         line->value_of = NULL;
         return;
     }
     if (word[0] == '-' && word[1] != '\0') {
-        if (strncmp(word, "--socket=", strlen("--socket=")) == 0) {
-            line->ctl->socket_path = word + strlen("--socket=");
-        }
-        const struct command_option_row *row = command_option_find(word, &option);
-        if (row != NULL && row->argument != NULL) {
+        const char *equals = strchr(word, '=');
+        char name[32];
+        (void)snprintf(name, sizeof(name), "%.*s",
+                       equals != NULL ? (int)(equals - word) : (int)strlen(word), word);
+        const struct command_option_row *row = command_option_find(name, &option);
+        if (row != NULL && equals != NULL) {
+            take_place(line, option, equals + 1);
+        } else if (row != NULL && row->argument != NULL) {
             line->value_of = row;
         }
         return;

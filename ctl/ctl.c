@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "conf/json/json_write.h"
+#include "ctl/contexts.h"
 #include "ctl/print_table.h"
 #include "ctl/refusal.h"
 
@@ -126,21 +127,94 @@ static enum ctl_exit exit_of_err(const struct err *err)
     return CTL_REFUSED;
 }
 
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* The context `name`, or the current one (NULL); *found tells whether there is one. */
+static bool take_context(const char *name, struct endpoint *out, bool *found, struct err *err)
+{
+    struct contexts contexts;
+    if (!contexts_load(&contexts, err)) {
+        return false;
+    }
+    struct slice wanted = name != NULL ? slice_from(name) : contexts_current(&contexts);
+    bool ok = wanted.len == 0 || contexts_find(&contexts, wanted, out, err);
+    *found = ok && wanted.len != 0;
+    contexts_fini(&contexts);
+    return ok;
+}
+
+static bool find_endpoint(struct ctl *ctl, struct endpoint *out, struct err *err)
+{
+    bool found = false;
+    int given = (ctl->socket_path != NULL) + (ctl->url != NULL) + (ctl->context != NULL);
+    if (given > 1) {
+        return err_set(err, ERR_INVALID, "--socket, --url and --context exclude each other");
+    }
+    if (ctl->url != NULL) {
+        return endpoint_set_url(out, ctl->url, err);
+    }
+    if (ctl->socket_path == NULL) {
+        const char *name = ctl->context != NULL ? ctl->context : environment("LBCTL_CONTEXT");
+        if ((name != NULL || environment("LBCTL_SOCKET") == NULL) &&
+            !take_context(name, out, &found, err)) {
+            return false;
+        }
+    }
+    if (!found) {
+        endpoint_set_socket(out, ctl_socket(ctl));
+    }
+    return true;
+}
+
+bool ctl_endpoint(struct ctl *ctl, struct endpoint *out, enum ctl_exit *code)
+{
+    struct err err = {.kind = ERR_NONE};
+    endpoint_init(out);
+    bool ok = find_endpoint(ctl, out, &err);
+    if (ok) {
+        char **const places[] = {&out->ca_file, &out->cert_file, &out->key_file, &out->token_file};
+        const char *const given[] = {ctl->ca_file, ctl->cert_file, ctl->key_file, ctl->token_file};
+        for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+            if (given[i] != NULL) {
+                endpoint_text(places[i], given[i]);
+            }
+        }
+        ok = endpoint_check(out, &err);
+    }
+    if (!ok) {
+        *code =
+            ctl_fail(ctl, err.kind == ERR_NOT_FOUND ? CTL_NOT_FOUND : CTL_USAGE, "%s", err.text);
+        endpoint_fini(out);
+    }
+    return ok;
+}
+
 bool ctl_ask(struct ctl *ctl, const struct rest_request *request, struct rest_reply *reply,
              enum ctl_exit *code)
 {
     struct err err = {.kind = ERR_NONE};
-    struct rest_client client = {.socket_path = ctl_socket(ctl),
+    struct endpoint endpoint;
+    if (!ctl_endpoint(ctl, &endpoint, code)) {
+        return false;
+    }
+    struct rest_client client = {.endpoint = &endpoint,
                                  .timeout_ms = ctl->timeout_ms,
                                  .trace = ctl->trace ? ctl->err : NULL};
-    if (rest_client_ask(&client, request, reply, &err)) {
-        return true;
+    bool ok = rest_client_ask(&client, request, reply, &err);
+    if (!ok) {
+        *code = ctl_fail(ctl, exit_of_err(&err), "%s", err.text);
     }
-    *code = ctl_fail(ctl, exit_of_err(&err), "%s", err.text);
-    if (*code == CTL_UNREACHABLE && ctl->socket_path == NULL && getenv("LBCTL_SOCKET") == NULL) {
-        ctl_hint(ctl, "is lbd running? --socket PATH or LBCTL_SOCKET names another socket");
+    if (!ok && *code == CTL_UNREACHABLE && endpoint.socket != NULL && ctl->socket_path == NULL &&
+        getenv("LBCTL_SOCKET") == NULL) {
+        ctl_hint(ctl, "is lbd running? --socket PATH or LBCTL_SOCKET names another socket, "
+                      "--url another machine");
     }
-    return false;
+    endpoint_fini(&endpoint);
+    return ok;
 }
 
 struct json *ctl_body(const struct rest_reply *reply)

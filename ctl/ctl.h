@@ -60,6 +60,12 @@ struct ctl {
 
     /* for every command */
     const char *socket_path; /* NULL: look where lbd puts it */
+    const char *context;     /* of contexts.json */
+    const char *url;
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
+    const char *token_file;
     enum ctl_output output;
     bool timeout_given;
     uint64_t timeout_ms; /* CTL_TIMEOUT_MS unless given */
@@ -108,6 +114,11 @@ void ctl_hint(struct ctl *ctl, const char *fmt, ...) LB_PRINTF(2, 3);
  * /run/lbd/api.sock, $XDG_RUNTIME_DIR/lbd/api.sock and /tmp/lbd-UID/api.sock (only when that
  * directory is ours: anybody may make one). With none of them the first. Never NULL. */
 const char *ctl_socket(struct ctl *ctl);
+
+/* Which lbd is meant: --socket, --url or --context, else $LBCTL_CONTEXT, else $LBCTL_SOCKET, else
+ * the current context, else ctl_socket(); with what --ca, --cert, --key and --token-file say. Fills
+ * `out`, which the caller gives back with endpoint_fini. False: printed why not. */
+LB_MUST_CHECK bool ctl_endpoint(struct ctl *ctl, struct endpoint *out, enum ctl_exit *code);
 
 /* Asks; true when there is an answer of any status. Else prints why not and sets *code. */
 LB_MUST_CHECK bool ctl_ask(struct ctl *ctl, const struct rest_request *request,

@@ -59,7 +59,12 @@ static bool ask(struct follower *follower, struct rest_reply *reply, struct err 
     const struct event_feed *feed = follower->feed;
     struct ctl *ctl = feed->ctl;
     struct buf target;
-    const struct rest_client client = {.socket_path = ctl_socket(ctl),
+    struct endpoint endpoint;
+    enum ctl_exit code = CTL_OK;
+    if (!ctl_endpoint(ctl, &endpoint, &code)) {
+        return err_set(err, ERR_DENIED, "nothing can be watched");
+    }
+    const struct rest_client client = {.endpoint = &endpoint,
                                        .timeout_ms = EVENT_FEED_SILENCE_MS,
                                        .trace = ctl->trace ? ctl->err : NULL};
     buf_init(&target, (size_t)4 * CTL_PATH_MAX);
@@ -75,6 +80,7 @@ static bool ask(struct follower *follower, struct rest_reply *reply, struct err 
     reply->take = take_bytes;
     reply->user = follower;
     bool ok = rest_client_ask(&client, &request, reply, err);
+    endpoint_fini(&endpoint);
     buf_fini(&target);
     return ok;
 }

@@ -1,15 +1,16 @@
 /*
- * rest_client - asks lbd one question over its unix socket and waits for the answer.
+ * rest_client - asks lbd one question, over its unix socket or TCP, and waits for the answer.
  *
  * Blocking, one connection a question, everything within one deadline; only a body that is taken
  * while it comes (rest_reply's `take`, for a stream without an end) may last, as long as something
  * comes. Knows HTTP, not what is asked.
  *
- *     ctl --> rest_client --connect, send, receive--> lbd's API
+ *     ctl --> rest_client --> rest_wire --connect, send, receive--> lbd's API
  *                  +--> rest_reply (reads the answer)
  *
- * Errors by kind: ERR_UNAVAILABLE nobody answers there, ERR_DENIED the kernel lets us not in,
- * ERR_PRECONDITION the deadline passed, ERR_MALFORMED what came is no answer, ERR_SYSTEM the rest.
+ * Errors by kind: ERR_UNAVAILABLE nobody answers there, ERR_DENIED we are not let in, or
+ * it is not who it should be, ERR_INVALID a file of ours is no good, ERR_PRECONDITION the deadline
+ * passed, ERR_MALFORMED what came is no answer, ERR_SYSTEM the rest.
  *
  * Limits: those of rest_reply. Memory: the client borrows its texts. Threads: one.
  */
@@ -20,15 +21,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "ctl/endpoint.h"
 #include "ctl/rest_reply.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/base/slice.h"
 
 struct rest_client {
-    const char *socket_path; /* borrowed */
-    uint64_t timeout_ms;     /* of one question with its answer; of each silence in a stream */
-    FILE *trace;             /* borrowed; the same as a line of curl; NULL: not wanted */
+    const struct endpoint *endpoint; /* borrowed */
+    uint64_t timeout_ms; /* of one question with its answer; of each silence in a stream */
+    FILE *trace;         /* borrowed; the same as a line of curl; NULL: not wanted */
 };
 
 struct rest_request {

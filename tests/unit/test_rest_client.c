@@ -20,7 +20,8 @@ START_TEST(asks_and_reads_the_answer)
     struct err err = {.kind = ERR_NONE};
     fake_api_start(&api, turns, ARRAY_LEN(turns));
     rest_reply_init(&reply);
-    const struct rest_client client = {.socket_path = api.path, .timeout_ms = FAKE_LIMIT_MS};
+    const struct endpoint endpoint = {.socket = api.path};
+    const struct rest_client client = {.endpoint = &endpoint, .timeout_ms = FAKE_LIMIT_MS};
     const struct rest_request request = {.method = "PUT",
                                          .target = "/v1/pools/a",
                                          .content_type = "application/json",
@@ -62,7 +63,8 @@ START_TEST(a_stream_is_taken_while_it_comes)
     buf_init(&kept, 1024);
     reply.take = keep_two_lines;
     reply.user = &kept;
-    const struct rest_client client = {.socket_path = api.path, .timeout_ms = FAKE_LIMIT_MS};
+    const struct endpoint endpoint = {.socket = api.path};
+    const struct rest_client client = {.endpoint = &endpoint, .timeout_ms = FAKE_LIMIT_MS};
     const struct rest_request request = {
         .method = "GET", .target = "/v1/watch", .accept = "text/event-stream", .last_event = "7"};
     ck_assert_msg(rest_client_ask(&client, &request, &reply, &err), "%s", err.text);
@@ -91,7 +93,8 @@ START_TEST(gives_up_at_the_deadline)
     struct err err = {.kind = ERR_NONE};
     fake_api_start(&api, turns, ARRAY_LEN(turns));
     rest_reply_init(&reply);
-    const struct rest_client client = {.socket_path = api.path, .timeout_ms = TIMEOUT_MS};
+    const struct endpoint endpoint = {.socket = api.path};
+    const struct rest_client client = {.endpoint = &endpoint, .timeout_ms = TIMEOUT_MS};
     const struct rest_request request = {.method = "GET", .target = "/v1/status"};
     uint64_t start_ms = now_ms();
     ck_assert(!rest_client_ask(&client, &request, &reply, &err));
@@ -128,8 +131,8 @@ START_TEST(early_answer_counts)
     }
     char *body = calloc(1, BODY_BYTES);
     rest_reply_init(&reply);
-    const struct rest_client client = {.socket_path = address.sun_path,
-                                       .timeout_ms = FAKE_LIMIT_MS};
+    const struct endpoint endpoint = {.socket = address.sun_path};
+    const struct rest_client client = {.endpoint = &endpoint, .timeout_ms = FAKE_LIMIT_MS};
     const struct rest_request request = {.method = "PUT",
                                          .target = "/v1/config",
                                          .content_type = "application/json",
@@ -164,11 +167,15 @@ START_TEST(says_why_nobody_answers)
         struct rest_reply reply;
         struct err err = {.kind = ERR_NONE};
         rest_reply_init(&reply);
-        const struct rest_client client = {.socket_path = cases[i].path, .timeout_ms = 500};
+        struct endpoint endpoint;
+        endpoint_init(&endpoint);
+        endpoint_set_socket(&endpoint, cases[i].path);
+        const struct rest_client client = {.endpoint = &endpoint, .timeout_ms = 500};
         const struct rest_request request = {.method = "GET", .target = "/"};
         ck_assert(!rest_client_ask(&client, &request, &reply, &err));
         ck_assert_msg(err.kind == cases[i].want, "%s: %d %s", cases[i].path, err.kind, err.text);
         rest_reply_fini(&reply);
+        endpoint_fini(&endpoint);
     }
 }
 END_TEST
@@ -181,7 +188,8 @@ START_TEST(a_server_that_hangs_up_is_no_answer)
     struct err err = {.kind = ERR_NONE};
     fake_api_start(&api, turns, ARRAY_LEN(turns));
     rest_reply_init(&reply);
-    const struct rest_client client = {.socket_path = api.path, .timeout_ms = FAKE_LIMIT_MS};
+    const struct endpoint endpoint = {.socket = api.path};
+    const struct rest_client client = {.endpoint = &endpoint, .timeout_ms = FAKE_LIMIT_MS};
     const struct rest_request request = {.method = "GET", .target = "/"};
     ck_assert(!rest_client_ask(&client, &request, &reply, &err));
     ck_assert_int_eq(err.kind, ERR_MALFORMED);
@@ -226,8 +234,9 @@ START_TEST(trace_is_a_line_for_a_shell)
     fake_api_start(&api, turns, ARRAY_LEN(turns));
     rest_reply_init(&reply);
     FILE *trace = open_memstream(&text, &len);
+    const struct endpoint endpoint = {.socket = api.path};
     const struct rest_client client = {
-        .socket_path = api.path, .timeout_ms = FAKE_LIMIT_MS, .trace = trace};
+        .endpoint = &endpoint, .timeout_ms = FAKE_LIMIT_MS, .trace = trace};
     const struct rest_request request = {.method = "PUT",
                                          .target = "/v1/x?a=b",
                                          .content_type = "application/json",

@@ -138,6 +138,11 @@ static void diff_lists(struct conf_diff *diff, const struct conf_list *before,
     uint32_t after_count = after != NULL ? after->count : 0;
     while (i < before_count || j < after_count) {
         int order = 0;
+        if (i < before_count && j < after_count && before->parts[i] == after->parts[j]) {
+            i++; /* shared: nothing to see, and of ten thousand nearly all */
+            j++;
+            continue;
+        }
         if (i == before_count || j == after_count) {
             order = i == before_count ? 1 : -1;
         } else {

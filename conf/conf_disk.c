@@ -93,6 +93,17 @@ bool conf_disk_replace(const struct conf_disk *disk, int dir_fd, const char *nam
     return true;
 }
 
+bool conf_disk_overwrite(const struct conf_disk *disk, int fd, const char *name, const char *kind,
+                         struct slice text, struct err *err)
+{
+    maybe_crash(disk, kind, "write");
+    ssize_t written = pwrite(fd, text.ptr, text.len, 0);
+    if (written == (ssize_t)text.len && ftruncate(fd, (off_t)text.len) == 0) {
+        return true; /* it was longer only when it was damaged */
+    }
+    return conf_disk_fail(disk, err, "write", name, written < 0 ? errno : ENOSPC);
+}
+
 bool conf_disk_read(const struct conf_disk *disk, int dir_fd, const char *name, struct buf *out,
                     bool *missing, struct err *err)
 {

@@ -5,8 +5,8 @@
  * folder. Whoever ends us at whatever point, the file is the old one or the new one.
  *
  * For tests the environment variable LBD_TEST_CRASH_AT (KIND-STEP: KIND is save, members, meta,
- * history, number, owners or overrides; STEP is open, write, fsync, rename or dirsync) ends the
- * process with _exit(137) just before that step.
+ * history, owners or overrides; STEP is open, write, fsync, rename or dirsync; also number-write)
+ * ends the process with _exit(137) just before that step.
  *
  * Memory: borrows its texts. Threads: any, one at a time for one file.
  */
@@ -35,6 +35,9 @@ struct conf_disk {
 LB_MUST_CHECK bool conf_disk_replace(const struct conf_disk *disk, int dir_fd, const char *name,
                                      const char *kind, struct slice text,
                                      enum conf_disk_durability durability, struct err *err);
+/* Writes a few bytes over the beginning of a file that never becomes shorter. */
+LB_MUST_CHECK bool conf_disk_overwrite(const struct conf_disk *disk, int fd, const char *name,
+                                       const char *kind, struct slice text, struct err *err);
 /* Appends the file's bytes. *missing tells "there is none" from other failures. */
 LB_MUST_CHECK bool conf_disk_read(const struct conf_disk *disk, int dir_fd, const char *name,
                                   struct buf *out, bool *missing, struct err *err);

@@ -44,6 +44,7 @@ struct conf_store *conf_store_open(const char *dir, struct err *err)
     store->dir_fd = -1;
     store->revisions_fd = -1;
     store->lock_fd = -1;
+    store->number_fd = -1;
     if (!conf_disk_make_dirs(dir, err)) {
         goto failed;
     }
@@ -102,6 +103,7 @@ void conf_store_close(struct conf_store *store)
         conf_store_remove_dropped(store);
     }
     close_if_open(store->revisions_fd);
+    close_if_open(store->number_fd);
     close_if_open(store->lock_fd);
     close_if_open(store->dir_fd);
     free(store->dropped);
@@ -211,13 +213,21 @@ bool conf_store_read_revision(const struct conf_store *store, uint64_t revision,
 
 /* -- saving -- */
 
-bool conf_store_write_number(const struct conf_store *store, uint64_t revision, struct err *err)
+bool conf_store_write_number(struct conf_store *store, uint64_t revision, struct err *err)
 {
     char text[NUM_TEXT_MAX + 1];
     size_t len = num_write_u64(text, revision);
     text[len++] = '\n';
-    return conf_disk_replace(&store->disk, store->dir_fd, conf_store_number_name, "number",
-                             slice_of(text, len), CONF_DISK_LAZY, err);
+    if (store->number_fd < 0) {
+        store->number_fd = openat(store->dir_fd, conf_store_number_name,
+                                  O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    }
+    if (store->number_fd < 0) {
+        return conf_disk_fail(&store->disk, err, "open", conf_store_number_name, errno);
+    }
+    /* Numbers only grow, and so does the text. */
+    return conf_disk_overwrite(&store->disk, store->number_fd, conf_store_number_name, "number",
+                               slice_of(text, len), err);
 }
 
 static bool write_note(const struct conf_store *store, const struct conf_revision *note,
@@ -293,7 +303,7 @@ static bool write_boot(const struct conf_store *store, const struct conf_store_s
     return true;
 }
 
-static bool write_target(const struct conf_store *store, const struct conf_store_save *save,
+static bool write_target(struct conf_store *store, const struct conf_store_save *save,
                          struct err *err)
 {
     struct err ignored;

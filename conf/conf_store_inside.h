@@ -23,6 +23,7 @@ struct conf_store {
     int dir_fd;
     int revisions_fd;
     int lock_fd;
+    int number_fd;                   /* of "revision"; -1: not opened yet */
     struct conf_revision *revisions; /* newest first */
     uint32_t revision_count;
     uint64_t *dropped; /* numbers whose files are to be removed */
@@ -39,7 +40,7 @@ void conf_store_sort(struct conf_store *store);
 void conf_store_prune(struct conf_store *store);
 void conf_store_drop(struct conf_store *store, uint64_t number);
 void conf_store_remove_dropped(struct conf_store *store);
-bool conf_store_write_number(const struct conf_store *store, uint64_t revision, struct err *err);
+bool conf_store_write_number(struct conf_store *store, uint64_t revision, struct err *err);
 bool conf_store_write_document(const struct conf_store *store, uint64_t number, struct slice text,
                                enum conf_disk_durability durability, struct err *err);
 

@@ -186,6 +186,8 @@ class FileMode(LabCase):
         new = endpoints(("n3", "127.0.0.1:4"))
         for kind in ("members", "meta", "history", "number"):
             for step in ("open", "write", "fsync", "rename", "dirsync"):
+                if kind == "number" and step != "write":
+                    continue
                 with self.subTest(f"{kind}-{step}"):
                     self.write(old)
                     self.proxy.stop()

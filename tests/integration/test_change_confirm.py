@@ -260,6 +260,8 @@ class Killed(LabCase):
     def test_while_it_is_put_on_trial(self):
         for kind in ("meta", "history", "number"):
             for step in ("open", "write", "fsync", "rename", "dirsync"):
+                if kind == "number" and step != "write":
+                    continue
                 with self.subTest(f"{kind}-{step}"):
                     proxy = self.lbd(config_for(self.origin(name="a")))
                     proxy.patch("/v1/pools/main", {"retries": 1})
@@ -305,8 +307,9 @@ class Killed(LabCase):
                     proxy.cleanup()
 
     def test_while_it_is_taken_back(self):
-        for kind in ("save", "history", "number"):
-            for step in ("open", "rename", "dirsync"):
+        for kind, steps in (("save", ("open", "rename", "dirsync")),
+                            ("history", ("open", "rename", "dirsync")), ("number", ("write",))):
+            for step in steps:
                 with self.subTest(f"{kind}-{step}"):
                     proxy = self.lbd(config_for(self.origin(name="a")))
                     proxy.patch("/v1/pools/main", {"retries": 1})

@@ -146,7 +146,8 @@ class Start(LabCase):
             target[0] = self.proxy.patch("/v1/pools/main", {"meta": {"note": name}}).revision
             self.proxy.patch("/v1/pools/main", {"meta": None})
             for kind in ("meta", "save", "history", "number"):
-                for step in STEPS if name == "put" else ("rename",):
+                for step in (("write",) if kind == "number" else
+                             STEPS if name == "put" else ("rename",)):
                     with self.subTest(f"{name} {kind}-{step}"):
                         old = self.proxy.get("/v1/config")
                         last = self.proxy.api("GET", "/v1/config").revision

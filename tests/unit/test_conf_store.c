@@ -95,6 +95,15 @@ static bool save(struct conf_store *store, int retries, uint64_t revision)
     return ok;
 }
 
+static bool save_as(struct conf_store *store, int retries, uint64_t revision,
+                    enum conf_store_target target)
+{
+    struct conf_document *document = document_of(retries);
+    bool ok = write_one(store, document, revision, target);
+    conf_document_unref(document);
+    return ok;
+}
+
 static void write_file(const char *name, const char *text)
 {
     char path[128];
@@ -361,6 +370,10 @@ START_TEST(the_number_alone_can_be_kept)
     ck_assert_int_eq(found_retries(CONF_STORE_EMPTY, 17), -1);
     write_file("revision", "nonsense");
     ck_assert_int_eq(found_retries(CONF_STORE_EMPTY, 0), -1);
+    store = must_open();
+    ck_assert(save_as(store, 1, 5, CONF_STORE_FILE));
+    conf_store_close(store);
+    ck_assert_int_eq(found_retries(CONF_STORE_EMPTY, 5), -1);
 }
 END_TEST
 
@@ -396,15 +409,6 @@ START_TEST(foreign_files_do_no_harm)
     ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 2), 2);
 }
 END_TEST
-
-static bool save_as(struct conf_store *store, int retries, uint64_t revision,
-                    enum conf_store_target target)
-{
-    struct conf_document *document = document_of(retries);
-    bool ok = write_one(store, document, revision, target);
-    conf_document_unref(document);
-    return ok;
-}
 
 START_TEST(what_is_on_trial_is_taken_back_by_a_start)
 {

@@ -15,6 +15,8 @@
 
 /* A body that is too large is read so many times its limit, then cut. */
 #define DISCARD_MAX_TIMES 4U
+/* While a long answer is sent, its token is looked at again. */
+#define LOOK_US 1000000U
 /* A pass of the loop that has worked so long makes one more block at most: whoever asks something
  * small must not wait for many that read something long. */
 #define PULL_PASS_US 1000U
@@ -95,6 +97,12 @@ static ssize_t on_pull(void *arg, uint64_t position, char *out, size_t max)
     if (must_hold(call->door->api)) {
         hold(call);
         return 0;
+    }
+    if (now_us() - call->looked_us >= LOOK_US) { /* whoever is let in no longer hears no more */
+        call->looked_us = now_us();
+        if (!api_guard_still_knows(call->request.guard, &call->request.identity)) {
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        }
     }
     ssize_t n = call->stream->read(call->stream, out, max);
     if (n == API_STREAM_WAIT) {

@@ -19,8 +19,10 @@
 
 /* Pointers of an audit line: 32 of at most 200 bytes fit into API_CHANGES_MAX. */
 #define CHANGES_LISTED_MAX 32
-#define NO_GROUP           ((gid_t)-1)
-#define PEER_GROUPS_MAX    1024
+/* Refusals of one identity or source that go into log, audit and events; all are counted. */
+#define TOLD_PER_MINUTE 60
+#define NO_GROUP        ((gid_t)-1)
+#define PEER_GROUPS_MAX 1024
 
 struct api_guard {
     const struct conf_api *conf; /* borrowed */
@@ -32,6 +34,8 @@ struct api_guard {
     struct rate_limit failures; /* by source */
     struct rate_limit writes;   /* by identity */
     struct rate_limit unix_admin_writes;
+    struct rate_limit told; /* refusals of one that are told: who asks on fills no disk */
+    uint64_t untold;        /* since the last one that was */
 };
 
 /* Counted in one place for the process, as the metrics are. */
@@ -153,6 +157,7 @@ struct api_guard *api_guard_new(const struct conf_daemon *daemon, struct err *er
     rate_limit_init(&guard->writes, (uint64_t)limits->writes_per_second * 60, limits->write_burst);
     rate_limit_init(&guard->unix_admin_writes, (uint64_t)limits->unix_admin_writes_per_second * 60,
                     limits->write_burst);
+    rate_limit_init(&guard->told, TOLD_PER_MINUTE, TOLD_PER_MINUTE);
     guard->tokens = token_file_open(path, err);
     free(path);
     if (guard->tokens == NULL || !open_audit(guard, err)) {
@@ -182,6 +187,7 @@ void api_guard_free(struct api_guard *guard)
     rate_limit_fini(&guard->failures);
     rate_limit_fini(&guard->writes);
     rate_limit_fini(&guard->unix_admin_writes);
+    rate_limit_fini(&guard->told);
     free(guard);
 }
 
@@ -279,6 +285,29 @@ static enum api_guard_verdict failed(struct api_guard *guard, struct api_identit
     return verdict;
 }
 
+static uint64_t mark_of(const struct token *token)
+{
+    uint64_t mark = 0;
+    memcpy(&mark, token->hash, sizeof(mark));
+    return mark;
+}
+
+bool api_guard_still_knows(struct api_guard *guard, const struct api_identity *identity)
+{
+    if (identity->token[0] == '\0') {
+        return true;
+    }
+    const struct token_list *tokens = token_file_tokens(api_guard_tokens(guard));
+    for (uint32_t i = 0; i < tokens->count; i++) {
+        const struct token *token = &tokens->items[i];
+        if (strcmp(token->id, identity->token) == 0) {
+            return mark_of(token) == identity->token_mark && token->role >= identity->role &&
+                   (token->expires_s == 0 || token->expires_s > now_wall_us() / 1000000U);
+        }
+    }
+    return false;
+}
+
 static enum api_guard_verdict by_token(struct api_guard *guard, const struct api_peer *peer,
                                        struct api_identity *out)
 {
@@ -297,6 +326,8 @@ static enum api_guard_verdict by_token(struct api_guard *guard, const struct api
     }
     (void)snprintf(out->who, sizeof(out->who), "token %s", token->id);
     (void)snprintf(out->name, sizeof(out->name), "token %s", token->id);
+    (void)snprintf(out->token, sizeof(out->token), "%s", token->id);
+    out->token_mark = mark_of(token);
     out->role = token->role;
     out->via = peer->is_unix || peer->is_tls ? API_VIA_TOKEN : API_VIA_INSECURE;
     return API_GUARD_KNOWN;
@@ -341,7 +372,12 @@ static enum api_guard_verdict by_certificate(struct api_guard *guard, const stru
         return failed(guard, out, API_GUARD_CERTIFICATE, API_GUARD_NO_ROLE);
     }
     (void)snprintf(out->who, sizeof(out->who), "certificate %.*s", SLICE_ARG(*name));
-    (void)snprintf(out->name, sizeof(out->name), "certificate %.*s", SLICE_ARG(*name));
+    (void)snprintf(out->name, sizeof(out->name), "%s", out->who);
+    if (strlen("certificate ") + name->len >= sizeof(out->name)) {
+        char hash[DIGEST_HEX_MAX]; /* two that begin alike are two */
+        digest_hex(*name, 64, hash);
+        (void)snprintf(out->name, sizeof(out->name), "certificate sha256:%s", hash);
+    }
     return API_GUARD_KNOWN;
 }
 
@@ -438,7 +474,8 @@ void api_guard_note_handshake(struct api_guard *guard, const char *ip, const cha
     buf_fini(&line);
 }
 
-static void write_line(const struct api_guard_record *record, struct buf *line)
+static void write_line(const struct api_guard *guard, const struct api_guard_record *record,
+                       struct buf *line)
 {
     const struct api_request *request = record->request;
     struct json_write w;
@@ -466,6 +503,9 @@ static void write_line(const struct api_guard_record *record, struct buf *line)
     if (record->is_denied && request->identity.reason != NULL) {
         json_write_member_text(&w, "reason", request->identity.reason);
     }
+    if (guard->untold != 0) {
+        json_write_member_u64(&w, "untold", guard->untold);
+    }
     if (request->changes.len != 0) {
         json_write_key(&w, "changes");
         json_write_raw(&w, buf_slice(&request->changes));
@@ -479,6 +519,12 @@ void api_guard_audit(struct api_guard *guard, const struct api_guard_record *rec
     const struct api_request *request = record->request;
     struct buf line;
     struct err err = {0};
+    uint32_t retry_s = 0;
+    if (record->is_denied &&
+        !rate_limit_take(&guard->told, slice_from(request->identity.name), now_us(), &retry_s)) {
+        guard->untold++;
+        return;
+    }
     if (record->is_denied) {
         log_warn("api.denied", "id=%s who=\"%s\" method=%s path=%.*s status=%u why=%s", request->id,
                  request->who, record->method, SLICE_ARG(request->path), request->reply.status,
@@ -495,7 +541,8 @@ void api_guard_audit(struct api_guard *guard, const struct api_guard_record *rec
         return;
     }
     buf_init(&line, AUDIT_LINE_MAX);
-    write_line(record, &line);
+    write_line(guard, record, &line);
+    guard->untold = 0;
     if (!audit_write(guard->audit, buf_slice(&line), &err)) {
         lost++;
         log_error("api.audit_failed", "id=%s why=\"%s\"", request->id, err.text);

@@ -59,6 +59,9 @@ enum api_guard_verdict {
 
 enum api_guard_verdict api_guard_identify(struct api_guard *guard, const struct api_peer *peer,
                                           struct api_identity *out);
+/* Is what it showed still good? Asked while a long answer is sent: a token may have been revoked or
+ * have expired. */
+bool api_guard_still_knows(struct api_guard *guard, const struct api_identity *identity);
 /* May this identity write now? False: *retry_s. */
 bool api_guard_may_write(struct api_guard *guard, const struct api_identity *identity,
                          uint32_t *retry_s);

@@ -65,15 +65,16 @@ struct call {
     struct list_node held_link; /* api.held, while is_held */
     const char *method;         /* as it came */
     uint64_t began_us;
+    uint64_t looked_us; /* at its token, while the answer is sent */
     struct buf body;
     uint64_t discarded;        /* bytes of a body that is too large */
     struct api_stream *stream; /* kept; the rest of the answer, or NULL */
     enum api_guard_verdict verdict;
     uint64_t revision_before;
     uint64_t revision; /* when the answer was made */
-    bool is_refused; /* answered from the head alone */
-    bool is_write;   /* changes something: goes into the audit */
-    bool is_denied;  /* so does this */
+    bool is_refused;   /* answered from the head alone */
+    bool is_write;     /* changes something: goes into the audit */
+    bool is_denied;    /* so does this */
     bool is_suspended;
     bool is_held;
     bool is_cut; /* its client does not keep up: it ends */

@@ -52,6 +52,8 @@ struct api_identity {
     char name[API_WHO_MAX]; /* the same for each of its requests: what limits go by */
     const char *reason;     /* why it was not let in, or NULL; static, a word of the metrics */
     uint32_t retry_s;       /* when it asked too often */
+    char token[64];         /* the id of its token; "": it showed none */
+    uint64_t token_mark;    /* of that secret, for another one has the same id */
 };
 
 struct api_query {

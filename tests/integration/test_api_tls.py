@@ -92,6 +92,52 @@ class Api(LabCase):
             warnings.simplefilter("ignore", DeprecationWarning)
             self.open(version=ssl.TLSVersion.TLSv1_1)
 
+    @unittest.skipUnless(shutil.which("curl"), "needs curl")
+    def test_curl(self):
+        proxy = self.start()
+        bearer = "Authorization: Bearer " + proxy.token("t", "read")
+        url = f"https://localhost:{self.address[1]}/v1/whoami"
+        ca = ["--cacert", str(self.ca.certificate)]
+        mine = ["--cert", str(self.alice.chain), "--key", str(self.alice.key)]
+
+        def curl(*args):
+            return subprocess.run(["curl", "-sS", "--max-time", "10", "-w", " %{http_code}", *args],
+                                  capture_output=True, text=True)
+
+        for version in (["--tls-max", "1.2"], ["--tlsv1.3"], ["--http1.1"], ["--http2"]):
+            done = curl(*ca, *version, "-H", bearer, url)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn('"token t"', done.stdout)
+        self.assertIn('"via": "certificate"', curl(*ca, *mine, url).stdout)
+        self.assertTrue(curl(*ca, url).stdout.endswith(" 401"))
+        self.assertEqual(curl("--cacert", str(self.other_ca.certificate), url).returncode, 60)
+        self.assertNotEqual(
+            curl(*ca, "--cert", str(self.mallory.chain), "--key", str(self.mallory.key), url)
+            .returncode, 0)
+        self.assertNotEqual(curl(url.replace("https", "http")).returncode, 0)
+
+    def test_what_openssl_sees(self):
+        """Forward secrecy only, no renegotiation, no compression, the authority is named."""
+        self.start()
+        where = f"localhost:{self.address[1]}"
+
+        def client(*args):
+            return subprocess.run(
+                ["openssl", "s_client", "-connect", where, "-CAfile", str(self.ca.certificate),
+                 "-verify_return_error", *args],
+                input="", capture_output=True, text=True, timeout=20)
+
+        seen = client("-tls1_2")
+        self.assertEqual(seen.returncode, 0, seen.stderr)
+        self.assertIn("ECDHE", seen.stdout)
+        self.assertIn("Secure Renegotiation IS supported", seen.stdout)
+        self.assertIn("Compression: NONE", seen.stdout)
+        self.assertIn("test CA", seen.stdout.partition("Acceptable client certificate CA names")[2])
+        self.assertNotEqual(client("-tls1_2", "-cipher", "AES128-GCM-SHA256").returncode, 0)
+        self.assertNotEqual(client("-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA")
+                            .returncode, 0)
+        self.assertNotEqual(client("-alpn", "h2").returncode, 0)
+
     def test_min_version(self):
         server = self.ca.issue("server-13", "localhost", self.names)
         self.start(tls={"chain_file": str(server.chain), "key_file": str(server.key),
@@ -156,6 +202,28 @@ class Api(LabCase):
             proxy.metric("lbd_api_auth_failures_total", reason="expired_token"), 1
         )
         self.assertGreaterEqual(proxy.metric("lbd_api_auth_failures_total", reason="bad_token"), 1)
+
+    def test_who_is_no_longer_let_in_hears_no_more(self):
+        proxy = self.start()
+        watchers = []
+        for n, more in enumerate(({}, {"expires": "30d"}, {})):
+            secret = proxy.token(f"w{n}", "read", **more)
+            client = self.open()
+            client.send_request("GET", "/v1/watch", {"Authorization": f"Bearer {secret}"},
+                                host="localhost")
+            self.assertEqual(client.read_head().status, 200)
+            watchers.append(client)
+        proxy.delete("/v1/tokens/w0")
+        proxy.token("w1", "read")  # the same name, another secret
+        time.sleep(1.1)  # a token is looked at once in a second
+        proxy.put("/v1/pools/after", {})
+        for client in watchers[:2]:
+            text = b""
+            with contextlib.suppress(OSError):
+                text = client.read_rest()
+            self.assertNotIn(b"pools/after", text)
+        self.wait_for(lambda: watchers[2].reader.fill() and b"config.applied" in
+                      bytes(watchers[2].reader.buffer), "the event for who is still let in")
 
     def test_tokens_survive_a_restart_and_their_secrets_are_nowhere(self):
         proxy = self.start()
@@ -464,6 +532,22 @@ class Api(LabCase):
         self.wait_for(lambda: os.path.exists(self.audit_path), "the new file")
         proxy.put("/v1/pools/new", {"retries": 1})
         self.assertEqual([line["event"] for line in self.audit()], ["opened", "write"])
+
+    def test_refusals_fill_no_disk(self):
+        self.audit_path = os.path.join(tempfile.mkdtemp(dir=self.folder), "audit.log")
+        proxy = self.start(audit={"path": self.audit_path})
+        bearer = {"Authorization": "Bearer " + proxy.token("ci", "read")}
+        for _ in range(200):
+            self.assertEqual(self.ask("DELETE", "/v1/pools/main", headers=bearer).status, 403)
+        for _ in range(100):
+            self.assertEqual(self.ask("GET", "/v1/config", host="evil.example").status, 403)
+        denied = [line for line in self.audit() if line["event"] == "denied"]
+        self.assertIn(len(denied), range(100, 135))  # 60 a minute for each of the two
+        self.assertEqual(proxy.metric("lbd_api_auth_failures_total", reason="role"), 200)
+        self.assertEqual(proxy.metric("lbd_api_auth_failures_total", reason="host"), 100)
+        proxy.put("/v1/pools/x", {})
+        told = [line["untold"] for line in self.audit() if "untold" in line]
+        self.assertEqual(sum(told) + len(denied), 300)
 
     def test_nothing_is_changed_unseen(self):
         """The audit takes no more: writes are refused until it does."""

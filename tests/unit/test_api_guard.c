@@ -106,6 +106,54 @@ START_TEST(a_token_has_its_role_until_it_expires)
 }
 END_TEST
 
+START_TEST(what_was_shown_may_stop_being_good)
+{
+    struct api_identity who;
+    struct err err = {0};
+    char secret[TOKEN_FILE_SECRET_MAX];
+    struct token wish = {.id = "ci", .role = API_ROLE_OPERATE, .expires_s = 2000};
+    struct api_identity local = {.role = API_ROLE_ADMIN, .via = API_VIA_UNIX};
+    begin("{}");
+    now_set_for_test(1, UINT64_C(1000000000));
+    ck_assert(token_file_put(api_guard_tokens(guard), &wish, secret, &err));
+    struct api_peer peer = {.is_tls = true, .ip = "10.0.0.1", .authorization = bearer(secret)};
+    ck_assert_int_eq(api_guard_identify(guard, &peer, &who), API_GUARD_KNOWN);
+    ck_assert(api_guard_still_knows(guard, &who));
+    now_set_for_test(1, UINT64_C(2000000000));
+    ck_assert(!api_guard_still_knows(guard, &who)); /* it has expired */
+    now_set_for_test(1, UINT64_C(1000000000));
+    ck_assert(api_guard_still_knows(guard, &who));
+    ck_assert(token_file_put(api_guard_tokens(guard), &wish, secret, &err));
+    ck_assert(!api_guard_still_knows(guard, &who)); /* the same name, another secret */
+    peer.authorization = bearer(secret);
+    ck_assert_int_eq(api_guard_identify(guard, &peer, &who), API_GUARD_KNOWN);
+    ck_assert(token_file_remove(api_guard_tokens(guard), SLICE("ci"), &err));
+    ck_assert(!api_guard_still_knows(guard, &who));
+    ck_assert(api_guard_still_knows(guard, &local)); /* there is nothing to revoke */
+    end();
+}
+END_TEST
+
+START_TEST(long_names_are_not_mixed_up)
+{
+    char names[2][300];
+    char limits[2][API_WHO_MAX];
+    begin("{'listen':['127.0.0.1:0'],'tls':{'chain_file':'c','key_file':'k','client_ca_file':'a'},"
+          "'certificates':{'read':['URI:*']}}");
+    for (size_t i = 0; i < 2; i++) {
+        struct api_identity who;
+        (void)snprintf(names[i], sizeof(names[i]), "URI:spiffe://%0200d/%zu", 0, i);
+        struct slice name = slice_from(names[i]);
+        struct api_peer peer = {
+            .is_tls = true, .ip = "::1", .certificate = &name, .certificate_count = 1};
+        ck_assert_int_eq(api_guard_identify(guard, &peer, &who), API_GUARD_KNOWN);
+        memcpy(limits[i], who.name, sizeof(limits[i]));
+    }
+    ck_assert_str_ne(limits[0], limits[1]);
+    end();
+}
+END_TEST
+
 START_TEST(failures_are_limited_by_source_and_what_is_right_passes)
 {
     struct api_identity who;
@@ -209,7 +257,7 @@ START_TEST(an_observe_address_shows_metrics_to_anybody)
 END_TEST
 
 UNIT_TESTS("api_guard", our_own_user_is_admin_on_a_unix_socket,
-           a_token_has_its_role_until_it_expires,
-           failures_are_limited_by_source_and_what_is_right_passes,
+           a_token_has_its_role_until_it_expires, what_was_shown_may_stop_being_good,
+           long_names_are_not_mixed_up, failures_are_limited_by_source_and_what_is_right_passes,
            names_in_a_certificate_have_roles, writes_are_limited_but_not_those_of_local_admins,
            an_observe_address_shows_metrics_to_anybody)

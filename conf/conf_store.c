@@ -45,6 +45,7 @@ struct conf_store *conf_store_open(const char *dir, struct err *err)
     store->revisions_fd = -1;
     store->lock_fd = -1;
     store->number_fd = -1;
+    store->overrides.fd = -1;
     if (!conf_disk_make_dirs(dir, err)) {
         goto failed;
     }
@@ -104,6 +105,7 @@ void conf_store_close(struct conf_store *store)
     }
     close_if_open(store->revisions_fd);
     close_if_open(store->number_fd);
+    conf_journal_close(&store->overrides);
     close_if_open(store->lock_fd);
     close_if_open(store->dir_fd);
     free(store->dropped);
@@ -364,6 +366,15 @@ bool conf_store_read_file(const struct conf_store *store, enum conf_store_file f
 bool conf_store_save_overrides(struct conf_store *store, struct slice text, struct err *err)
 {
     return conf_store_save_file(store, CONF_STORE_OVERRIDES, text, err);
+}
+
+struct conf_journal *conf_store_overrides_journal(struct conf_store *store, struct err *err)
+{
+    if (store->overrides.fd < 0 &&
+        !conf_journal_open(&store->overrides, &store->disk, store->dir_fd, "overrides.log", err)) {
+        return NULL;
+    }
+    return &store->overrides;
 }
 
 bool conf_store_read_overrides(struct conf_store *store, struct buf *out, struct err *err)

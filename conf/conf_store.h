@@ -8,7 +8,8 @@
  *     state_dir/revisions/000042.meta  what is known about it (conf_revision.h)
  *     state_dir/members.json           endpoints written by the API beside a file's document
  *     state_dir/owners.json            owners whose changes were taken back
- *     state_dir/overrides.json         admin states set by hand
+ *     state_dir/overrides.json         what was set by hand, and
+ *     state_dir/overrides.log          what was set since that was written (conf_journal.h)
  *     state_dir/lock                   held by the one daemon that may write here
  *
  * How a file is replaced stands in conf_disk.h. Whoever kills us at whatever point, config.json is
@@ -42,6 +43,7 @@
 #define CONF_STORE_HISTORY_BYTES_MAX 67108864ULL        /* 64 MiB */
 #define CONF_STORE_FILE_MAX          (32 * 1024 * 1024) /* bytes of one file */
 
+struct conf_journal;
 struct conf_store;
 
 enum conf_store_found {
@@ -122,6 +124,8 @@ LB_MUST_CHECK bool conf_store_read_file(const struct conf_store *store, enum con
 /* overrides.json */
 LB_MUST_CHECK bool conf_store_save_overrides(struct conf_store *store, struct slice text,
                                              struct err *err);
+/* The journal behind it; NULL: it cannot be opened, and overrides.json is all there is. */
+struct conf_journal *conf_store_overrides_journal(struct conf_store *store, struct err *err);
 LB_MUST_CHECK bool conf_store_read_overrides(struct conf_store *store, struct buf *out,
                                              struct err *err);
 

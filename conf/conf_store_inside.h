@@ -9,6 +9,7 @@
 #define CONF_CONF_STORE_INSIDE_H
 
 #include "conf/conf_disk.h"
+#include "conf/conf_journal.h"
 #include "conf/conf_store.h"
 
 enum { CONF_STORE_NAME_MAX = 64 }; /* of a file in here, with its NUL */
@@ -24,6 +25,7 @@ struct conf_store {
     int revisions_fd;
     int lock_fd;
     int number_fd;                   /* of "revision"; -1: not opened yet */
+    struct conf_journal overrides;   /* opened when it is asked for */
     struct conf_revision *revisions; /* newest first */
     uint32_t revision_count;
     uint64_t *dropped; /* numbers whose files are to be removed */

@@ -186,22 +186,6 @@ static uint32_t find_max_connections(const struct conf_daemon *daemon)
     return (uint32_t)most;
 }
 
-static bool read_overrides(struct control *control, struct err *err)
-{
-    struct buf text;
-    buf_init(&text, 16U * 1024U * 1024U);
-    bool ok = conf_store_read_overrides(control->store, &text, err) &&
-              overrides_read(&control->overrides, buf_slice(&text), err);
-    buf_fini(&text);
-    if (!ok && err->kind == ERR_MALFORMED) {
-        /* Serving is more than admin states; but somebody must know. */
-        log_error("overrides.damaged", "why=\"%s\"", err->text);
-        control->facts.is_degraded = true;
-        ok = true;
-    }
-    return ok;
-}
-
 /* -- what health and resolve say -- */
 
 static void on_health_changed(struct server *server, void *arg)
@@ -291,7 +275,7 @@ struct control *control_new(const struct control_options *options, struct err *e
                                  mailbox_fd(&control->mailbox), LOOP_READ, on_mailbox) ||
                 err_set(err, ERR_SYSTEM, "cannot watch the mailbox"));
     ok = ok && (control->store = conf_store_open(state_dir, err)) != NULL;
-    ok = ok && read_overrides(control, err);
+    ok = ok && control_read_overrides(control, err);
     ok = ok && control_owners_read(control, err) && control_members_read(control, err);
     ok = ok && (control->saver = job_pool_start(1, &control->mailbox, err)) != NULL;
     if (ok) {

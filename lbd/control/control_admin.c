@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/conf_journal.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
@@ -78,17 +79,92 @@ static const struct conf_server *server_of(const struct control *control, struct
     return *pool != NULL ? conf_server_find(*pool, key) : NULL;
 }
 
-static bool save(struct control *control, struct err *err)
+/* -- saving -- */
+
+/* The whole table; what follows goes into the journal again. */
+static bool save_all(struct control *control, struct err *err)
 {
     struct buf text;
+    struct err why;
+    uint64_t tag = now_wall_us();
     buf_init(&text, OVERRIDES_BYTES);
-    overrides_write(&control->overrides, &text);
+    overrides_write(&control->overrides, tag, &text);
     bool ok = conf_store_save_overrides(control->store, buf_slice(&text), err);
+    buf_fini(&text);
+    if (ok) {
+        struct conf_journal *journal = conf_store_overrides_journal(control->store, &why);
+        if (journal != NULL) {
+            conf_journal_begin(journal, tag);
+        } else {
+            log_warn("overrides.no_journal", "why=\"%s\"", why.text);
+        }
+    }
+    return ok;
+}
+
+/* What was changed: a record in the journal, or the whole table when that is full. */
+static bool save(struct control *control, struct slice record, struct err *err)
+{
+    struct conf_journal *journal = conf_store_overrides_journal(control->store, err);
+    bool ok = journal != NULL && conf_journal_append(journal, record, err);
+    if (!ok && (journal == NULL || err->kind == ERR_TOO_LARGE)) {
+        err_clear(err);
+        ok = save_all(control, err);
+    }
     if (!ok) {
         control->facts.persist_failures++;
         log_error("overrides.persist_failed", "why=\"%s\"", err->text);
     }
+    return ok;
+}
+
+/* A record that is being written. */
+struct record {
+    struct buf text;
+    struct json_write w;
+};
+
+static void record_begin(struct record *record)
+{
+    buf_init(&record->text, OVERRIDES_BYTES);
+    json_write_init(&record->w, &record->text, JSON_COMPACT);
+    json_write_array_begin(&record->w);
+}
+
+static bool record_save(struct record *record, struct control *control, struct err *err)
+{
+    json_write_array_end(&record->w);
+    bool ok = save(control, buf_slice(&record->text), err);
+    buf_fini(&record->text);
+    return ok;
+}
+
+static bool on_record(struct slice record, void *arg)
+{
+    struct control *control = arg;
+    return overrides_read_record(&control->overrides, record);
+}
+
+bool control_read_overrides(struct control *control, struct err *err)
+{
+    struct buf text;
+    struct err why;
+    uint64_t tag = 0;
+    buf_init(&text, OVERRIDES_BYTES);
+    bool ok = conf_store_read_overrides(control->store, &text, err) &&
+              overrides_read(&control->overrides, buf_slice(&text), &tag, err);
     buf_fini(&text);
+    if (ok && tag != 0) {
+        struct conf_journal *journal = conf_store_overrides_journal(control->store, &why);
+        ok = journal == NULL || conf_journal_read(journal, tag, on_record, control) ||
+             err_set(err, ERR_MALFORMED, "a record of overrides.log is not a change");
+    }
+    if (!ok && err->kind == ERR_MALFORMED) {
+        /* Serving is more than admin states; but somebody must know. */
+        log_error("overrides.damaged", "why=\"%s\"", err->text);
+        control->facts.is_degraded = true;
+        ok = true;
+    }
     return ok;
 }
 
@@ -453,12 +529,22 @@ static bool apply_all(struct control *control, struct list_node *wishes, struct 
 {
     bool is_changed = false;
     struct list_node *node = NULL;
+    struct record record;
+    record_begin(&record);
     list_for_each (node, wishes) {
         struct wish *wish = list_entry(node, struct wish, link);
         apply(control, wish);
-        is_changed = is_changed || wish->wished.is_changed;
+        if (wish->wished.is_changed) {
+            is_changed = true;
+            overrides_write_change(&record.w, wish->kind, slice_from(wish->key),
+                                   wish->is_clear ? NULL : &wish->value);
+        }
     }
-    if (!is_changed || save(control, err)) {
+    if (!is_changed) {
+        buf_fini(&record.text);
+        return true;
+    }
+    if (record_save(&record, control, err)) {
         return true;
     }
     for (node = wishes->prev; node != wishes; node = node->prev) {
@@ -621,6 +707,8 @@ static const char *why_superseded(const struct control *control, enum override_k
 void control_supersede_overrides(struct control *control)
 {
     bool is_changed = false;
+    struct record record;
+    record_begin(&record);
     for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
         enum override_kind kind = (enum override_kind)i;
         struct map_entry *entry = NULL;
@@ -632,6 +720,7 @@ void control_supersede_overrides(struct control *control)
             }
             is_changed = true;
             post_override(control, "override.superseded", kind, entry->key, override, why);
+            overrides_write_change(&record.w, kind, entry->key, NULL);
             (void)overrides_take(&control->overrides, kind, entry->key);
             override_free(override);
         }
@@ -639,7 +728,9 @@ void control_supersede_overrides(struct control *control)
     if (is_changed) {
         struct err err;
         /* A file that keeps a dead override does no harm: it is dropped again at the next start. */
-        (void)save(control, &err);
+        (void)record_save(&record, control, &err);
         control_heed_expiry(control);
+    } else {
+        buf_fini(&record.text);
     }
 }

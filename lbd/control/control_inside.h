@@ -261,6 +261,8 @@ void control_supersede_overrides(struct control *control);
 /* A server of the document that now counts: its admin state and weight, configured or by hand. */
 void control_heed_server(struct control *control, struct registry_server *live,
                          const struct conf_pool *pool, const struct conf_server *conf);
+/* Finds what was set by hand before we ended. What is damaged is told and left out. */
+LB_MUST_CHECK bool control_read_overrides(struct control *control, struct err *err);
 /* Sets the timer of the next override that ends. */
 void control_heed_expiry(struct control *control);
 /* Ends what waits to be saved: we leave. */

@@ -219,11 +219,12 @@ static void write_kind(struct json_write *w, enum override_kind kind, const stru
     free(sorted);
 }
 
-void overrides_write(const struct overrides *overrides, struct buf *out)
+void overrides_write(const struct overrides *overrides, uint64_t tag, struct buf *out)
 {
     struct json_write w;
     json_write_init(&w, out, JSON_COMPACT);
     json_write_object_begin(&w);
+    json_write_member_u64(&w, "tag", tag);
     for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
         json_write_key(&w, sections[i].key);
         write_kind(&w, sections[i].kind, &overrides->kinds[sections[i].kind]);
@@ -273,23 +274,31 @@ static bool read_states(const struct json *json, enum override_kind kind, struct
            (end == NULL || overrides_parse_end(json_string(end), &value->on_deadline));
 }
 
+/* `target` NULL: only looked at. */
+static bool read_value(struct overrides *target, enum override_kind kind, struct slice key,
+                       const struct json *json, struct override *value)
+{
+    if (key.len == 0 || key.len > OVERRIDES_KEY_MAX || json_get(json, SLICE("since")) == NULL ||
+        !read_number(json, "since", 0, INT64_MAX, &value->since_wall_us) ||
+        !read_number(json, "expires", 0, INT64_MAX, &value->expires_wall_us) ||
+        !read_number(json, "deadline", 0, INT64_MAX, &value->deadline_wall_us) ||
+        !(kind == OVERRIDE_WEIGHT ? read_weights(json, value) : read_states(json, kind, value))) {
+        return false;
+    }
+    if (target != NULL) {
+        value->reason = mem_slicedup(json_string(json_get(json, SLICE("reason"))));
+        value->who = mem_slicedup(json_string(json_get(json, SLICE("who"))));
+        override_free(overrides_put(target, kind, key, value));
+        free(value->reason);
+        free(value->who);
+    }
+    return true;
+}
+
 static bool read_one(struct overrides *overrides, enum override_kind kind, const struct json *json)
 {
     struct override value = {0};
-    if (json_key(json).len == 0 || json_key(json).len > OVERRIDES_KEY_MAX ||
-        json_get(json, SLICE("since")) == NULL ||
-        !read_number(json, "since", 0, INT64_MAX, &value.since_wall_us) ||
-        !read_number(json, "expires", 0, INT64_MAX, &value.expires_wall_us) ||
-        !read_number(json, "deadline", 0, INT64_MAX, &value.deadline_wall_us) ||
-        !(kind == OVERRIDE_WEIGHT ? read_weights(json, &value) : read_states(json, kind, &value))) {
-        return false;
-    }
-    value.reason = mem_slicedup(json_string(json_get(json, SLICE("reason"))));
-    value.who = mem_slicedup(json_string(json_get(json, SLICE("who"))));
-    override_free(overrides_put(overrides, kind, json_key(json), &value));
-    free(value.reason);
-    free(value.who);
-    return true;
+    return read_value(overrides, kind, json_key(json), json, &value);
 }
 
 static bool read_kind(struct overrides *overrides, enum override_kind kind,
@@ -306,8 +315,12 @@ static bool read_kind(struct overrides *overrides, enum override_kind kind,
     return true;
 }
 
-bool overrides_read(struct overrides *overrides, struct slice text, struct err *err)
+bool overrides_read(struct overrides *overrides, struct slice text, uint64_t *tag, struct err *err)
 {
+    uint64_t found = 0;
+    if (tag != NULL) {
+        *tag = 0;
+    }
     if (text.len == 0) {
         return true;
     }
@@ -320,7 +333,8 @@ bool overrides_read(struct overrides *overrides, struct slice text, struct err *
     }
     struct overrides read;
     overrides_init(&read);
-    bool ok = true;
+    bool ok = read_number(json, "tag", 0, INT64_MAX, &found) ||
+              err_set(err, ERR_MALFORMED, "the tag is not a number");
     for (size_t i = 0; ok && i < ARRAY_LEN(sections); i++) {
         ok = read_kind(&read, sections[i].kind, json_get(json, slice_from(sections[i].key)), err);
     }
@@ -331,7 +345,73 @@ bool overrides_read(struct overrides *overrides, struct slice text, struct err *
                 overrides_put(overrides, (enum override_kind)i, entry->key, entry->value));
         }
     }
+    if (ok && tag != NULL) {
+        *tag = found;
+    }
     overrides_fini(&read);
+    json_free(json);
+    return ok;
+}
+
+/* -- changes -- */
+
+void overrides_write_change(struct json_write *w, enum override_kind kind, struct slice key,
+                            const struct override *value)
+{
+    json_write_array_begin(w);
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        if (sections[i].kind == kind) {
+            json_write_text(w, sections[i].key);
+        }
+    }
+    json_write_string(w, key);
+    if (value != NULL) {
+        write_one(w, kind, value);
+    } else {
+        json_write_null(w);
+    }
+    json_write_array_end(w);
+}
+
+/* [section, key, value or null]; `target` NULL: only looked at. */
+static bool read_change(struct overrides *target, const struct json *change)
+{
+    struct slice section = json_string(json_at(change, 0));
+    struct slice key = json_string(json_at(change, 1));
+    const struct json *value = json_at(change, 2);
+    struct override override = {0};
+    if (value == NULL || key.len == 0 || key.len > OVERRIDES_KEY_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        if (!slice_eq(section, slice_from(sections[i].key))) {
+            continue;
+        }
+        if (json_is(value, JSON_NULL)) {
+            if (target != NULL) {
+                override_free(overrides_take(target, sections[i].kind, key));
+            }
+            return true;
+        }
+        return read_value(target, sections[i].kind, key, value, &override);
+    }
+    return false;
+}
+
+bool overrides_read_record(struct overrides *overrides, struct slice record)
+{
+    struct json_error why;
+    struct json *json = json_parse(record, JSON_STRICT, &json_limits_document, &why);
+    const struct json *change = NULL;
+    bool ok = json != NULL && json_is(json, JSON_ARRAY);
+    json_for_each(change, json)
+    {
+        ok = ok && read_change(NULL, change);
+    }
+    json_for_each(change, json)
+    {
+        ok = ok && read_change(overrides, change);
+    }
     json_free(json);
     return ok;
 }

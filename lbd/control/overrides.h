@@ -11,13 +11,17 @@
  * a deadline. Kept as JSON in the state directory; control saves it before an override takes
  * effect.
  *
- *     {"listeners":{"web":{"since":1770000000000000,"state":"drain",...}},
+ *     {"tag":1770000000000000,
+ *      "listeners":{"web":{"since":1770000000000000,"state":"drain",...}},
  *      "process":{"process":{...}},
  *      "servers":{"api/a":{"base":"ready","reason":"kernel","since":1770000000000000,"state":"drain",
  *                          "who":"unix"}},
  *      "weights":{"api/a":{"base":100,"percent":50,"since":1770000000000000,"weight":50,...}}}
  *
- * Files of earlier versions have only "servers".
+ * Files of earlier versions have only "servers". What changes after the file was written stands in
+ * the journal behind it (conf/conf_journal.h), one record for what was changed together:
+ *
+ *     [["servers","api/a",{...}],["weights","api/a",null]]
  *
  * Memory: owns its texts. Threads: control.
  */
@@ -89,10 +93,18 @@ uint32_t overrides_count(const struct overrides *overrides);
 /* The first end of one that has an end; 0: none. */
 uint64_t overrides_next_expiry(const struct overrides *overrides);
 
-void overrides_write(const struct overrides *overrides, struct buf *out);
-/* Adds what `text` (empty: nothing) holds. False: it cannot be read, ERR_MALFORMED; nothing added.
- */
-LB_MUST_CHECK bool overrides_read(struct overrides *overrides, struct slice text, struct err *err);
+/* `tag`: of the records that will follow in the journal. */
+void overrides_write(const struct overrides *overrides, uint64_t tag, struct buf *out);
+/* Adds what `text` (empty: nothing) holds, and says its tag (may be NULL; 0: it has none). False:
+ * it cannot be read, ERR_MALFORMED; nothing added. */
+LB_MUST_CHECK bool overrides_read(struct overrides *overrides, struct slice text, uint64_t *tag,
+                                  struct err *err);
+/* One change as an element of a record's array; NULL: taken out. */
+struct json_write;
+void overrides_write_change(struct json_write *w, enum override_kind kind, struct slice key,
+                            const struct override *value);
+/* Applies a record. False: it is none; nothing was changed. */
+LB_MUST_CHECK bool overrides_read_record(struct overrides *overrides, struct slice record);
 
 /* "ready", "drain", "maint" */
 bool overrides_parse_state(struct slice word, enum server_admin *out);

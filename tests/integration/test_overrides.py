@@ -132,6 +132,47 @@ class Overrides(LabCase):
         self.proxy.put(STATE, {"state": "maint"})
         self.assertEqual(self.shares(), {"b": 40})
 
+    def test_every_one_of_many_survives_a_kill(self):
+        for weight in range(1, 41):
+            self.proxy.put(WEIGHT, {"weight": weight})
+        self.proxy.put(STATE, {"state": "maint"})
+        self.proxy.kill()
+        self.proxy.restart()
+        self.assertEqual(self.proxy.get(WEIGHT)["weight"], 40)
+        self.assertEqual(self.proxy.get(STATE)["state"], "maint")
+        self.proxy.put(WEIGHT, {"weight": 41})
+        self.proxy.delete(STATE)
+        self.proxy.kill()
+        self.proxy.restart()
+        self.assertEqual(self.proxy.get(WEIGHT)["weight"], 41)
+        self.assertEqual(self.proxy.get(STATE)["state"], "ready")
+
+    def test_half_a_record_is_the_end(self):
+        self.proxy.put(WEIGHT, {"weight": 7})  # into the file
+        self.proxy.put(WEIGHT, {"weight": 8})  # the rest into its journal
+        self.proxy.put(WEIGHT, {"weight": 9})
+        self.proxy.kill()
+        log = self.proxy.state_directory / "overrides.log"
+        text = log.read_bytes()
+        last = text.rindex(b"\n")
+        log.write_bytes(text[:last - 5] + b"\0" * (len(text) - last + 5))
+        self.proxy.restart()
+        self.assertEqual(self.proxy.get(WEIGHT)["weight"], 8)
+        self.assertEqual(self.proxy.api("GET", "/v1/config/status").body["degraded"], False)
+
+    def test_a_file_of_an_earlier_version(self):
+        self.proxy.kill()
+        (self.proxy.state_directory / "overrides.json").write_text(
+            '{"servers":{"main/a":{"base":"ready","reason":"kernel","since":1770000000000000,'
+            '"state":"maint","who":"unix"}}}')
+        self.proxy.restart()
+        self.assertEqual(self.proxy.get(STATE)["override"]["reason"], "kernel")
+        self.proxy.put(WEIGHT, {"weight": 9})
+        self.proxy.kill()
+        self.proxy.restart()
+        self.assertEqual(self.proxy.get(STATE)["state"], "maint")
+        self.assertEqual(self.proxy.get(WEIGHT)["weight"], 9)
+
     def test_bad_weights(self):
         for body in ({"weight": 0}, {"weight": 1001}, {"weight": "x"}, {"weight": None}, {}, [],
                      {"weight": 5, "state": "drain"}, {"weight": "0%"}):

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/json/json_write.h"
 #include "lbd/control/overrides.h"
 #include "tests/unit/unit.h"
 
@@ -55,6 +56,7 @@ START_TEST(written_and_read_again_it_is_the_same)
     struct overrides again;
     struct buf text;
     struct buf text_again;
+    uint64_t tag = 0;
     struct err err;
     overrides_init(&overrides);
     overrides_init(&again);
@@ -76,9 +78,10 @@ START_TEST(written_and_read_again_it_is_the_same)
     overrides_put(&overrides, OVERRIDE_WEIGHT, SLICE("api/a"), &weight);
     overrides_put(&overrides, OVERRIDE_LISTENER, SLICE("web"), &timed);
     overrides_put(&overrides, OVERRIDE_PROCESS, SLICE(OVERRIDES_PROCESS), &timed);
-    overrides_write(&overrides, &text);
-    ck_assert_msg(overrides_read(&again, buf_slice(&text), &err), "%s", err.text);
-    overrides_write(&again, &text_again);
+    overrides_write(&overrides, 7, &text);
+    ck_assert_msg(overrides_read(&again, buf_slice(&text), &tag, &err), "%s", err.text);
+    ck_assert_uint_eq(tag, 7);
+    overrides_write(&again, 7, &text_again);
     ck_assert(slice_eq(buf_slice(&text), buf_slice(&text_again)));
 
     const struct override *found = overrides_find(&again, OVERRIDE_ADMIN, SLICE("web/z"));
@@ -129,7 +132,8 @@ START_TEST(damaged_text_is_refused_and_adds_nothing)
         struct overrides overrides;
         struct err err = {0};
         overrides_init(&overrides);
-        ck_assert_msg(!overrides_read(&overrides, slice_from(damaged[i]), &err), "%s", damaged[i]);
+        ck_assert_msg(!overrides_read(&overrides, slice_from(damaged[i]), NULL, &err), "%s",
+                      damaged[i]);
         ck_assert_int_eq(err.kind, ERR_MALFORMED);
         ck_assert_uint_eq(overrides_count(&overrides), 0);
         overrides_fini(&overrides);
@@ -142,7 +146,7 @@ START_TEST(nothing_saved_is_no_override)
     struct overrides overrides;
     struct err err;
     overrides_init(&overrides);
-    ck_assert(overrides_read(&overrides, SLICE_NONE, &err));
+    ck_assert(overrides_read(&overrides, SLICE_NONE, NULL, &err));
     ck_assert_uint_eq(overrides_count(&overrides), 0);
     overrides_fini(&overrides);
 }
@@ -151,21 +155,78 @@ END_TEST
 START_TEST(a_file_of_an_earlier_version_is_read)
 {
     struct overrides overrides;
+    uint64_t tag = 1;
     struct err err;
     overrides_init(&overrides);
     ck_assert(
         overrides_read(&overrides,
                        SLICE("{\"servers\":{\"api/a\":{\"base\":\"ready\",\"reason\":\"kernel\","
                              "\"since\":1770000000000000,\"state\":\"drain\",\"who\":\"unix\"}}}"),
-                       &err));
+                       &tag, &err));
     const struct override *found = overrides_find(&overrides, OVERRIDE_ADMIN, SLICE("api/a"));
     ck_assert_int_eq(found->state, SERVER_DRAIN);
     ck_assert_uint_eq(found->expires_wall_us, 0);
     ck_assert_uint_eq(overrides_next_expiry(&overrides), 0);
+    ck_assert_uint_eq(tag, 0);
     overrides_fini(&overrides);
+}
+END_TEST
+
+START_TEST(records_change_what_they_name)
+{
+    struct overrides overrides;
+    struct buf text;
+    struct json_write w;
+    struct override maint = make(SERVER_MAINT, SERVER_READY);
+    overrides_init(&overrides);
+    override_free(overrides_put(&overrides, OVERRIDE_ADMIN, SLICE("api/a"), &maint));
+    override_free(overrides_put(&overrides, OVERRIDE_ADMIN, SLICE("api/c"), &maint));
+
+    buf_init(&text, 4096);
+    json_write_init(&w, &text, JSON_COMPACT);
+    json_write_array_begin(&w);
+    overrides_write_change(&w, OVERRIDE_ADMIN, SLICE("api/a"), NULL);
+    overrides_write_change(&w, OVERRIDE_ADMIN, SLICE("api/b"), &maint);
+    overrides_write_change(&w, OVERRIDE_LISTENER, SLICE("web"), &maint);
+    json_write_array_end(&w);
+    ck_assert(overrides_read_record(&overrides, buf_slice(&text)));
+    ck_assert_ptr_null(overrides_find(&overrides, OVERRIDE_ADMIN, SLICE("api/a")));
+    ck_assert_str_eq(overrides_find(&overrides, OVERRIDE_ADMIN, SLICE("api/b"))->who, "unix");
+    ck_assert_ptr_nonnull(overrides_find(&overrides, OVERRIDE_ADMIN, SLICE("api/c")));
+    ck_assert_ptr_nonnull(overrides_find(&overrides, OVERRIDE_LISTENER, SLICE("web")));
+    buf_fini(&text);
+    overrides_fini(&overrides);
+}
+END_TEST
+
+static const char *const no_records[] = {
+    "",
+    "{}",
+    "[[]]",
+    "[7]",
+    "[[\"servers\",\"a/b\"]]",
+    "[[\"no\",\"a/b\",null]]",
+    "[[\"servers\",\"\",null]]",
+    "[[\"servers\",\"api/a\",null],[\"servers\",\"a/b\",{}]]", /* all or nothing */
+    "[[\"servers\",\"api/a\",null]",
+};
+
+START_TEST(what_is_no_record_changes_nothing)
+{
+    for (size_t i = 0; i < ARRAY_LEN(no_records); i++) {
+        struct overrides overrides;
+        struct override maint = make(SERVER_MAINT, SERVER_READY);
+        overrides_init(&overrides);
+        override_free(overrides_put(&overrides, OVERRIDE_ADMIN, SLICE("api/a"), &maint));
+        ck_assert_msg(!overrides_read_record(&overrides, slice_from(no_records[i])), "%s",
+                      no_records[i]);
+        ck_assert_uint_eq(overrides_count(&overrides), 1);
+        overrides_fini(&overrides);
+    }
 }
 END_TEST
 
 UNIT_TESTS("overrides", what_is_put_is_found_until_it_is_removed,
            written_and_read_again_it_is_the_same, damaged_text_is_refused_and_adds_nothing,
-           nothing_saved_is_no_override, a_file_of_an_earlier_version_is_read)
+           nothing_saved_is_no_override, a_file_of_an_earlier_version_is_read,
+           records_change_what_they_name, what_is_no_record_changes_nothing)

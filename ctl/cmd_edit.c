@@ -16,7 +16,7 @@
 #include "ctl/proposal.h"
 #include "ctl/text_file.h"
 
-enum { PATH_BYTES = 4096, NOTES_MAX = REFUSAL_ENTRIES_MAX };
+enum { PATH_BYTES = 4096, ROUNDS_MAX = 50, NOTES_MAX = REFUSAL_ENTRIES_MAX };
 
 static const char note_mark[] = "// error: ";
 static const char help_mark[] = "// lbctl: ";
@@ -421,9 +421,11 @@ static enum outcome take_back(struct edit *edit)
 static void go_round(struct edit *edit)
 {
     enum ctl_exit last = CTL_OK;
-    for (;;) {
+    for (uint32_t round = 1;; round++) {
         enum outcome outcome = GIVEN_UP;
-        if (show(edit)) {
+        if (round > ROUNDS_MAX) { /* no person: a script that does not get it right */
+            edit->code = last;
+        } else if (show(edit)) {
             edit->code = last;
             outcome = take_back(edit);
         }

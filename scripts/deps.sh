@@ -11,7 +11,7 @@ set -eu
 build="cmake ninja-build gcc libc6-dev pkg-config git ca-certificates
        libevent-dev libcjson-dev libmicrohttpd-dev libc-ares-dev libssl-dev check python3-minimal"
 test="clang libclang-rt-14-dev python3 curl prometheus mandoc procps openssl binutils strace
-      python3-jsonschema nodejs npm jq"
+      python3-jsonschema nodejs npm jq tmux bash zsh"
 package="dpkg-dev file binutils lintian systemd logrotate init-system-helpers"
 bench="nginx-light haproxy strace util-linux procps python3"
 format="clang-format"

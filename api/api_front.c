@@ -73,7 +73,11 @@ struct tls_context *api_front_context(const struct conf_api *conf, struct err *e
     struct err why = {0};
     struct tls_context *context = tls_context_new(&options, &why);
     if (context == NULL) {
-        (void)err_set_at(err, why.kind, "/daemon/api/tls", "daemon.api.tls: %s", why.text);
+        char place[160];
+        bool is_ca = strcmp(why.place, "ca_file") == 0; /* it has a longer name there */
+        (void)snprintf(place, sizeof(place), "/daemon/api/tls%s%s%s",
+                       why.place[0] != '\0' ? "/" : "", is_ca ? "client_" : "", why.place);
+        (void)err_set_at(err, why.kind, place, "daemon.api.tls: %s", why.text);
     }
     return context;
 }

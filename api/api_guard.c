@@ -172,6 +172,7 @@ bool api_guard_check(const struct conf_daemon *daemon, struct err *err)
     char *path = tokens_path(daemon);
     struct token_file *tokens = token_file_open(path, err);
     bool ok = tokens != NULL || err->kind == ERR_SYSTEM; /* not ours to read now */
+    (void)snprintf(err->place, sizeof(err->place), "/daemon/api/tokens_file");
     token_file_close(tokens);
     free(path);
     return ok;

@@ -90,7 +90,8 @@ static bool framing_is_fine(struct call *call)
 {
     if (!is_said_once(call, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
         !is_said_once(call, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
-        !is_said_once(call, MHD_HTTP_HEADER_HOST)) {
+        !is_said_once(call, MHD_HTTP_HEADER_HOST) ||
+        !is_said_once(call, MHD_HTTP_HEADER_AUTHORIZATION)) {
         return false;
     }
     struct slice length = api_head_field(call->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);

@@ -163,12 +163,26 @@ static void report(const struct flags *flags, const struct conf_errors *errors, 
     buf_fini(&text);
 }
 
+/* What the file names must be fit to be used as well. */
+static bool check_files(const struct lbd *lbd, const char *file, struct conf_errors *errors,
+                        struct err *err)
+{
+    struct err why = {0};
+    if (api_check(lbd->daemon, &why)) {
+        return true;
+    }
+    conf_errors_add_at(errors, slice_from(why.place), "unusable-file", SLICE_NONE, "%s", why.text);
+    conf_file_locate(file, errors);
+    return err_set(err, ERR_INVALID, "'%s' is not valid: 1 error", file);
+}
+
 static bool read_file(struct lbd *lbd, const struct flags *flags)
 {
     struct conf_errors *errors = mem_zero(1, sizeof(*errors));
     struct err err = {0};
     conf_errors_init(errors);
-    bool ok = conf_file_load(flags->file, &lbd->seed, &lbd->daemon, errors, &err);
+    bool ok = conf_file_load(flags->file, &lbd->seed, &lbd->daemon, errors, &err) &&
+              (!flags->check || check_files(lbd, flags->file, errors, &err));
     if (ok && flags->is_strict && errors->warning_count != 0) {
         ok = err_set(&err, ERR_INVALID, "'%s' has %u warning%s", flags->file, errors->warning_count,
                      errors->warning_count == 1 ? "" : "s");
@@ -421,10 +435,6 @@ int main(int argc, char **argv)
         return EXIT_CONFIG;
     }
     code = EXIT_STOPPED;
-    if (flags.check && !api_check(lbd.daemon, &err)) {
-        (void)fprintf(stderr, "lbd: %s\n", err.text);
-        code = EXIT_CONFIG;
-    }
     if (!flags.check) {
         signals_block(); /* before any thread */
         if (!settle_rights(lbd.daemon, &err) || !open_log(lbd.daemon, &err) ||

@@ -165,6 +165,28 @@ bool conf_file_load(const char *path, struct conf_document **document, struct co
     return ok;
 }
 
+void conf_file_locate(const char *path, struct conf_errors *errors)
+{
+    struct files *files = mem_zero(1, sizeof(*files));
+    struct err err = {0};
+    struct json_error why;
+    bool ok = read_files(files, path, &err);
+    for (uint32_t i = 0; ok && i < files->count; i++) {
+        struct slice text = files->texts[i].text;
+        /* the text is ours: its comments become blanks */
+        if (!json_scan((char *)(uintptr_t)text.ptr, text.len, JSON_COMMENTS, &json_limits_document,
+                       &why)) {
+            continue;
+        }
+        if (files->count == 1) {
+            conf_errors_locate(errors, text, SLICE_NONE);
+        } else {
+            conf_errors_locate_file(errors, files->texts[i].path, text);
+        }
+    }
+    free_files(files);
+}
+
 void conf_file_describe(const struct conf_error *error, bool is_warning, const char *path,
                         struct buf *out)
 {

@@ -23,6 +23,9 @@
 LB_MUST_CHECK bool conf_file_load(const char *path, struct conf_document **document,
                                   struct conf_daemon **daemon, struct conf_errors *errors,
                                   struct err *err);
+/* Gives entries that were added later their line and column (and their file, when there are
+ * several). */
+void conf_file_locate(const char *path, struct conf_errors *errors);
 /* `path` stands for entries that know no file of their own.
  * Appends "FILE:14:21: #/pools/a/adress: 'adress' is not a known key; did you mean 'address'?"; a
  * warning has that word before the pointer. */

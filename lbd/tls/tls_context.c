@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -121,6 +122,15 @@ static bool set_rules(struct tls_context *context, struct err *err)
     return true;
 }
 
+/* Which of the files it is; returns false. */
+static bool in_file(struct err *err, const char *which)
+{
+    if (err != NULL) {
+        (void)snprintf(err->place, sizeof(err->place), "%s", which);
+    }
+    return false;
+}
+
 static bool load_own(struct tls_context *context, struct err *err)
 {
     const struct tls_context_options *options = &context->options;
@@ -128,13 +138,14 @@ static bool load_own(struct tls_context *context, struct err *err)
         return true;
     }
     if (SSL_CTX_use_certificate_chain_file(context->handle, options->chain_file) != 1) {
-        return tls_error_set(err, ERR_INVALID, "cannot use the certificate '%s'",
-                             options->chain_file);
+        (void)tls_error_set(err, ERR_INVALID, "cannot use the certificate '%s'",
+                            options->chain_file);
+        return in_file(err, "chain_file");
     }
     struct tls_key *key = tls_key_load(options->key_file, err);
     bool ok = key != NULL && tls_key_use(key, context->handle, err);
     tls_key_free(key);
-    return ok;
+    return ok || in_file(err, "key_file");
 }
 
 static bool load_trusted(struct tls_context *context, struct err *err)
@@ -143,8 +154,9 @@ static bool load_trusted(struct tls_context *context, struct err *err)
     SSL_CTX *handle = context->handle;
     if (options->ca_file != NULL) {
         if (SSL_CTX_load_verify_file(handle, options->ca_file) != 1) {
-            return tls_error_set(err, ERR_INVALID, "cannot use the certificates of '%s'",
-                                 options->ca_file);
+            (void)tls_error_set(err, ERR_INVALID, "cannot use the certificates of '%s'",
+                                options->ca_file);
+            return in_file(err, "ca_file");
         }
         if (options->is_server) {
             STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(options->ca_file);

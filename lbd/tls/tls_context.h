@@ -36,7 +36,8 @@ struct tls_context_options {
 
 struct tls_context;
 
-/* The texts of `options` are copied. NULL: *err says which file and why (ERR_INVALID). */
+/* The texts of `options` are copied. NULL: *err says which file and why (ERR_INVALID; its place is
+ * "chain_file", "key_file" or "ca_file"). */
 LB_MUST_CHECK struct tls_context *tls_context_new(const struct tls_context_options *options,
                                                   struct err *err);
 struct tls_context *tls_context_ref(struct tls_context *context);

@@ -33,8 +33,9 @@ static FILE *open_private(const char *path, struct err *err)
     struct stat found;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &found) != 0) {
-        (void)err_set_at(err, ERR_INVALID, path, "cannot open the key '%s': %s", path,
-                         strerror(errno));
+        int error = errno;
+        (void)err_set_at(err, ERR_INVALID, path, "cannot open the key '%s' as user %u: %s", path,
+                         (unsigned)geteuid(), strerror(error));
         if (fd >= 0) {
             (void)close(fd);
         }

@@ -287,6 +287,13 @@ class Api(LabCase):
         self.assertEqual(client.read_rest(), b"")
         self.assertEqual(sorted(proxy.get("/v1/pools")), ["main"])
 
+    def test_two_tokens_are_one_too_many(self):
+        proxy = self.start()
+        bearer = "Bearer " + proxy.token("t", "read")
+        for pair in ([bearer, "Bearer lbd_x"], ["Bearer lbd_x", bearer], [bearer, bearer]):
+            answer = self.ask("GET", "/v1/config", headers=[("Authorization", t) for t in pair])
+            self.assertEqual(answer.status, 400)
+
     def test_heads_that_are_too_large(self):
         self.start()
         client = self.open()
@@ -571,7 +578,7 @@ class Api(LabCase):
 class Settings(LabCase):
     """What lbd -t and the start say."""
 
-    def check(self, api, want, files=True):
+    def check(self, api, want, place="#/daemon/api/"):
         folder = tempfile.mkdtemp(prefix="lab-")
         self.addCleanup(shutil.rmtree, folder, True)
         path = os.path.join(folder, "lbd.json")
@@ -583,6 +590,12 @@ class Settings(LabCase):
             return
         self.assertEqual(done.returncode, 78)
         self.assertIn(want, done.stderr)
+        self.assertRegex(done.stderr, place)
+        done = run_lbd("-t", "--json", "-c", path)
+        report = json.loads(done.stdout)
+        self.assertFalse(report["valid"])
+        self.assertGreaterEqual(len(report["errors"]), 1)
+        self.assertTrue(all(e["pointer"].startswith("#/daemon/api/") for e in report["errors"]))
         done = run_lbd("-c", path)
         self.assertEqual(done.returncode, 78)
         self.assertIn(want, done.stderr)
@@ -601,7 +614,8 @@ class Settings(LabCase):
         self.check({"listen": [sock], "tls": {"chain_file": "/nowhere"}},
                    "#/daemon/api/tls/key_file: 'key_file' must be set")
         self.check({"listen": [sock, "127.0.0.1:0"], "tls": {**tls, "chain_file": "/nowhere"}},
-                   "daemon.api.tls: cannot use the certificate '/nowhere'")
+                   "daemon.api.tls: cannot use the certificate '/nowhere'",
+                   r"lbd.json:1:\d+: #/daemon/api/tls/chain_file: ")
         self.check({"listen": [sock, "127.0.0.1:0"], "tls": {**tls, "key_file": str(other.key)}},
                    "is not that of the certificate")
         os.chmod(other.key, 0o644)
@@ -613,7 +627,9 @@ class Settings(LabCase):
         with open(tokens, "w") as file:
             file.write("# mine\nci root abc -\n")
         os.chmod(tokens, 0o600)
-        self.check({"listen": [sock], "tokens_file": tokens}, "tokens' (daemon.api.tokens_file), line 2")
+        self.check({"listen": [sock], "tokens_file": tokens},
+                   "tokens' (daemon.api.tokens_file), line 2",
+                   "#/daemon/api/tokens_file: ")
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ START_TEST(a_bad_certificate_is_told_with_its_place)
     conf.api.tls.key_file = slice_from(files.client_key);
     ck_assert_ptr_null(api_front_context(&conf.api, &err));
     ck_assert_int_eq(err.kind, ERR_INVALID);
-    ck_assert_str_eq(err.place, "/daemon/api/tls");
+    ck_assert_str_eq(err.place, "/daemon/api/tls/key_file");
     ck_assert_ptr_nonnull(strstr(err.text, "daemon.api.tls: the key"));
     tls_files_write(files.chain, "nothing\n", 0644); /* while it runs: it goes on */
     api_front_reload(front);

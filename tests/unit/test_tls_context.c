@@ -44,7 +44,7 @@ START_TEST(says_which_file_is_wrong)
         {&options.chain_file, "/nowhere", "cannot use the certificate '/nowhere'"},
         {&options.chain_file, files.key, "cannot use the certificate"},
         {&options.key_file, files.client_key, "is not that of the certificate"},
-        {&options.key_file, "/nowhere", "cannot open the key '/nowhere'"},
+        {&options.key_file, "/nowhere", "cannot open the key '/nowhere' as user"},
         {&options.ca_file, files.key, "cannot use the certificates of"},
         {&options.ca_file, "/nowhere", "cannot use the certificates of '/nowhere'"},
     };

@@ -16,6 +16,7 @@
 #define PIECE_BYTES      16384U
 #define PIECES_A_TURN    16
 #define ACCEPTS_A_TURN   16
+#define PASS_MAX_US      4000U /* of the loop's pass: no handshake begins after it */
 #define FAREWELL_MS      5000U /* for the client to take the rest and to end its side */
 #define NO_DESCRIPTOR_MS 100U  /* then accept is tried again */
 
@@ -256,6 +257,10 @@ static bool open_inner(struct bridge *bridge)
 
 static void shake(struct bridge *bridge)
 {
+    if (loop_pass_us(bridge->front->options.loop) > PASS_MAX_US) {
+        conn_again(&bridge->outer); /* many at once take turns with health checks and requests */
+        return;
+    }
     if (bridge->outer.transport->handshake(&bridge->outer) != 0) {
         if (errno != EAGAIN) {
             api_guard_note_handshake(bridge->front->options.guard, bridge->ip,

@@ -283,18 +283,16 @@ static bool role_is_enough(struct call *call)
     return false;
 }
 
-/* Not too often, and not unseen. */
-static bool may_write_now(struct call *call)
+/* Not too often, and not unseen. What brings a body costs as much as a write. */
+static bool may_go_on(struct call *call)
 {
     struct err err = {0};
     uint32_t retry_s = 0;
-    if (!call->is_write) {
-        return true;
-    }
-    if (!api_guard_may_write(call->request.guard, &call->request.identity, &retry_s)) {
+    if (call->request.method != API_GET &&
+        !api_guard_may_write(call->request.guard, &call->request.identity, &retry_s)) {
         return retry_later(call, retry_s, "too many writes");
     }
-    if (!api_guard_can_audit(call->request.guard, &err)) {
+    if (call->is_write && !api_guard_can_audit(call->request.guard, &err)) {
         api_problem(&call->request, "unavailable", "%s", err.text);
         return false;
     }
@@ -305,5 +303,5 @@ bool api_head_is_fine(struct call *call)
 {
     return framing_is_fine(call) && is_no_browser(call) && host_is_ours(call) && is_known(call) &&
            path_is_known(call) && method_is_known(call) && role_is_enough(call) &&
-           query_is_fine(call) && type_is_fine(call) && length_is_fine(call) && may_write_now(call);
+           query_is_fine(call) && type_is_fine(call) && length_is_fine(call) && may_go_on(call);
 }

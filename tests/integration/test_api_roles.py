@@ -6,9 +6,12 @@ Who may do what stands here a second time, by hand: a row that is added with the
 import grp
 import os
 import pwd
+import shutil
+import tempfile
 import unittest
 
 from lab import Client, LabCase, config_for
+from lab.certs import HAS_OPENSSL, Authority, client_context
 from lab.users import acting_as
 
 ROLES = ["none", "metrics", "read", "operate", "admin"]
@@ -135,6 +138,35 @@ class Roles(LabCase):
 
     def test_our_own_user(self):
         self.check_all("admin", lambda: Client(self.proxy.api_socket))
+
+    @unittest.skipUnless(HAS_OPENSSL, "needs openssl")
+    def test_certificates_over_tls(self):
+        folder = tempfile.mkdtemp(prefix="lab-tls-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        ca = Authority(folder)
+        server = ca.issue("server", "localhost", ["DNS:localhost"])
+        proxy = self.lbd(
+            config_for(self.origin()),
+            api={
+                "listen": ["127.0.0.1:0"],
+                "tls": {
+                    "chain_file": str(server.chain),
+                    "key_file": str(server.key),
+                    "client_ca_file": str(ca.certificate),
+                },
+                "certificates": {role: [f"CN:{role}"] for role in ROLES[1:]},
+                "limits": {"auth_failures_per_minute": 0, "writes_per_second": 0},
+            },
+        )
+        self.proxy = proxy
+        (address,) = proxy.api_addresses()
+        for role in ROLES:
+            context = client_context(ca, ca.issue(role, role))
+            self.check_all(role, lambda: Client(address, tls=context))
+        context = client_context(ca)
+        for method, path in self.rows:
+            with self.subTest(method=method, path=path), Client(address, tls=context) as client:
+                self.assertEqual(self.ask(client, method, path, {}).status, 401)
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     def test_groups_on_the_unix_socket(self):

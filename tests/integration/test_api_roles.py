@@ -12,6 +12,7 @@ import unittest
 
 from lab import Client, LabCase, config_for
 from lab.certs import HAS_OPENSSL, Authority, client_context
+from lab.contract import check_message
 from lab.users import acting_as
 
 ROLES = ["none", "metrics", "read", "operate", "admin"]
@@ -84,6 +85,7 @@ class Roles(LabCase):
         if head.status in (401, 403):
             client.read_body(head)
             self.assertIn(b"/v1/problems/", head.body)
+        check_message(method.upper(), filled(path), None, head, with_body=head.status in (401, 403))
         return head
 
     def check_all(self, role, open_client, headers=None):

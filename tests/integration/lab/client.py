@@ -5,6 +5,7 @@ import struct
 import time
 
 from . import wire
+from .contract import check_message
 from .waits import TIMEOUT
 
 
@@ -79,7 +80,9 @@ class Client:
     def request(self, method="GET", target="/", headers=None, body=None, host="test"):
         """One request and its answer."""
         self.send_request(method, target, headers, body, host)
-        return self.read_response(method)
+        response = self.read_response(method)
+        check_message(method, target, body, response)
+        return response
 
     def get(self, target="/", headers=None, host="test"):
         return self.request("GET", target, headers, None, host)

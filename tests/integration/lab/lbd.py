@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import metrics, wire
 from .client import Client
-from .contract import contract_of
+from .contract import contract
 from .waits import TIMEOUT, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,11 +59,6 @@ def run_lbctl(*args, socket_path=None, timeout=30, stdin=None, env=None):
         [*command, *args], capture_output=True, text=True, timeout=timeout,
         env=env or environment(), input=stdin if stdin is not None else "",
     )
-
-
-def contract():
-    """What the API promises."""
-    return contract_of(LBD_BIN, tuple(environment().items()))
 
 
 class ApiAnswer:

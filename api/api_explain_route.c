@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "api/api_problem.h"
-#include "conf/conf_format.h"
+#include "api/api_question.h"
 #include "conf/conf_suggest.h"
 #include "conf/json/json.h"
 #include "lbd/http/h1_head.h"
@@ -11,162 +11,12 @@
 #include "lbd/proxy/route_explain.h"
 
 enum {
-    HEAD_BYTES_MAX = 65536,
     FIELDS_MAX = 1000,
     SERVERS_SHOWN = 100,
     OTHERS_SHOWN = 50,
     OTHERS_LOOKED_AT = 10000,
     WHY_MAX = 1024,
 };
-
-/* What was asked. */
-struct question {
-    struct slice listener;
-    struct slice method;
-    struct slice host; /* with port, as the header Host has it */
-    struct slice path; /* with query */
-    uint16_t port;     /* of the URL; 0: none was given */
-    const struct json *headers;
-};
-
-/* -- reading the question -- */
-
-static void wrong(struct conf_errors *errors, const char *key, const char *must)
-{
-    struct buf pointer;
-    buf_init(&pointer, 512);
-    (void)buf_printf(&pointer, "/%s", key);
-    conf_errors_add_at(errors, buf_slice(&pointer), "wrong-value", SLICE_NONE, "must be %s", must);
-    buf_fini(&pointer);
-}
-
-/* Bytes that would be a line of their own, or end the head, in what we put together. */
-static bool is_one_line(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c < 0x20 || c == 0x7F) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* "http://host:port/path?query" */
-static bool split_url(struct slice url, struct question *question)
-{
-    bool is_https = slice_starts(url, SLICE("https://"));
-    if (!is_https && !slice_starts(url, SLICE("http://"))) {
-        return false;
-    }
-    struct slice rest = slice_from_at(url, is_https ? 8 : 7);
-    size_t end = 0;
-    while (end < rest.len && rest.ptr[end] != '/' && rest.ptr[end] != '?') {
-        end++;
-    }
-    struct slice host;
-    question->host = slice_of(rest.ptr, end);
-    question->path = slice_from_at(rest, end);
-    if (!uri_authority_is_valid(question->host)) {
-        return false;
-    }
-    uri_authority_split(question->host, &host, &question->port);
-    if (question->port == 0) {
-        question->port = is_https ? 443 : 80;
-    }
-    return true;
-}
-
-static void read_headers(const struct json *item, struct question *question,
-                         struct conf_errors *errors)
-{
-    const struct json *header = NULL;
-    question->headers = item;
-    if (!json_is(item, JSON_OBJECT)) {
-        wrong(errors, "headers", "an object of strings");
-        return;
-    }
-    json_for_each(header, item)
-    {
-        if (!json_is(header, JSON_STRING) || !is_one_line(json_string(header)) ||
-            !is_one_line(json_key(header))) {
-            wrong(errors, "headers", "an object of strings without line ends");
-            return;
-        }
-    }
-}
-
-static void read_member(const struct json *item, struct question *question, struct slice *url,
-                        struct conf_errors *errors)
-{
-    const struct {
-        const char *key;
-        struct slice *into;
-    } texts[] = {
-        {"listener", &question->listener},
-        {"method", &question->method},
-        {"host", &question->host},
-        {"path", &question->path},
-        {"url", url},
-    };
-    struct conf_suggest suggest;
-    conf_suggest_init(&suggest, json_key(item));
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        conf_suggest_offer(&suggest, slice_from(texts[i].key));
-        if (slice_eq(json_key(item), slice_from(texts[i].key))) {
-            *texts[i].into = json_string(item);
-            if (!json_is(item, JSON_STRING) || !is_one_line(json_string(item))) {
-                wrong(errors, texts[i].key, "a text of one line");
-            }
-            return;
-        }
-    }
-    conf_suggest_offer(&suggest, SLICE("headers"));
-    if (slice_eq(json_key(item), SLICE("headers"))) {
-        read_headers(item, question, errors);
-        return;
-    }
-    struct buf pointer;
-    buf_init(&pointer, 1024);
-    (void)buf_printf(&pointer, "/%.*s", SLICE_ARG(json_key(item)));
-    conf_errors_add_at(errors, buf_slice(&pointer), "unknown-key", suggest.best,
-                       "'%.*s' is not a known key; there are url, host, path, method, headers and "
-                       "listener",
-                       SLICE_ARG(json_key(item)));
-    buf_fini(&pointer);
-}
-
-static bool read_question(const struct json *body, struct question *question,
-                          struct conf_errors *errors)
-{
-    const struct json *item = NULL;
-    struct slice url = SLICE_NONE;
-    if (!json_is(body, JSON_OBJECT)) {
-        conf_errors_add_at(errors, SLICE_NONE, "wrong-type", SLICE_NONE, "must be an object");
-        return false;
-    }
-    json_for_each(item, body)
-    {
-        read_member(item, question, &url, errors);
-    }
-    if (url.len != 0) {
-        if (question->host.len != 0 || question->path.len != 0) {
-            wrong(errors, "url", "alone: it excludes host and path");
-        } else if (!split_url(url, question)) {
-            wrong(errors, "url", "\"http://host/path\" or \"https://host/path\"");
-        }
-    } else if (errors->error_count == 0 && question->host.len == 0 && question->path.len == 0) {
-        conf_errors_add_at(errors, SLICE_NONE, "missing-key", SLICE_NONE,
-                           "'url', or 'host' and 'path', must be set");
-    }
-    if (question->path.len == 0) {
-        question->path = SLICE("/");
-    }
-    if (question->method.len == 0) {
-        question->method = SLICE("GET");
-    }
-    return errors->error_count == 0;
-}
 
 /* -- which listener -- */
 
@@ -183,7 +33,8 @@ static bool has_port(const struct plan *plan, uint16_t port)
 
 /* The listener by its name, by the port of the URL, or because it is the only one. */
 static const struct plan *choose_plan(const struct snapshot *snapshot,
-                                      const struct question *question, struct conf_errors *errors)
+                                      const struct api_question *question,
+                                      struct conf_errors *errors)
 {
     const struct plan *found = NULL;
     uint32_t with_port = 0;
@@ -225,27 +76,7 @@ static const struct plan *choose_plan(const struct snapshot *snapshot,
     return NULL;
 }
 
-/* -- what a client would send -- */
-
-/* False: it is too long to be one. */
-static bool write_head(const struct question *question, struct buf *out)
-{
-    const struct json *header = NULL;
-    (void)buf_printf(out, "%.*s %s%.*s HTTP/1.1\r\n", SLICE_ARG(question->method),
-                     question->path.ptr[0] == '?' ? "/" : "", SLICE_ARG(question->path));
-    if (question->host.len != 0) {
-        (void)buf_printf(out, "Host: %.*s\r\n", SLICE_ARG(question->host));
-    }
-    if (question->headers != NULL) {
-        json_for_each(header, question->headers)
-        {
-            (void)buf_printf(out, "%.*s: %.*s\r\n", SLICE_ARG(json_key(header)),
-                             SLICE_ARG(json_string(header)));
-        }
-    }
-    (void)buf_append_text(out, "\r\n");
-    return !out->overflow;
-}
+/* -- the proxy is asked -- */
 
 /* What the proxy does with a head, up to the choice of a server: CLOSE_OK and *route, or why not.
  */
@@ -474,7 +305,7 @@ static void write_answer(const struct explained *explained, const struct snapsho
 }
 
 static void explain(struct api_request *request, const struct plan *plan,
-                    const struct question *question)
+                    const struct api_question *question)
 {
     const struct snapshot *snapshot = plan->snapshot;
     struct explained explained = {.plan = plan};
@@ -484,10 +315,10 @@ static void explain(struct api_request *request, const struct plan *plan,
     struct json_write w;
 
     arena_init(&arena, NULL, 0);
-    buf_init(&head, HEAD_BYTES_MAX + 1);
+    buf_init(&head, API_QUESTION_HEAD_MAX);
     message.headers.list = arena_alloc(&arena, FIELDS_MAX * sizeof(struct header));
     message.headers.capacity = FIELDS_MAX;
-    if (write_head(question, &head)) {
+    if (api_question_write_head(question, &head)) {
         explained.refusal = route_head(plan, buf_slice(&head), &message, &arena, &explained.route);
     } else {
         explained.refusal = CLOSE_HEADER_TOO_LARGE;
@@ -511,7 +342,7 @@ void api_explain_route(struct api_request *request)
 {
     struct json_error why;
     struct conf_errors errors;
-    struct question question = {.port = 0};
+    struct api_question question = {.port = 0};
     const struct plan *plan = NULL;
 
     struct json *body = json_parse(request->body, JSON_STRICT, &json_limits_resource, &why);
@@ -521,7 +352,7 @@ void api_explain_route(struct api_request *request)
         api_problem_with(request, why.too_large ? "too-large" : "malformed-json", why.text,
                          &errors);
     } else {
-        if (read_question(body, &question, &errors)) {
+        if (api_question_read(body, &question, &errors)) {
             plan = choose_plan(control_snapshot(request->control), &question, &errors);
         }
         if (plan != NULL) {

@@ -62,6 +62,15 @@ fi
 # -- examples are valid; what lbd.json(5) says of settings is compared by test_conf_schema --
 lbd=${LBD_BIN:-}
 if [ -n "$lbd" ] && [ -x "$lbd" ]; then
+    "$lbd" --help >"$work/options" || fail "lbd --help ends with $?"
+    options=$(grep -o -e '--[a-z]*' "$work/options" | sort -u)
+    [ "$(echo "$options" | wc -l)" -ge 4 ] || fail "lbd --help lists no options"
+    for option in $options; do
+        grep -q -e "^\.It .*Fl -${option#--}\b" -e "^\.It .*, -${option#--}\b" docs/man/lbd.8 || fail "lbd.8 lacks $option"
+    done
+    for option in $(sed -n 's/^\.It Fl -\([a-z]*\)$/\1/p' docs/man/lbd.8); do
+        echo "$options" | grep -qx -e "--$option" || fail "lbd.8 has --$option, which lbd lacks"
+    done
     sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' docs/man/lbd.json.5 | sed '/^\./d' >"$work/man.json"
     awk '/^```jsonc/ { n++; inside = 1; next } /^```/ { inside = 0 }
          inside { print > (dir "/readme" n ".json") }' dir="$work" README.md

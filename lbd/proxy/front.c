@@ -142,11 +142,13 @@ static void empty_queue(struct front_bind *place)
 }
 
 /* Refuses from here on, with the port still ours. */
-static void rest_bind(struct front_bind *place)
+static void rest_bind(struct front_bind *place, bool is_first)
 {
     if (place->bind != NULL) {
         loop_watch_stop(&place->watch);
-        empty_queue(place);
+        if (is_first || !place->bind->is_shared) { /* one that is not shut fills again */
+            empty_queue(place);
+        }
         listener_bind_shut(place->bind, place->front->proxy->worker);
     }
 }
@@ -186,6 +188,7 @@ static bool front_has(const struct front *front, const struct listener_bind *bin
 
 void front_adopt(struct front *front, const struct plan *plan)
 {
+    bool is_first = !front->is_drained;
     front->plan = plan;
     front->is_drained = plan->is_drained;
     front->closes = plan->is_drained;
@@ -207,7 +210,7 @@ void front_adopt(struct front *front, const struct plan *plan)
     }
     for (size_t i = 0; i < LISTENER_BINDS_MAX; i++) {
         if (plan->is_drained) {
-            rest_bind(&front->binds[i]);
+            rest_bind(&front->binds[i], is_first);
         } else {
             watch_bind(&front->binds[i]);
         }

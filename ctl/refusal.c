@@ -22,6 +22,7 @@ static struct refusal_entry entry_of(const struct json *error, bool has_source)
         entry.detail = ctl_text(error, "message");
     }
     if (!has_source) { /* places in what we sent say nothing about the file it came from */
+        entry.file = ctl_text(error, "file");
         entry.line = (uint32_t)ctl_number(error, "line");
         entry.column = (uint32_t)ctl_number(error, "column");
     }
@@ -72,19 +73,19 @@ void refusal_append(struct buf *text, const struct refusal_entry *entry)
 }
 
 static void print_entry(struct ctl *ctl, const struct refusal_entry *entry, const char *kind,
-                        const char *file)
+                        struct slice file)
 {
     struct buf text;
     buf_init(&text, CTL_TEXT_MAX);
     (void)fputs("  ", ctl->err);
-    if (file != NULL) {
-        print_text(ctl->err, slice_from(file));
+    if (file.len != 0) {
+        print_text(ctl->err, file);
         (void)fputc(':', ctl->err);
     }
     if (entry->line != 0) {
         (void)fprintf(ctl->err, "%u:%u:", entry->line, entry->column);
     }
-    if (file != NULL || entry->line != 0) {
+    if (file.len != 0 || entry->line != 0) {
         (void)fputc(' ', ctl->err);
     }
     (void)fputs(kind, ctl->err);
@@ -113,7 +114,9 @@ static void print_entries(struct ctl *ctl, const struct json *list, const char *
     bool is_warning = kind[0] != '\0';
     for (uint32_t i = 0; i < count; i++) {
         if (!is_warning || is_about(entries[i].pointer, source)) {
-            print_entry(ctl, &entries[i], kind, source != NULL ? source->name : NULL);
+            print_entry(ctl, &entries[i], kind,
+                        source != NULL && source->name != NULL ? slice_from(source->name)
+                                                               : entries[i].file);
         }
     }
     if (json_count(list) > count) {

@@ -33,7 +33,8 @@ struct refusal_entry {
     struct slice pointer; /* "/pools/a"; empty: none */
     struct slice detail;
     struct slice suggestion;
-    uint32_t line; /* 0: not known */
+    struct slice file; /* lbd's own, that it read; empty: none */
+    uint32_t line;     /* 0: not known */
     uint32_t column;
 };
 

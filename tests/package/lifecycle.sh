@@ -36,7 +36,7 @@ within() {
 as() { # user, groups, command
     user=$1 groups=$2
     shift 2
-    setpriv --reuid "$user" --regid nogroup --groups "$groups" "$@"
+    HOME=/nonexistent setpriv --reuid "$user" --regid nogroup --groups "$groups" "$@"
 }
 # names of ours anywhere, but for where dpkg and apt write what they did and what a -dev package brings
 ours() {
@@ -168,7 +168,9 @@ step wrong_configuration
 : >/tmp/asked
 quietly dpkg -r lbd-dbgsym lbd
 grep -q 'deb-systemd-invoke stop lbd.socket lbd.service' /tmp/asked || die "lbd was not stopped"
-[ -e /etc/lbd/lbd.json ] && [ -s /var/lib/lbd/config.json ] || die "a removal took too much"
+if [ ! -e /etc/lbd/lbd.json ] || [ ! -s /var/lib/lbd/config.json ]; then
+    die "a removal took too much"
+fi
 [ ! -e /usr/sbin/lbd ] || die "lbd is still there"
 step remove
 

@@ -91,14 +91,32 @@ class Deb(unittest.TestCase):
     def test_life(self):
         self.make_newer()
         with tempfile.TemporaryDirectory(prefix="lbd-root-") as base:
-            said = run("unshare", "--mount", "--pid", "--fork", "--propagation", "private",
-                       "sh", "-c", OVERLAY, "overlay", base, str(self.folder), str(HERE / "lifecycle.sh"),
-                       timeout=120)
+            said = run("timeout", "-k", "5", "110", "unshare", "--mount", "--pid", "--fork", "--kill-child",
+                       "--propagation", "private", "sh", "-c", OVERLAY, "overlay", base, str(self.folder),
+                       str(HERE / "lifecycle.sh"), timeout=120)
         self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
         print(said.stdout)
         steps = [line.split()[1] for line in said.stdout.splitlines() if line.startswith("ok ")]
         wanted = ["install", "programs", "run", "upgrade", "wrong_configuration", "remove", "purge"]
         self.assertEqual([step for step in steps if step in wanted], wanted, said.stdout)
+
+    @unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/lib/systemd/systemd"), "needs root and systemd")
+    def test_service(self):
+        """In a small machine of its own, with systemd as process 1."""
+        with tempfile.TemporaryDirectory(prefix="lbd-machine-") as work:
+            base, out = Path(work, "base"), Path(work, "out")
+            base.mkdir()
+            out.mkdir()
+            said = run("sh", str(HERE / "machine.sh"), str(base), str(self.folder), str(out), timeout=150)
+            logs = {path.name: path.read_text(errors="replace") for path in sorted(out.glob("*.log"))}
+        if said.returncode == 77:
+            self.skipTest(f"no such machine here: {said.stderr}{logs.get('machine.log', '')}")
+        text = logs.get("service.log", "")
+        print(text)
+        self.assertNotIn("FAIL", text)
+        steps = [line.split()[1] for line in text.splitlines() if line.startswith("ok ")]
+        self.assertEqual(steps, ["start", "reload", "wrong_reload", "wrong_start", "drain", "restart", "socket",
+                                 "purge"], (said, logs))
 
     def make_newer(self):
         """The same lbd under a higher version."""

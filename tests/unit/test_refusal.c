@@ -41,6 +41,14 @@ static const struct {
      "  /pools/api: must be?[31m nice\n"
      "  warning: /pools: hm\n"
      "hint: lbctl explain pools/api/servers/a\n"},
+    /* a file that lbd read itself */
+    {422, true,
+     "{\"title\":\"Not valid\",\"errors\":[{\"pointer\":\"#/pools/a\",\"detail\":\"no\","
+     "\"file\":\"/etc/lbd/conf.d/a.json\",\"line\":3,\"column\":7}]}",
+     false, CTL_INVALID,
+     "lbctl: Not valid\n"
+     "  /etc/lbd/conf.d/a.json:3:7: /pools/a: no\n"
+     "hint: lbctl explain pools/a\n"},
     {404, true, "{\"title\":\"Not found\",\"detail\":\"there is no pool 'x'\"}", false,
      CTL_NOT_FOUND, "lbctl: Not found: there is no pool 'x'\n"},
     {403, true, "{\"title\":\"Not allowed\"}", false, CTL_DENIED, "lbctl: Not allowed\n"},

@@ -3,6 +3,7 @@
 #include "conf/json/json_write.h"
 #include "ctl/cmd_events.h"
 #include "ctl/cmd_status.h"
+#include "ctl/pager.h"
 #include "ctl/print_table.h"
 #include "ctl/when.h"
 
@@ -374,7 +375,10 @@ enum ctl_exit cmd_describe(struct ctl *ctl)
     enum ctl_exit code = CTL_OK;
     const char *name = ctl->arg_count > 1 ? ctl->args[1] : NULL;
     if (kind_target_read(ctl, ctl->args[0], name, &target, &code)) {
+        struct pager pager;
+        pager_begin(ctl, &pager);
         code = cmd_describe_target(ctl, &target);
+        pager_end(ctl, &pager);
     }
     kind_target_fini(&target);
     return code;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ctl/cmd_apply.h"
+#include "ctl/pager.h"
 #include "ctl/print_change.h"
 #include "ctl/print_table.h"
 #include "ctl/proposal.h"
@@ -97,6 +98,7 @@ enum ctl_exit cmd_history(struct ctl *ctl)
 {
     enum ctl_exit code = CTL_OK;
     uint64_t limit = UINT64_MAX;
+    struct pager pager;
     struct json *answer = ctl_get(ctl, "/v1/revisions", NULL, &code);
     if (answer == NULL) {
         return code;
@@ -115,7 +117,9 @@ enum ctl_exit cmd_history(struct ctl *ctl)
         break;
     case CTL_TABLE:
     case CTL_WIDE:
+        pager_begin(ctl, &pager);
         print_revisions(ctl, revisions, limit);
+        pager_end(ctl, &pager);
         break;
     }
     json_free(answer);

@@ -170,13 +170,41 @@ static void print_servers(struct ctl *ctl, const struct json *pools)
     print_table_fini(&table);
 }
 
+/* What to do about a condition that is not as it should be; "": nothing but look. */
+static const char *remedy_of(struct slice type)
+{
+    if (slice_eq(type, SLICE("ConfigConfirmed"))) {
+        return " (lbctl confirm, or lbctl reject)";
+    }
+    return slice_eq(type, SLICE("SeedInSync")) ? " (lbctl diff --seed)" : "";
+}
+
+/* Conditions that somebody should know of. Ready is told by the problems. Returns how many. */
+static uint32_t print_conditions(struct ctl *ctl, const struct json *conditions)
+{
+    const struct json *condition;
+    uint32_t count = 0;
+    json_for_each(condition, conditions)
+    {
+        struct slice type = ctl_text(condition, "type");
+        bool wanted = !slice_eq(type, SLICE("Degraded"));
+        if (json_bool(json_get(condition, SLICE("status"))) == wanted ||
+            slice_eq(type, SLICE("Ready"))) {
+            continue;
+        }
+        (void)fputs("note: ", ctl->out);
+        print_colored(ctl->out, ctl->color, PRINT_WARN, type);
+        (void)fputs(": ", ctl->out);
+        print_text(ctl->out, ctl_text(condition, "message"));
+        (void)fprintf(ctl->out, "%s\n", remedy_of(type));
+        count++;
+    }
+    return count;
+}
+
 static void print_problems(struct ctl *ctl, const struct json *problems)
 {
     const struct json *problem;
-    (void)fputc('\n', ctl->out);
-    if (json_count(problems) == 0) {
-        (void)fputs("no problems\n", ctl->out);
-    }
     json_for_each(problem, problems)
     {
         struct slice pointer = ctl_text(problem, "pointer");
@@ -188,6 +216,17 @@ static void print_problems(struct ctl *ctl, const struct json *problems)
         (void)fputs(pointer.len != 0 ? ": " : "", ctl->out);
         print_text(ctl->out, ctl_text(problem, "message"));
         (void)fputc('\n', ctl->out);
+    }
+}
+
+static void print_what_is_wrong(struct ctl *ctl, const struct json *status)
+{
+    const struct json *problems = ctl_member(status, "problems");
+    (void)fputc('\n', ctl->out);
+    uint32_t notes = print_conditions(ctl, ctl_member(status, "conditions"));
+    print_problems(ctl, problems);
+    if (notes + json_count(problems) == 0) {
+        (void)fputs("no problems\n", ctl->out);
     }
 }
 
@@ -204,7 +243,7 @@ enum ctl_exit cmd_status(struct ctl *ctl)
         print_headline(ctl, status);
         print_listeners(ctl, ctl_member(status, "listeners"));
         print_servers(ctl, ctl_member(status, "pools"));
-        print_problems(ctl, ctl_member(status, "problems"));
+        print_what_is_wrong(ctl, status);
     }
     json_free(status);
     return CTL_OK;

@@ -189,7 +189,8 @@ enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
     if (json_bool(json_get(problem, SLICE("truncated")))) {
         (void)fputs("  ... and more\n", ctl->err);
     }
-    if (code == CTL_INVALID) {
+    struct slice type = ctl_text(problem, "type");
+    if (code == CTL_INVALID && (type.len == 0 || slice_ends(type, SLICE("/invalid-config")))) {
         hint_at_schema(ctl, errors);
     }
     json_free(problem);

@@ -241,6 +241,18 @@ class Questions(TerminalCase):
             terminal.wait("ended: 0")
             self.assertNotIn("\x1b[32m", terminal.tmux("capture-pane", "-t", "t", "-p", "-e"))
 
+    def test_a_long_page_goes_through_a_pager(self):
+        terminal = self.terminal(height=12, env={"PAGER": "sed 's/^/| /'"})
+        terminal.run("clear; lbctl describe pool main")
+        self.assertIn("\n| ", terminal.wait("ended: 0"))
+        terminal.run("clear; lbctl history")  # fits
+        self.assertNotIn("\n| ", terminal.wait("ended: 0"))
+        for pager in ("''", "cat", "/nonexistent/pager"):
+            terminal.run(f"clear; PAGER={pager} lbctl describe pool main")
+            text = terminal.wait("ended: 0")
+            self.assertIn("main/b", text)
+            self.assertNotIn("\n| ", text)
+
     def test_a_table_fits_the_screen(self):
         terminal = self.terminal(width=50)
         terminal.run("clear; lbctl get servers -o wide")

@@ -53,6 +53,26 @@ START_TEST(colour_only_where_asked_for)
 }
 END_TEST
 
+START_TEST(what_somebody_should_know_of)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/status",
+         FAKE_JSON("{\"version\":\"1\",\"workers\":1,\"conditions\":["
+                   "{\"type\":\"Ready\",\"status\":false,\"message\":\"told by the problems\"},"
+                   "{\"type\":\"Degraded\",\"status\":false,\"message\":\"fine\"},"
+                   "{\"type\":\"ConfigConfirmed\",\"status\":false,\"message\":\"on trial\"},"
+                   "{\"type\":\"SeedInSync\",\"status\":false,\"message\":\"differs\"}]}")}};
+    struct fake_run run = fake_lbctl(turns, 1, "status", NULL);
+    ck_assert_ptr_nonnull(
+        strstr(run.out, "\n\nnote: ConfigConfirmed: on trial (lbctl confirm, or lbctl reject)\n"
+                        "note: SeedInSync: differs (lbctl diff --seed)\n"));
+    ck_assert_ptr_null(strstr(run.out, "no problems"));
+    ck_assert_ptr_null(strstr(run.out, "Degraded"));
+    ck_assert_ptr_null(strstr(run.out, "told by"));
+    fake_run_fini(&run);
+}
+END_TEST
+
 START_TEST(json_is_the_document)
 {
     static const struct fake_turn turns[] = {{"GET /v1/status", FAKE_JSON(STATUS)}};
@@ -98,5 +118,5 @@ START_TEST(version_names_both)
 }
 END_TEST
 
-UNIT_TESTS("cmd_status", one_screen, colour_only_where_asked_for, json_is_the_document,
-           a_large_house_still_fits, version_names_both)
+UNIT_TESTS("cmd_status", one_screen, what_somebody_should_know_of, colour_only_where_asked_for,
+           json_is_the_document, a_large_house_still_fits, version_names_both)

@@ -24,7 +24,7 @@ static const char zsh_script[] =
     "_lbctl()\n"
     "{\n"
     "    local -a found\n"
-    "    found=(${(f)\"$(${words[1]} __complete ${(@)words[2,CURRENT]} 2>/dev/null)\"})\n"
+    "    found=(${(f)\"$(${words[1]} __complete \"${(@)words[2,CURRENT]}\" 2>/dev/null)\"})\n"
     "    if (( ${#found} )); then\n"
     "        compadd -S '' -- ${(M)found:#*[=/.]}\n"
     "        compadd -- ${found:#*[=/.]}\n"

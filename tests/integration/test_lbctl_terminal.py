@@ -1,6 +1,7 @@
 """lbctl as a person has it: top, questions, the editor and progress on a real terminal (tmux)."""
 
 import os
+import shutil
 import signal
 import threading
 import unittest
@@ -259,6 +260,52 @@ class Questions(TerminalCase):
         text = terminal.wait("ended: 0")
         self.assertIn("…", text)
         self.assertEqual(len([line for line in text.splitlines() if "main/" in line]), 2)
+
+
+class Completion(TerminalCase):
+    """Tab, as the shells make of it."""
+
+    def shell(self, start):
+        terminal = self.terminal()
+        path = os.path.dirname(LBCTL_BIN)
+        terminal.run(f"unset -f lbctl; PATH={quoted(path)}:$PATH; clear; {start}")
+        terminal.wait(r"\A(shell|zsh)>\n*\Z")
+        return terminal
+
+    def check(self, terminal):
+        for line, keys, want in (
+            ("lbctl dr", ["Tab"], "lbctl drain"),
+            ("lbctl drain main/b", ["Tab"], "lbctl drain main/b"),
+            ("lbctl config v", ["Tab"], "lbctl config validate"),
+            ("lbctl set pools/ma", ["Tab"], "lbctl set pools/main/"),
+            ("lbctl wait main --for se", ["Tab"], "lbctl wait main --for servers="),
+            ("lbctl drain ", ["Tab", "Tab"], "listener/web +main/a +main/b +process|"
+                                             "main/a +main/b +listener/web +process"),
+        ):
+            with self.subTest(line):
+                terminal.type("C-u")
+                terminal.tmux("send-keys", "-t", "t", "-l", line)
+                for key in keys:
+                    terminal.type(key)
+                terminal.wait(want)
+        # nothing is put behind what goes on
+        terminal.type("C-u")
+        terminal.tmux("send-keys", "-t", "t", "-l", "lbctl set pools/ma")
+        terminal.type("Tab")
+        terminal.wait("lbctl set pools/main/")
+        terminal.tmux("send-keys", "-t", "t", "-l", "ret")
+        terminal.wait("lbctl set pools/main/ret")
+
+    def test_bash(self):
+        self.check(self.shell(". <(lbctl completion bash)"))
+
+    @unittest.skipUnless(shutil.which("zsh"), "zsh is missing")
+    def test_zsh(self):
+        terminal = self.shell("PS1='zsh> ' exec zsh -f")
+        terminal.run("autoload -U compinit && compinit -u -d $TMPPREFIX.$$; "
+                     ". <(lbctl completion zsh); clear")
+        terminal.wait(r"\Azsh>\n*\Z")
+        self.check(terminal)
 
 
 class Editor(TerminalCase):

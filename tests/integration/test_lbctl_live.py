@@ -128,6 +128,37 @@ class ByHand(LiveCase):
         self.ctl("weight", "main/nothing", "5", code=NOT_FOUND)
 
 
+class Connections(LiveCase):
+    def test_listed_and_closed(self):
+        client = self.slow_proxy()
+        lines = self.ctl("conns").stdout.splitlines()
+        self.assertRegex(lines[0], "ID +CLIENT +LISTENER +STATE +SERVER +AGE +REQUESTS +WORKER")
+        self.assertRegex(lines[1], r"127\.0\.0\.1:\d+ +web +request +main/a ")
+        self.assertEqual(len(lines), 2)
+        for args, count in ((["-p", "main"], 1), (["-p", "main/a"], 1),
+                            (["--listener", "web"], 1), (["-n", "1"], 1)):
+            with self.subTest(args):
+                self.assertEqual(len(self.ctl("conns", "-oname", *args).stdout.split()), count)
+        number = self.ctl("conns", "-oname").stdout.strip()
+        self.assertIn("closed", self.ctl("conns", "kill", number).stdout)
+        while client.sock.recv(4096):  # whatever it is told before
+            pass
+        self.wait_for(lambda: self.ctl("conns", "-oname").stdout == "", "no connection")
+        self.ctl("conns", "kill", number, code=NOT_FOUND)
+        self.ctl("conns", "-p", "nothing", code=NOT_FOUND)
+
+
+class Checks(LiveCase):
+    def test_check_now(self):
+        self.assertRegex(self.ctl("check", "main/a").stdout, r"main/a +passed +up")
+        self.assertRegex(self.ctl("check", "main").stdout, r"main/b +passed +up")
+        self.ctl("set", "pools/main/servers/z/address", "127.0.0.1:9")
+        out = self.ctl("check", "main", code=NO).stdout
+        self.assertRegex(out, r"main/a +passed")
+        self.assertRegex(out, r"main/z +failed .* refused")
+        self.ctl("check", "nothing", code=NOT_FOUND)
+
+
 class Looking(LiveCase):
     def test_describe_every_kind(self):
         document = config_for(

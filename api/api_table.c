@@ -131,7 +131,7 @@ static const struct api_row rows[] = {
     {.pattern = "/v1/tokens/{}",
      .handlers = {[API_PUT] = api_tokens_put, [API_DELETE] = api_tokens_delete},
      .is_secret = true,
-     .changing_query = "missing",
+     .changing_query = "dry_run missing",
      .body_max = 64 * 1024},
     READ("/v1/revisions", api_revisions_list, ""),
     READ("/v1/revisions/{}", api_revisions_get, ""),

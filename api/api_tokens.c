@@ -1,5 +1,6 @@
 #include "api/api_tokens.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,10 +137,58 @@ static bool has_token(const struct token_list *tokens, struct slice id)
     return false;
 }
 
+/* A token has no tag: only "there" and "not there" can be asked for. */
+static bool is_as_expected(struct api_request *request, bool is_there)
+{
+    bool must_be = request->if_match.len != 0;
+    bool must_not_be = request->if_none_match.len != 0;
+    bool is_star = (!must_be || slice_eq(slice_trim(request->if_match), SLICE("*"))) &&
+                   (!must_not_be || slice_eq(slice_trim(request->if_none_match), SLICE("*")));
+    if ((!must_be && !must_not_be) ||
+        (is_star && (!must_be || is_there) && (!must_not_be || !is_there))) {
+        return true;
+    }
+    api_problem(request, "precondition-failed", "%s",
+                !is_star   ? "a token has no tag: only * can be asked for"
+                : is_there ? "there is a token of this name"
+                           : "there is no token of this name");
+    return false;
+}
+
+/* {"changes":[{"change":"added","pointer":"#/tokens/ci"}],"changes_total":1} */
+static void reply_dry_run(struct api_request *request, const char *change, unsigned status)
+{
+    struct json_write w;
+    char pointer[96];
+    request->reply.has_changed = true;
+    (void)snprintf(pointer, sizeof(pointer), "#/tokens/%.*s", SLICE_ARG(request->names[0]));
+    api_request_json_begin(request, &w);
+    json_write_object_begin(&w);
+    json_write_key(&w, "changes");
+    json_write_array_begin(&w);
+    if (change != NULL) {
+        json_write_object_begin(&w);
+        json_write_member_text(&w, "change", change);
+        json_write_member_text(&w, "pointer", pointer);
+        json_write_object_end(&w);
+    }
+    json_write_array_end(&w);
+    json_write_member_u64(&w, "changes_total", change != NULL ? 1 : 0);
+    json_write_object_end(&w);
+    api_request_json_end(request, status);
+}
+
 static void make(struct api_request *request, const struct token *wish)
 {
     struct token_file *file = api_guard_tokens(request->guard);
     bool is_new = !has_token(token_file_tokens(file), request->names[0]);
+    if (!is_as_expected(request, !is_new)) {
+        return;
+    }
+    if (api_request_flag(request, "dry_run")) {
+        reply_dry_run(request, is_new ? "added" : "changed", is_new ? 201 : 200);
+        return;
+    }
     char secret[TOKEN_FILE_SECRET_MAX];
     struct json_write w;
     struct err err = {0};
@@ -185,15 +234,21 @@ void api_tokens_put(struct api_request *request)
 void api_tokens_delete(struct api_request *request)
 {
     struct err err = {0};
-    request->reply.has_changed = true;
-    if (token_file_remove(api_guard_tokens(request->guard), request->names[0], &err)) {
-        request->reply.is_changed = true;
-        request->reply.status = 204;
-    } else if (err.kind == ERR_NOT_FOUND && api_request_query(request, "missing").ptr != NULL) {
-        request->reply.status = 204;
-    } else {
-        request->reply.has_changed = false;
+    struct token_file *file = api_guard_tokens(request->guard);
+    bool is_there = has_token(token_file_tokens(file), request->names[0]);
+    bool missing_is_fine = api_request_query(request, "missing").ptr != NULL;
+    if (!is_there && !missing_is_fine) {
+        api_problem(request, "not-found", "there is no token '%.*s'", SLICE_ARG(request->names[0]));
+    } else if (!is_as_expected(request, is_there)) {
+        ;
+    } else if (api_request_flag(request, "dry_run")) {
+        reply_dry_run(request, is_there ? "removed" : NULL, 200);
+    } else if (is_there && !token_file_remove(file, request->names[0], &err)) {
         api_problem(request, api_problem_of(err.kind), "%s", err.text);
+    } else {
+        request->reply.has_changed = true;
+        request->reply.is_changed = is_there;
+        request->reply.status = 204;
     }
     api_request_done(request);
 }

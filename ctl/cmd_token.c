@@ -85,16 +85,16 @@ enum ctl_exit cmd_token_list(struct ctl *ctl)
 /* -- create -- */
 
 /* Whoever uses the old secret is locked out by a new one. */
-static enum ctl_exit ask_first(struct ctl *ctl)
+static enum ctl_exit ask_first(struct ctl *ctl, bool *is_there)
 {
     enum ctl_exit code = CTL_OK;
     struct json *answer = ctl_get(ctl, "/v1/tokens", NULL, &code);
     if (answer == NULL) {
         return code;
     }
-    bool is_there = find(answer, slice_from(ctl->args[0])) != NULL;
+    *is_there = find(answer, slice_from(ctl->args[0])) != NULL;
     json_free(answer);
-    return is_there
+    return *is_there
                ? confirm_ask(ctl, "token %s is there already: its old secret will let nobody in",
                              ctl->args[0])
                : CTL_OK;
@@ -144,7 +144,8 @@ enum ctl_exit cmd_token_create(struct ctl *ctl)
     struct buf target;
     struct buf body;
     struct rest_reply reply;
-    enum ctl_exit code = ask_first(ctl);
+    bool is_there = false;
+    enum ctl_exit code = ask_first(ctl, &is_there);
     if (code != CTL_OK) {
         return code;
     }
@@ -155,6 +156,7 @@ enum ctl_exit cmd_token_create(struct ctl *ctl)
     const struct rest_request request = {.method = "PUT",
                                          .target = target.data,
                                          .content_type = "application/json",
+                                         .if_none = !is_there, /* nobody else's meanwhile */
                                          .body = buf_slice(&body)};
     if (ctl_ask(ctl, &request, &reply, &code)) {
         code = reply.status < 300 ? print_new(ctl, &reply) : refusal_print(ctl, &reply, NULL);

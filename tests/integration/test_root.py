@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 
 from lab import Client, LabCase, config_for
+from lab.certs import HAS_OPENSSL, Authority, client_context
 
 CAP_NET_BIND_SERVICE = 10
 USER = "nobody"
@@ -18,7 +19,7 @@ USER = "nobody"
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root")
 class Root(LabCase):
-    def start_dropped(self, document, **daemon):
+    def start_dropped(self, document, api=None, **daemon):
         holder = tempfile.mkdtemp(prefix="lab-", dir="/tmp")
         self.addCleanup(shutil.rmtree, holder, True)
         os.chmod(holder, 0o755)
@@ -28,7 +29,7 @@ class Root(LabCase):
             path.mkdir(mode=0o750)
             os.chown(path, entry.pw_uid, entry.pw_gid)
         # logs are opened before the drop; the directory need not be the user's
-        return self.lbd(document, daemon={"user": USER, **daemon}, directory=holder)
+        return self.lbd(document, daemon={"user": USER, **daemon}, api=api, directory=holder)
 
     def status_of_all_threads(self, pid):
         for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
@@ -55,6 +56,40 @@ class Root(LabCase):
                 self.assertEqual(int(status["CapAmb"], 16) & ~only, 0)
                 self.assertEqual(status["NoNewPrivs"].strip(), "1")
         self.assertGreaterEqual(count, 3, "control and two workers")
+
+    @unittest.skipUnless(HAS_OPENSSL, "needs openssl")
+    def test_the_api_after_the_drop(self):
+        """Tokens, audit and certificates are the user's business then."""
+        entry = pwd.getpwnam(USER)
+        folder = tempfile.mkdtemp(prefix="lab-", dir="/tmp")
+        self.addCleanup(shutil.rmtree, folder, True)
+        os.chmod(folder, 0o755)
+        ca = Authority(folder)
+        server = ca.issue("server", "localhost", ["DNS:localhost"])
+        os.chown(server.key, 0, entry.pw_gid)
+        os.chmod(server.key, 0o640)
+        audit = os.path.join(folder, "audit.log")  # in a folder of root's
+        api = {
+            "listen": ["127.0.0.1:0"],
+            "tls": {"chain_file": str(server.chain), "key_file": str(server.key)},
+            "audit": {"path": audit},
+        }
+        proxy = self.start_dropped(config_for(self.origin()), api=api)
+        secret = proxy.token("t", "read")
+        self.assertEqual((proxy.state_directory / "tokens").stat().st_uid, entry.pw_uid)
+        (address,) = proxy.api_addresses()
+        with Client(address, tls=client_context(ca)) as client:
+            headers = {"Authorization": f"Bearer {secret}"}
+            answer = client.request("GET", "/v1/whoami", headers, host="localhost")
+            self.assertIn('"token t"', answer.text)
+        self.assertIn('"path":"/v1/tokens/t"', Path(audit).read_text())
+        self.assertEqual(os.stat(audit).st_uid, entry.pw_uid)
+        proxy.stop()
+        os.chmod(server.key, 0o600)  # root's alone: it can be checked, and not be used
+        proxy.start(ready=False)
+        self.assertEqual(proxy.wait_exit(), 78)
+        proxy.process = None
+        self.assertIn(f"as user {entry.pw_uid}: Permission denied", proxy.log_text())
 
     def privileged_port(self):
         for port in range(1023, 900, -1):

@@ -68,6 +68,56 @@ START_TEST(a_token_is_made_used_listed_and_revoked)
 END_TEST
 
 static const struct {
+    const char *method;
+    const char *query;
+    const char *headers;
+    unsigned there; /* the status when there is such a token */
+    unsigned not_there;
+} conditions[] = {
+    {"PUT", "", "If-None-Match: *\r\n", 412, 201},
+    {"PUT", "", "If-Match: *\r\n", 200, 412},
+    {"PUT", "", "If-Match: \"abc\"\r\n", 412, 412},
+    {"PUT", "?dry_run=true", "", 200, 201},
+    {"PUT", "?dry_run=true", "If-None-Match: *\r\n", 412, 201},
+    {"DELETE", "", "If-Match: *\r\n", 204, 404},
+    {"DELETE", "", "If-Match: \"abc\"\r\n", 412, 404},
+    {"DELETE", "?dry_run=true", "", 200, 404},
+    {"DELETE", "?dry_run=true&missing=ok", "", 200, 200},
+};
+
+START_TEST(conditions_hold_and_dry_runs_change_nothing)
+{
+    live_api_begin();
+    for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+        for (int is_there = 0; is_there < 2; is_there++) {
+            char target[64];
+            char headers[128];
+            unsigned want = is_there ? conditions[i].there : conditions[i].not_there;
+            bool is_put = strcmp(conditions[i].method, "PUT") == 0;
+            (void)live_api_call("DELETE", "/v1/tokens/t?missing=ok", "", "");
+            if (is_there) {
+                (void)live_api_call("PUT", "/v1/tokens/t", LIVE_API_JSON, "{\"role\":\"read\"}");
+            }
+            (void)snprintf(target, sizeof(target), "/v1/tokens/t%s", conditions[i].query);
+            (void)snprintf(headers, sizeof(headers), "%s%s", conditions[i].headers,
+                           is_put ? LIVE_API_JSON : "");
+            unsigned status = live_api_call(conditions[i].method, target, headers,
+                                            is_put ? "{\"role\":\"read\"}" : "");
+            ck_assert_msg(status == want, "%zu %d: %u", i, is_there, status);
+            bool is_dry = conditions[i].query[0] != '\0';
+            ck_assert_msg(!is_dry || !live_api_has("lbd_"), "%zu", i);
+            bool changes = !is_dry && status < 300;
+            (void)live_api_call("GET", "/v1/tokens", "", "");
+            bool is_there_now = live_api_has("\"id\": \"t\"");
+            ck_assert_msg(is_there_now == (changes ? is_put : is_there == 1), "%zu %d", i,
+                          is_there);
+        }
+    }
+    live_api_end();
+}
+END_TEST
+
+static const struct {
     const char *body;
     unsigned status;
     const char *has;
@@ -102,4 +152,5 @@ START_TEST(wishes_are_checked)
 }
 END_TEST
 
-UNIT_TESTS("api_tokens", says_who_asks, a_token_is_made_used_listed_and_revoked, wishes_are_checked)
+UNIT_TESTS("api_tokens", says_who_asks, a_token_is_made_used_listed_and_revoked,
+           conditions_hold_and_dry_runs_change_nothing, wishes_are_checked)

@@ -6,6 +6,7 @@
 
 #include "api/api_problem.h"
 #include "lbd/base/mem.h"
+#include "lbd/base/now.h"
 #include "lbd/base/num.h"
 #include "lbd/control/events.h"
 
@@ -13,6 +14,7 @@
 #define LIMIT_USUAL  1000U
 #define WAIT_MOST_MS 60000U
 #define HEARTBEAT_MS 15000U
+#define STALLED_US   2000000U      /* a whole ring behind and nothing taken for so long: cut off */
 #define TEXT_MAX     (64U * 1024U) /* one event: 2.7 KB of text, each byte at most six in JSON */
 
 /* A place in the ring, and which events are wanted. */
@@ -38,6 +40,7 @@ struct watcher {
     bool is_due;     /* a heartbeat; of one who waits: its time is up */
     bool is_over;    /* after `text` comes nothing */
     bool is_cut;
+    uint64_t offered_us; /* since when something waits to be taken; 0: nothing does */
 };
 
 static uint32_t watchers;
@@ -233,6 +236,7 @@ static ssize_t on_read(struct api_stream *stream, char *out, size_t max)
 {
     struct watcher *watcher = watcher_of(stream);
     size_t len = 0;
+    watcher->offered_us = 0;
     while (len < max) {
         if (watcher->taken == watcher->text.len && (watcher->is_over || !fill(watcher))) {
             break;
@@ -249,18 +253,41 @@ static ssize_t on_read(struct api_stream *stream, char *out, size_t max)
     return watcher->is_over ? API_STREAM_END : API_STREAM_WAIT;
 }
 
+static void wake(struct watcher *watcher)
+{
+    if (watcher->offered_us == 0) {
+        watcher->offered_us = now_us();
+    }
+    api_stream_wake(&watcher->stream);
+}
+
+/* One that reads finds out itself that the ring went round, and is told. */
+static bool is_stalled(const struct watcher *watcher)
+{
+    return !watcher->is_waiting && !watcher->is_over && watcher->offered_us != 0 &&
+           !events_holds(watcher->reader.events, watcher->reader.next) &&
+           now_us() - watcher->offered_us > STALLED_US;
+}
+
+static void cut(struct watcher *watcher)
+{
+    watcher->is_cut = true;
+    missed += events_oldest(watcher->reader.events) - watcher->reader.next;
+    api_stream_cut(&watcher->stream);
+}
+
 static void on_notify(struct events_subscriber *subscriber)
 {
     struct watcher *watcher = container_of(subscriber, struct watcher, subscriber);
     struct events *events = watcher->reader.events;
     const struct events_item *newest = events_at(events, events_next(events) - 1);
-    if (!watcher->is_waiting && !watcher->is_over && !watcher->is_cut &&
-        !events_holds(events, watcher->reader.next)) {
-        watcher->is_cut = true; /* a whole ring behind: it takes nothing */
-        missed += events_oldest(events) - watcher->reader.next;
-        api_stream_cut(&watcher->stream);
-    } else if (!watcher->is_cut && events_matches(newest, &watcher->reader.filter)) {
-        api_stream_wake(&watcher->stream);
+    if (watcher->is_cut) {
+        return;
+    }
+    if (is_stalled(watcher)) {
+        cut(watcher);
+    } else if (events_matches(newest, &watcher->reader.filter)) {
+        wake(watcher);
     }
 }
 
@@ -268,10 +295,17 @@ static void on_timer(struct loop_timer *timer)
 {
     struct watcher *watcher = container_of(timer, struct watcher, timer);
     watcher->is_due = true;
+    if (watcher->is_cut) {
+        return;
+    }
     if (!watcher->is_waiting) {
         loop_timer_set(watcher->loop, &watcher->timer, HEARTBEAT_MS, on_timer);
     }
-    api_stream_wake(&watcher->stream);
+    if (is_stalled(watcher)) {
+        cut(watcher);
+    } else {
+        wake(watcher);
+    }
 }
 
 static void on_free(struct api_stream *stream)

@@ -47,6 +47,12 @@ void control_job_post(const struct control_job *job, const char *type, const cha
     json_write_object_begin(&w);
     json_write_member_u64(&w, "revision", result->revision);
     json_write_member_text(&w, "who", job->who);
+    const struct conf_revision *note = conf_store_find(job->control->store, result->revision);
+    if (result->err.kind == ERR_NONE && note != NULL) {
+        json_write_member_text(&w, "via", note->via);
+        json_write_member_text(&w, "summary", note->summary);
+        json_write_member_u64(&w, "changes_total", note->changes_total);
+    }
     if (result->err.kind != ERR_NONE) {
         json_write_member_text(&w, "problem", result->problem);
     }

@@ -265,7 +265,10 @@ void control_confirm_published(struct control_job *job, uint64_t before)
 {
     struct control *control = job->control;
     char message[64];
-    control_job_post(job, "config.applied", job->what);
+    const struct conf_revision *note = conf_store_find(control->store, job->result.revision);
+    if (job->change.kind != CONTROL_CONFIRM) { /* that makes no revision */
+        control_job_post(job, "config.applied", note != NULL ? note->summary : job->what);
+    }
     switch (job->change.kind) {
     case CONTROL_REJECT:
     case CONTROL_EXPIRE:
@@ -280,7 +283,9 @@ void control_confirm_published(struct control_job *job, uint64_t before)
         control_job_post(job, "config.confirmed", message);
         return;
     case CONTROL_ROLLBACK:
-        control_job_post(job, "config.rolled_back", job->what);
+        (void)snprintf(message, sizeof(message), "by hand, to revision %llu",
+                       (unsigned long long)job->result.rolled_back_to);
+        control_job_post(job, "config.rolled_back", message);
         break;
     case CONTROL_EDIT:
     case CONTROL_BATCH:

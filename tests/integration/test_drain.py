@@ -455,6 +455,22 @@ class ProcessDrain(Drain):
         told = [e["message"] for e in self.events(proxy, "daemon.drain")]
         self.assertEqual(told, ["drained by hand", "accepts connections again"])
 
+    def test_at_the_deadline_everything_ends_and_it_can_come_back(self):
+        origin, go = self.slow()
+        proxy = self.lbd(config_for(origin))
+        slow, half = self.connect(proxy), self.connect(proxy)
+        slow.send_request("GET", "/")
+        origin.wait_requests(1)
+        half.send("GET / HT")
+        proxy.put(self.PATH, {"state": "drain", "deadline": "300ms"})
+        self.assert_reason(slow.read_response(), 503, "drain_deadline")
+        self.assertEqual(half.read_rest(), b"")
+        self.assertFalse(half.reader.was_reset)
+        self.wait_phase(proxy, "process", "closed")
+        go.set()
+        proxy.put(self.PATH, {"state": "ready"})
+        self.assertEqual(self.connect(proxy).get("/").body, b"slow")
+
     def test_a_drained_listener_stays_drained_when_the_process_comes_back(self):
         proxy = self.lbd(config_for(self.origin()))
         address = proxy.address()

@@ -1,5 +1,6 @@
 """What happened and what happens: the list, the long poll, and Server-Sent Events."""
 
+import json
 import os
 import threading
 import unittest
@@ -175,6 +176,27 @@ class Events(LabCase):
     def watch_once(self):
         with Watch(self.proxy.api_socket) as watch:
             return watch.status
+
+    def test_a_burst_larger_than_the_ring_is_told(self):
+        names = [f"s{i}" for i in range(5000)]
+        self.proxy.put("/v1/pools/many",
+                       {"servers": {n: {"address": "127.0.0.1:1"} for n in names}})
+        self.proxy.kill()
+        weights = {f"many/{n}": {"base": 100, "weight": 5, "since": 1, "reason": "", "who": "test"}
+                   for n in names}
+        (self.proxy.state_directory / "overrides.json").write_text(
+            json.dumps({"servers": {}, "weights": weights}))
+        self.proxy.restart()
+        since = self.next()
+        watch = self.watch()
+        self.proxy.delete("/v1/pools/many")  # 5,000 overrides are superseded at once
+        event = watch.next()
+        while event["event"] != "events-gone":
+            event = watch.next()
+        self.assertGreater(event["data"]["oldest"], since)
+        self.assertIsNone(watch.next())
+        again = self.watch(f"since={event['data']['oldest']}")
+        self.assertEqual(again.next()["event"], "override.superseded")
 
     def test_who_has_left_makes_room(self):
         def all_can_watch():

@@ -43,17 +43,23 @@ void service_write_line(const struct control *control, bool is_stopping, char ou
 {
     const struct control_facts *facts = control_facts(control);
     struct counts counts = {0};
-    if (is_stopping || facts->is_draining) {
+    if (is_stopping || control_is_drained(control)) {
         count_connections(control, &counts);
-        (void)snprintf(out, SERVICE_LINE_MAX, "draining, %u connection%s left", counts.connections,
+        (void)snprintf(out, SERVICE_LINE_MAX, "%s, %u connection%s left",
+                       is_stopping ? "draining" : "drained by hand", counts.connections,
                        counts.connections == 1 ? "" : "s");
         return;
     }
     uint32_t listeners = conf_document_conf(control_document(control))->listener_count;
+    char trial[64] = "";
+    if (facts->unconfirmed_revision != 0) {
+        (void)snprintf(trial, sizeof(trial), "; on trial, without a confirmation rev %llu returns",
+                       (unsigned long long)facts->unconfirmed_base);
+    }
     count_servers(control, &counts);
-    (void)snprintf(out, SERVICE_LINE_MAX, "rev %llu, %u listener%s, %u/%u servers up%s",
+    (void)snprintf(out, SERVICE_LINE_MAX, "rev %llu, %u listener%s, %u/%u servers up%s%s",
                    (unsigned long long)facts->revision, listeners, listeners == 1 ? "" : "s",
-                   counts.up, counts.servers,
+                   counts.up, counts.servers, trial,
                    facts->is_degraded ? "; degraded: what was saved is damaged" : "");
 }
 
@@ -61,12 +67,14 @@ void service_write_line(const struct control *control, bool is_stopping, char ou
 static bool renew_line(struct service *service)
 {
     char line[SERVICE_LINE_MAX];
-    uint64_t generation = control_facts(service->control)->generation;
-    bool is_draining = service->is_stopping || control_facts(service->control)->is_draining;
-    if (generation == service->counted_generation && !is_draining) {
+    const struct control_facts *facts = control_facts(service->control);
+    bool is_draining = service->is_stopping || control_is_drained(service->control);
+    if (facts->generation == service->counted_generation && !is_draining &&
+        facts->unconfirmed_revision == service->told_unconfirmed) {
         return false;
     }
-    service->counted_generation = is_draining ? 0 : generation;
+    service->counted_generation = is_draining ? 0 : facts->generation;
+    service->told_unconfirmed = facts->unconfirmed_revision;
     service_write_line(service->control, service->is_stopping, line);
     if (strcmp(line, service->line) == 0) {
         return false;

@@ -31,7 +31,8 @@ struct service {
     struct loop_timer tick;
     struct loop_timer watchdog;
     uint64_t watchdog_ms;
-    uint64_t counted_generation; /* of the counts in the line */
+    uint64_t counted_generation; /* of the counts in the line; 0: it must be made anew */
+    uint64_t told_unconfirmed;   /* what the line says of it */
     const char *owed;            /* static: a word that the manager must have; NULL: none */
     bool is_ready;
     bool is_stopping;

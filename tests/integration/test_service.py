@@ -61,6 +61,20 @@ class Service(LabCase):
         proxy.wait_notify("READY=1")
         self.assertEqual(proxy.notified[0], "RELOADING=1")
 
+    def test_a_change_on_trial_is_told_until_it_is_confirmed(self):
+        proxy = self.lbd(config_for(self.origin()))
+        proxy.change("PUT", "/v1/pools/more?confirm_within=1h", {})
+        self.wait_line(proxy, r"STATUS=rev 2, 1 listener, 1/1 servers up; on trial, without a confirmation rev 1 returns")
+        self.assertEqual(proxy.api("POST", "/v1/revisions/2/confirm").status, 200)
+        self.wait_line(proxy, r"STATUS=rev 2, 1 listener, 1/1 servers up")
+
+    def test_a_process_drained_by_hand_says_so(self):
+        proxy = self.lbd(config_for(self.origin()))
+        proxy.put("/v1/admin-state", {"state": "drain"})
+        self.wait_line(proxy, r"STATUS=drained by hand, 0 connections left")
+        proxy.delete("/v1/admin-state")
+        self.wait_line(proxy, r"STATUS=rev 1, 1 listener, 1/1 servers up")
+
     def test_draining_asks_for_time_and_says_what_is_left(self):
         proxy = self.lbd(config_for(self.origin()), daemon={"drain_timeout": "60s"})
         client = proxy.client()

@@ -10,13 +10,13 @@ base=$1 debs=$2 out=$3
 here=$(cd "$(dirname "$0")" && pwd)
 
 if [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]; then
-    top=/sys/fs/cgroup kind=unified
+    top=/sys/fs/cgroup kind=unified line='0::'
 else
-    top=/sys/fs/cgroup/systemd kind=legacy
+    top=/sys/fs/cgroup/systemd kind=legacy line='[0-9]*:name=systemd:'
 fi
 group=$top/lbd-test-$$
 mkdir "$group" 2>/dev/null || exit 77
-home=$top$(sed -n 's/^1:name=systemd:\|^0:://p' /proc/self/cgroup | head -1)
+home=$top$(sed -n "s/^$line//p" /proc/self/cgroup)
 leave() {
     echo $$ >"$home/cgroup.procs" 2>/dev/null || true
     find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true

@@ -133,15 +133,22 @@ void api_revisions_config(struct api_request *request)
     api_request_done(request);
 }
 
-static struct conf_document *document_of(struct api_request *request, uint64_t number)
+static void on_compared(const struct control_comparison *comparison, void *arg)
 {
-    struct err err;
-    struct conf_document *document = control_revision_document(request->control, number, &err);
-    if (document == NULL) {
-        api_problem(request, api_problem_of(err.kind), "%s", err.text);
-        api_request_done(request);
+    struct api_request *request = arg;
+    struct json_write w;
+    if (comparison->before == NULL || comparison->after == NULL) {
+        api_problem(request, api_problem_of(comparison->err.kind), "%s", comparison->err.text);
+    } else {
+        api_request_json_begin(request, &w);
+        json_write_object_begin(&w);
+        json_write_member_u64(&w, "from", comparison->from);
+        json_write_member_u64(&w, "to", comparison->to);
+        api_change_write(&w, comparison->before, comparison->after);
+        json_write_object_end(&w);
+        api_request_json_end(request, 200);
     }
-    return document;
+    api_request_done(request);
 }
 
 void api_revisions_diff(struct api_request *request)
@@ -149,7 +156,6 @@ void api_revisions_diff(struct api_request *request)
     uint64_t from = 0;
     uint64_t to = control_facts(request->control)->revision;
     struct slice other = api_request_query(request, "to");
-    struct json_write w;
     if (!number_of(request, &from)) {
         return;
     }
@@ -158,23 +164,7 @@ void api_revisions_diff(struct api_request *request)
         api_request_done(request);
         return;
     }
-    struct conf_document *before = document_of(request, from);
-    if (before == NULL) {
-        return;
-    }
-    struct conf_document *after = document_of(request, to);
-    if (after != NULL) {
-        api_request_json_begin(request, &w);
-        json_write_object_begin(&w);
-        json_write_member_u64(&w, "from", from);
-        json_write_member_u64(&w, "to", to);
-        api_change_write(&w, before, after);
-        json_write_object_end(&w);
-        api_request_json_end(request, 200);
-        api_request_done(request);
-    }
-    conf_document_unref(after);
-    conf_document_unref(before);
+    control_compare(request->control, from, to, on_compared, request);
 }
 
 /* -- the way back -- */

@@ -146,9 +146,17 @@ void control_reload(struct control *control,
 const struct conf_revision *control_revisions(const struct control *control, uint32_t *count);
 /* NULL: not kept. */
 const struct conf_revision *control_revision(const struct control *control, uint64_t number);
-/* The document of a revision (the caller's); NULL: ERR_NOT_FOUND, or it cannot be read any more. */
-LB_MUST_CHECK struct conf_document *control_revision_document(const struct control *control,
-                                                              uint64_t number, struct err *err);
+struct control_comparison {
+    uint64_t from;
+    uint64_t to;
+    struct conf_document *before; /* held; NULL: err says why */
+    struct conf_document *after;
+    struct err err; /* ERR_NOT_FOUND, or it cannot be read any more */
+};
+/* Reads the documents of two revisions, beside the loop. done() is called once, later. */
+void control_compare(struct control *control, uint64_t from, uint64_t to,
+                     void (*done)(const struct control_comparison *comparison, void *arg),
+                     void *arg);
 /* Appends its text, with a final newline. */
 LB_MUST_CHECK bool control_revision_text(const struct control *control, uint64_t number,
                                          struct buf *out, struct err *err);

@@ -9,7 +9,6 @@
  */
 #include <stdlib.h>
 
-#include "conf/conf_owner.h"
 #include "lbd/base/mem.h"
 #include "lbd/control/control_inside.h"
 
@@ -18,15 +17,9 @@
 static void read_ahead(struct job *job)
 {
     struct control_ahead *ahead = container_of(job, struct control_ahead, job);
-    const struct control_change *change = &ahead->change_job->change;
-    if (change->kind == CONTROL_OWNER) {
-        ahead->document =
-            conf_owner_apply(ahead->before, change->owner, change->body, change->is_forced,
-                             &ahead->errors, &ahead->is_clash, &ahead->err);
-    } else {
-        ahead->document = conf_document_edit(ahead->before, change->edit, change->pointer,
-                                             change->body, &ahead->errors, &ahead->err);
-    }
+    const struct control_job *change_job = ahead->change_job;
+    control_read(&change_job->change, change_job->control->store, ahead->before, &ahead->errors,
+                 &ahead->reading);
 }
 
 static void on_read(struct job *job)
@@ -41,11 +34,37 @@ static void on_read(struct job *job)
     }
 }
 
+static bool is_large(const struct control_job *job)
+{
+    const struct control_change *change = &job->change;
+    const struct conf_revision *revision = NULL;
+    size_t bytes = change->body.len;
+    switch (change->kind) {
+    case CONTROL_EDIT:
+    case CONTROL_ENDPOINTS:
+    case CONTROL_OWNER:
+        break;
+    case CONTROL_BATCH:
+        for (uint32_t i = 0; i < change->operation_count; i++) {
+            bytes += change->operations[i].edit.body.len;
+        }
+        break;
+    case CONTROL_ROLLBACK:
+        revision = conf_store_find(job->control->store, change->revision);
+        bytes = revision != NULL ? revision->bytes : 0;
+        break;
+    case CONTROL_RELOAD:
+    case CONTROL_CONFIRM:
+    case CONTROL_REJECT:
+    case CONTROL_EXPIRE:
+        return false;
+    }
+    return bytes >= LARGE_BYTES;
+}
+
 bool control_ahead_is_due(const struct control_job *job)
 {
-    bool is_document = job->change.kind == CONTROL_EDIT || job->change.kind == CONTROL_ENDPOINTS ||
-                       job->change.kind == CONTROL_OWNER;
-    return job->ahead == NULL && is_document && job->change.body.len >= LARGE_BYTES;
+    return job->ahead == NULL && is_large(job);
 }
 
 void control_ahead_start(struct control_job *job)
@@ -61,7 +80,7 @@ void control_ahead_start(struct control_job *job)
     job_post(control->saver, &job->ahead->job);
 }
 
-bool control_ahead_take(struct control_job *job, bool *is_clash)
+bool control_ahead_take(struct control_job *job, struct control_reading *reading)
 {
     struct control_ahead *ahead = job->ahead;
     if (ahead == NULL || ahead->before != job->result.before) {
@@ -70,10 +89,8 @@ bool control_ahead_take(struct control_job *job, bool *is_clash)
     conf_errors_fini(&job->errors);
     job->errors = ahead->errors;
     conf_errors_init(&ahead->errors);
-    job->result.document = ahead->document;
-    job->result.err = ahead->err;
-    *is_clash = ahead->is_clash;
-    ahead->document = NULL;
+    *reading = ahead->reading;
+    ahead->reading.document = NULL;
     conf_document_unref(ahead->before);
     ahead->before = NULL;
     return true;
@@ -84,7 +101,7 @@ void control_ahead_free(struct control_job *job)
     if (job->ahead != NULL) {
         assert(job->control->ahead != job->ahead);
         conf_document_unref(job->ahead->before);
-        conf_document_unref(job->ahead->document);
+        conf_document_unref(job->ahead->reading.document);
         conf_errors_fini(&job->ahead->errors);
         free(job->ahead);
     }

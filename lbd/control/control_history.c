@@ -25,19 +25,32 @@ bool control_revision_text(const struct control *control, uint64_t number, struc
     return true;
 }
 
-struct conf_document *control_revision_document(const struct control *control, uint64_t number,
-                                                struct err *err)
+/* -- two of them, side by side -- */
+
+struct comparing {
+    struct job job;
+    struct control *control;
+    struct control_comparison comparison;
+    struct conf_document *current; /* held */
+    uint64_t revision;             /* of it */
+    void (*done)(const struct control_comparison *comparison, void *arg);
+    void *arg;
+};
+
+/* Parts that are the same are shared with `like`: they need not be looked at then. */
+static struct conf_document *read_like(const struct comparing *comparing, uint64_t number,
+                                       struct conf_document *like, struct err *err)
 {
     struct buf text;
     struct conf_document *document = NULL;
-    if (number == control->facts.revision) {
-        return conf_document_ref(control->document);
+    if (number == comparing->revision) {
+        return conf_document_ref(comparing->current);
     }
     buf_init(&text, CONF_STORE_FILE_MAX);
-    if (control_revision_text(control, number, &text, err)) {
+    if (control_revision_text(comparing->control, number, &text, err)) {
         struct conf_errors *errors = mem_zero(1, sizeof(*errors));
         conf_errors_init(errors);
-        document = conf_document_from_saved_text(buf_slice(&text), errors);
+        document = control_read_text(like, buf_slice(&text), errors, err);
         if (document == NULL) {
             (void)err_set(err, ERR_SYSTEM, "revision %llu cannot be read any more: %.*s",
                           (unsigned long long)number, SLICE_ARG(errors->errors[0].detail));
@@ -47,4 +60,41 @@ struct conf_document *control_revision_document(const struct control *control, u
     }
     buf_fini(&text);
     return document;
+}
+
+static void compare(struct job *job)
+{
+    struct comparing *comparing = container_of(job, struct comparing, job);
+    struct control_comparison *to = &comparing->comparison;
+    to->before = read_like(comparing, to->from, comparing->current, &to->err);
+    if (to->before != NULL) {
+        to->after = read_like(comparing, to->to, to->before, &to->err);
+    }
+}
+
+static void on_compared(struct job *job)
+{
+    struct comparing *comparing = container_of(job, struct comparing, job);
+    comparing->done(&comparing->comparison, comparing->arg);
+    conf_document_unref(comparing->comparison.before);
+    conf_document_unref(comparing->comparison.after);
+    conf_document_unref(comparing->current);
+    free(comparing);
+}
+
+void control_compare(struct control *control, uint64_t from, uint64_t to,
+                     void (*done)(const struct control_comparison *comparison, void *arg),
+                     void *arg)
+{
+    struct comparing *comparing = mem_zero(1, sizeof(*comparing));
+    comparing->job.work = compare;
+    comparing->job.done = on_compared;
+    comparing->control = control;
+    comparing->comparison.from = from;
+    comparing->comparison.to = to;
+    comparing->current = conf_document_ref(control->document);
+    comparing->revision = control->facts.revision;
+    comparing->done = done;
+    comparing->arg = arg;
+    job_post(control->saver, &comparing->job);
 }

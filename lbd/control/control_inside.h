@@ -4,13 +4,12 @@
  *     control.c           life, facts, publication
  *     control_queue.c     changes wait, are saved together, are published
  *     control_propose.c   a change becomes a document        control_apply.c   doors, ends of jobs
- *     control_ahead.c     large changes are read beside the loop
- *     control_save.c      what a save writes, beside the loop
- *     control_confirm.c   the window in which a change can be taken back
- *     control_history.c   revisions                          control_members.c  endpoints of a file
- *     control_admin.c     what is set by hand        control_conditions.c  what is true since when
- *     control_drains.c    what is being emptied      control_check.c       a probe because somebody
- * asks
+ *     control_read.c      texts become documents             control_ahead.c   large ones, beside
+ * the loop control_save.c      what a save writes, beside the loop control_confirm.c   the window
+ * in which a change can be taken back control_history.c   revisions control_members.c  endpoints of
+ * a file control_admin.c     what is set by hand        control_conditions.c  what is true since
+ * when control_drains.c    what is being emptied      control_check.c       a probe because
+ * somebody asks
  *
  * Threads: control.
  */
@@ -161,24 +160,38 @@ bool control_propose_is_allowed(struct control_job *job);
 /* result.before becomes result.document. False: result.err says why not. */
 bool control_propose(struct control_job *job);
 
+/* -- reading (control_read.c) -- */
+
+struct control_reading {
+    struct conf_document *document; /* the caller's; NULL: */
+    struct err err;
+    bool is_clash;      /* of an owner */
+    uint32_t operation; /* of a batch: the one to blame, from 1; 0: none */
+};
+/* Any thread, as long as change and `before` stay. `errors` is initialised. */
+void control_read(const struct control_change *change, const struct conf_store *store,
+                  struct conf_document *before, struct conf_errors *errors,
+                  struct control_reading *reading);
+/* A saved text, sharing with `like` what is the same. */
+struct conf_document *control_read_text(struct conf_document *like, struct slice text,
+                                        struct conf_errors *errors, struct err *err);
+
 /* -- reading beside the loop (control_ahead.c) -- */
 
 struct control_ahead {
     struct job job;
     struct control_job *change_job; /* borrowed: it is the first of the queue */
     struct conf_document *before;   /* held */
-    struct conf_document *document; /* held: what came out */
     struct conf_errors errors;
-    struct err err;
-    bool is_clash;
+    struct control_reading reading;
 };
 /* Is it large, and not read yet? */
 bool control_ahead_is_due(const struct control_job *job);
 /* The first of the queue is being read; the queue waits until control->ahead is NULL again. */
 void control_ahead_start(struct control_job *job);
-/* Gives what was read to the job: result.document, result.err, errors. False: nothing was, or
- * against another document than result.before. */
-bool control_ahead_take(struct control_job *job, bool *is_clash);
+/* Gives what was read, and job->errors. False: nothing was, or against another document than
+ * result.before. */
+bool control_ahead_take(struct control_job *job, struct control_reading *reading);
 void control_ahead_free(struct control_job *job);
 
 /* -- saves (control_save.c) -- */

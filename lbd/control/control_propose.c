@@ -167,10 +167,21 @@ static void warn_managed(struct control_job *job, struct slice pointer)
     }
 }
 
-static bool settle(struct control_job *job)
+/* What has a body, or an old document for one. */
+static bool propose_read(struct control_job *job)
 {
-    return job->result.document != NULL ||
-           control_job_refuse(job, edit_problem(job->result.err.kind));
+    struct control_result *result = &job->result;
+    struct control_reading reading;
+    if (!control_ahead_take(job, &reading)) {
+        control_read(&job->change, job->control->store, result->before, &job->errors, &reading);
+    }
+    result->document = reading.document;
+    result->err = reading.err;
+    result->operation = reading.operation;
+    if (reading.is_clash) {
+        return control_job_refuse(job, "owned-by-other");
+    }
+    return result->document != NULL || control_job_refuse(job, edit_problem(result->err.kind));
 }
 
 static bool propose_edit(struct control_job *job)
@@ -178,20 +189,16 @@ static bool propose_edit(struct control_job *job)
     const struct control_change *change = &job->change;
     struct control_result *result = &job->result;
     bool existed = conf_document_has(result->before, change->pointer);
-    bool is_clash = false;
-    if (!control_ahead_take(job, &is_clash)) {
-        result->document = conf_document_edit(result->before, change->edit, change->pointer,
-                                              change->body, &job->errors, &result->err);
-    }
-    if (result->document == NULL && result->err.kind == ERR_NOT_FOUND &&
-        change->edit == CONF_EDIT_DELETE && change->missing_is_fine) {
-        err_clear(&result->err);
-        result->document = conf_document_ref(result->before);
-        return true;
-    }
-    if (settle(job)) {
+    if (propose_read(job)) {
         result->is_created = !existed && change->edit != CONF_EDIT_DELETE;
         warn_managed(job, change->pointer);
+        return true;
+    }
+    if (result->err.kind == ERR_NOT_FOUND && change->edit == CONF_EDIT_DELETE &&
+        change->missing_is_fine) {
+        err_clear(&result->err);
+        result->problem = NULL;
+        result->document = conf_document_ref(result->before);
         return true;
     }
     return false;
@@ -200,21 +207,10 @@ static bool propose_edit(struct control_job *job)
 static bool propose_batch(struct control_job *job)
 {
     const struct control_change *change = &job->change;
-    struct control_result *result = &job->result;
-    uint32_t count = change->operation_count;
-    uint32_t failed = count;
-    struct conf_operation *edits = mem_alloc((count + 1) * sizeof(*edits));
-    for (uint32_t i = 0; i < count; i++) {
-        edits[i] = change->operations[i].edit;
-    }
-    result->document =
-        conf_document_edit_many(result->before, edits, count, &job->errors, &result->err, &failed);
-    free(edits);
-    if (!settle(job)) {
-        result->operation = failed < count ? failed + 1 : 0;
+    if (!propose_read(job)) {
         return false;
     }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < change->operation_count; i++) {
         job->errors.operation = i + 1;
         warn_managed(job, change->operations[i].edit.pointer);
     }
@@ -222,44 +218,10 @@ static bool propose_batch(struct control_job *job)
     return true;
 }
 
-static bool propose_owner(struct control_job *job)
-{
-    const struct control_change *change = &job->change;
-    struct control_result *result = &job->result;
-    bool is_clash = false;
-    if (!control_ahead_take(job, &is_clash)) {
-        result->document =
-            conf_owner_apply(result->before, change->owner, change->body, change->is_forced,
-                             &job->errors, &is_clash, &result->err);
-    }
-    return is_clash ? control_job_refuse(job, "owned-by-other") : settle(job);
-}
-
 static bool propose_rollback(struct control_job *job)
 {
-    struct control_result *result = &job->result;
-    struct buf text;
-    buf_init(&text, CONF_STORE_FILE_MAX);
-    if (conf_store_read_revision(job->control->store, job->change.revision, &text, &result->err)) {
-        /* As an edit, because that shares what is the same. */
-        result->document = conf_document_edit(result->before, CONF_EDIT_PUT, SLICE_NONE,
-                                              buf_slice(&text), &job->errors, &result->err);
-        if (result->document == NULL && result->err.kind == ERR_TOO_LARGE) {
-            conf_errors_clear(&job->errors);
-            result->document = conf_document_from_saved_text(buf_slice(&text), &job->errors);
-            if (result->document != NULL) {
-                err_clear(&result->err);
-            } else {
-                (void)err_set(&result->err, ERR_INVALID,
-                              "the configuration would not be valid any more");
-            }
-        }
-    } else if (result->err.kind != ERR_NOT_FOUND) {
-        result->err.kind = ERR_SYSTEM;
-    }
-    buf_fini(&text);
-    result->rolled_back_to = job->change.revision;
-    return settle(job);
+    job->result.rolled_back_to = job->change.revision;
+    return propose_read(job);
 }
 
 static void log_errors(const char *file, const struct conf_errors *errors)
@@ -382,7 +344,7 @@ bool control_propose(struct control_job *job)
     case CONTROL_BATCH:
         return propose_batch(job);
     case CONTROL_OWNER:
-        return propose_owner(job);
+        return propose_read(job);
     case CONTROL_ROLLBACK:
         return propose_rollback(job);
     case CONTROL_RELOAD:

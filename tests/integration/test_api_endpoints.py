@@ -82,6 +82,19 @@ class Endpoints(LabCase):
         self.assertEqual((answer.status, answer.header("Lbd-Changed")), (200, "true"))
         diff = proxy.get(f"/v1/revisions/{answer.revision - 1}/diff")
         self.assertEqual(diff["changes_total"], 1)
+        # texts of this size are read beside the loop: the same comes out
+        back = proxy.api("POST", f"/v1/revisions/{answer.revision - 1}/rollback")
+        self.assertEqual((back.status, back.body["changes_total"]), (200, 1))
+        self.assertIn("s00500", proxy.get("/v1/pools/main/endpoints"))
+        body["s00500"] = {"address": "127.0.0.1:1", "weight": -1}
+        batch = [{"method": "PUT", "path": "/v1/pools/x", "body": {}},
+                 {"method": "PUT", "path": "/v1/pools/main/endpoints", "body": body}]
+        refused = proxy.api("POST", "/v1/batch", batch)
+        self.assertEqual((refused.status, refused.body["operation"], refused.pointers),
+                         (422, 1, ["#/pools/main/servers/s00500/weight"]))
+        body["s00500"]["weight"] = 1
+        self.assertEqual(proxy.api("POST", "/v1/batch", batch).status, 200)
+        self.assertEqual(proxy.get("/v1/pools/main/endpoints")["s00500"]["weight"], 1)
 
 
 class FileMode(LabCase):

@@ -14,7 +14,6 @@ enum {
     FIELDS_MAX = 1000,
     SERVERS_SHOWN = 100,
     OTHERS_SHOWN = 50,
-    OTHERS_LOOKED_AT = 10000,
     WHY_MAX = 1024,
 };
 
@@ -205,6 +204,22 @@ static void write_servers(const struct pool *pool, struct json_write *w)
     json_write_member_u64(w, "candidates", candidates);
 }
 
+/* Writes one of the others; false: it is not of this round. */
+static bool write_other(const struct explained *explained, const struct conf_route *route,
+                        bool want_matched, struct buf *why, struct json_write *w)
+{
+    buf_clear(why);
+    if (route_explain_other(route, explained->conf, &explained->question, why) != want_matched) {
+        return false;
+    }
+    json_write_object_begin(w);
+    json_write_member_string(w, "route", route->name);
+    json_write_member_bool(w, "matched", want_matched);
+    json_write_member_string(w, "why", buf_slice(why));
+    json_write_object_end(w);
+    return true;
+}
+
 /* Routes that would take the request alone come first, then the others in order of their names. */
 static void write_considered(const struct explained *explained, const struct conf *conf,
                              struct json_write *w)
@@ -216,28 +231,19 @@ static void write_considered(const struct explained *explained, const struct con
     buf_init(&why, WHY_MAX);
     json_write_key(w, "considered");
     json_write_array_begin(w);
-    for (uint32_t round = 0; round < 2; round++) {
-        uint32_t looked_at = 0;
+    for (int round = 0; round < 2; round++) {
+        bool want_matched = round == 0;
         for (uint32_t i = 0; i < conf->route_count; i++) {
             const struct conf_route *route = &conf->routes[i];
             if (route == explained->conf || !slice_eq(route->listener, listener)) {
                 continue;
             }
-            total += round == 0 ? 1 : 0;
-            if (written == OTHERS_SHOWN || looked_at++ >= OTHERS_LOOKED_AT) {
-                continue;
+            total += want_matched ? 1 : 0;
+            if (written < OTHERS_SHOWN &&
+                (!want_matched || route_explain_may_take(&route->match, &explained->question)) &&
+                write_other(explained, route, want_matched, &why, w)) {
+                written++;
             }
-            buf_clear(&why);
-            bool matched = route_explain_other(route, explained->conf, &explained->question, &why);
-            if (matched != (round == 0)) {
-                continue;
-            }
-            written++;
-            json_write_object_begin(w);
-            json_write_member_string(w, "route", route->name);
-            json_write_member_bool(w, "matched", matched);
-            json_write_member_string(w, "why", buf_slice(&why));
-            json_write_object_end(w);
         }
     }
     json_write_array_end(w);

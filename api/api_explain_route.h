@@ -6,8 +6,7 @@
  *                                                       snapshot that workers have: what requests
  * meet
  *
- * Limits: bodies of 64 KiB; 100 servers and 50 other routes are shown, 10,000 other routes are
- * looked at. Threads: control.
+ * Limits: bodies of 64 KiB; 100 servers and 50 other routes are shown. Threads: control.
  */
 #ifndef API_API_EXPLAIN_ROUTE_H
 #define API_API_EXPLAIN_ROUTE_H

@@ -24,6 +24,36 @@ static bool takes(const struct conf_match *match, const struct route_question *q
     return found;
 }
 
+static bool may_be_host(struct slice pattern, struct slice host)
+{
+    if (slice_starts(pattern, SLICE("*."))) {
+        struct slice tail = slice_from_at(pattern, 1);
+        return host.len > tail.len &&
+               slice_eq_nocase(slice_from_at(host, host.len - tail.len), tail);
+    }
+    return slice_eq_nocase(pattern, host);
+}
+
+bool route_explain_may_take(const struct conf_match *match, const struct route_question *question)
+{
+    struct slice host = question->host;
+    struct slice prefix = match->path_prefix;
+    bool fits = match->host_count == 0;
+    if (host.len > 1 && host.ptr[host.len - 1] == '.') {
+        host.len--;
+    }
+    for (uint32_t i = 0; i < match->host_count && !fits; i++) {
+        fits = may_be_host(match->host[i], host);
+    }
+    if (match->path.len != 0) {
+        return fits && slice_eq(match->path, question->path);
+    }
+    while (prefix.len > 1 && prefix.ptr[prefix.len - 1] == '/') {
+        prefix.len--;
+    }
+    return fits && slice_starts(question->path, prefix);
+}
+
 static struct slice shown(struct slice text)
 {
     return text.len > TEXT_SHOWN_MAX ? slice_of(text.ptr, TEXT_SHOWN_MAX) : text;

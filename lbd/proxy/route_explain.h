@@ -22,6 +22,9 @@ struct route_question {
     struct slice path;
 };
 
+/* A cheap look, to find those few among many that are worth asking the matcher about: false is
+ * sure, true is not. */
+bool route_explain_may_take(const struct conf_match *match, const struct route_question *question);
 /* What of `match` the request fits, in words: "host www.example.com, path_prefix /api". */
 void route_explain_fit(const struct conf_match *match, const struct route_question *question,
                        struct buf *out);

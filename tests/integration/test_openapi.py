@@ -223,6 +223,29 @@ class Served(LabCase):
                 self.assertEqual(allow, methods, filled)
 
 
+    def test_every_read_answers_as_it_is_described(self):
+        """lab/contract.py looks at the answers; here each operation without a body is asked once."""
+        self.proxy.put("/v1/health-checks/alive", {"type": "tcp"})
+        self.proxy.put("/v1/routes/all", {"listener": "web", "action": {"pool": "main"}})
+        self.proxy.put("/v1/pools/main/servers/a/admin-state", {"state": "drain", "reason": "test"})
+        names = {"listener": "web", "route": "all", "pool": "main", "server": "a", "type": "not-found",
+                 "health_check": "alive", "key": "pools", "revision": str(self.proxy.api(
+                     "GET", "/v1/version").revision)}
+        document = self.proxy.get("/v1/openapi.json")
+        asked = 0
+        for path, item in document["paths"].items():
+            if "get" not in item or path in ("/v1/watch",):
+                continue
+            with self.subTest(path):
+                filled = path
+                for name, value in names.items():
+                    filled = filled.replace("{" + name + "}", value)
+                answer = self.proxy.api("GET", filled)
+                self.assertEqual(answer.status, 200, answer)
+                asked += 1
+        self.assertGreater(asked, 35)
+
+
 class FakeAnswer:
     def __init__(self, status, body, headers=None):
         self.status = status
@@ -270,6 +293,12 @@ class TheContractIsStrict(unittest.TestCase):
         self.contract.check("GET", "/v1/pools/x", None, FakeAnswer(404, problem))
         self.assert_refused("odd", "GET", "/v1/none", None, FakeAnswer(404, {**problem, "odd": 1}))
         self.assert_refused("has a body", "DELETE", "/v1/pools/x", None, FakeAnswer(204, {}))
+
+    def test_times_are_times(self):
+        now = {"time": "2026-11-26T12:00:00.000000Z", "revision": 1, "bounds_ms": [1]}
+        self.contract.check("GET", "/v1/stats", None, FakeAnswer(200, now))
+        self.assert_refused("is not a 'date-time'", "GET", "/v1/stats", None,
+                            FakeAnswer(200, {**now, "time": "today"}))
 
     def test_it_refuses_deep_down(self):
         server = {"address": "h:1", "weight": 2}

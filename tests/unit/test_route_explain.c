@@ -110,6 +110,7 @@ START_TEST(what_it_says_is_what_the_matcher_does)
                 ck_assert_msg(matched == without[i], "route %u: %.*s", i,
                               SLICE_ARG(buf_slice(&why)));
                 ck_assert_uint_gt(why.len, 0);
+                ck_assert(!matched || route_explain_may_take(&field.confs[i].match, &question));
             }
         }
     }

@@ -41,6 +41,9 @@ def _close(schema):
     return closed
 
 
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")  # RFC 3339
+
+
 class Contract:
     def __init__(self, document):
         import jsonschema  # Debian: python3-jsonschema
@@ -52,6 +55,9 @@ class Contract:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # in versions later than Debian's
             self.resolver = jsonschema.RefResolver("", self.closed)
+        self.formats = jsonschema.FormatChecker(formats=())
+        self.formats.checks("date-time")(
+            lambda value: not isinstance(value, str) or TIME.fullmatch(value) is not None)
         self.validators = {}
         self.paths = []
         for path, item in document["paths"].items():
@@ -79,7 +85,7 @@ class Contract:
         found = self.validators.get(key)
         if found is None:
             kind = self.jsonschema.Draft202012Validator
-            found = kind(_close(schema), resolver=self.resolver, format_checker=None)
+            found = kind(_close(schema), resolver=self.resolver, format_checker=self.formats)
             self.validators[key] = found
         return found
 

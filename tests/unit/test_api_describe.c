@@ -94,7 +94,7 @@ START_TEST(parameters_are_those_of_the_router)
     }
     for (size_t i = 0; (parameter = api_describe_parameter_at(i)) != NULL; i++) {
         ck_assert_msg(parameter->doc != NULL && parameter->type != NULL, "%s", parameter->name);
-        (void)used;
+        ck_assert_msg(used[i], "PARAMETER(\"%s\"): no row has it", parameter->name);
     }
 }
 END_TEST
@@ -170,6 +170,59 @@ START_TEST(types_name_documents_that_exist)
 }
 END_TEST
 
+START_TEST(nothing_is_described_that_is_not_there)
+{
+    const struct api_operation *operation = NULL;
+    for (size_t i = 0; (operation = api_describe_operation_at(i)) != NULL; i++) {
+        const struct api_row *row = row_of(operation->pattern);
+        ck_assert_msg(row != NULL && row->handlers[operation->method] != NULL,
+                      "OPERATION(API_%s, \"%s\"): the router has no such row",
+                      methods[operation->method], operation->pattern);
+    }
+}
+END_TEST
+
+static bool names_document(const char *text, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = text; at != NULL && (at = strstr(at, name)) != NULL; at += len) {
+        bool begins = at == text || strchr("[{|; ", at[-1]) != NULL;
+        if (begins && (at[len] == '\0' || strchr("]}|; ", at[len]) != NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_used(const struct api_schema *schema)
+{
+    const struct api_operation *operation = NULL;
+    const struct api_schema *other = NULL;
+    for (size_t i = 0; (operation = api_describe_operation_at(i)) != NULL; i++) {
+        if (names_document(operation->request, schema->name) ||
+            names_document(operation->answers, schema->name)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; (other = api_describe_schema_at(i)) != NULL; i++) {
+        for (const struct api_member *member = other->members; member->key != NULL; member++) {
+            if (other != schema && names_document(member->type, schema->name)) {
+                return true;
+            }
+        }
+    }
+    return strcmp(schema->name, "Problem") == 0; /* of all that fails */
+}
+
+START_TEST(every_document_is_used)
+{
+    const struct api_schema *schema = NULL;
+    for (size_t i = 0; (schema = api_describe_schema_at(i)) != NULL; i++) {
+        ck_assert_msg(is_used(schema), "SCHEMA(\"%s\"): nothing has it", schema->name);
+    }
+}
+END_TEST
+
 START_TEST(a_row_that_is_described_is_found)
 {
     ck_assert_ptr_nonnull(row_of("/v1/config"));
@@ -187,5 +240,6 @@ END_TEST
 
 UNIT_TESTS("api_describe", every_row_is_described,
            operations_are_complete_and_have_names_of_their_own, parameters_are_those_of_the_router,
-           every_hole_of_a_path_has_a_name, types_name_documents_that_exist,
+           every_hole_of_a_path_has_a_name, nothing_is_described_that_is_not_there,
+           every_document_is_used, types_name_documents_that_exist,
            a_row_that_is_described_is_found)

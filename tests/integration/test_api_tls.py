@@ -10,9 +10,11 @@ import ssl
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import warnings
+from random import Random
 
 from lab import Client, Closed, LabCase, config_for, run_lbd
 from lab.certs import HAS_OPENSSL, Authority, client_context
@@ -424,6 +426,79 @@ class Api(LabCase):
                 client.abort()
         self.assertEqual(self.ask("GET", "/v1/whoami", self.alice).status, 200)
         self.assertTrue(proxy.is_running())
+
+    def test_a_storm(self):
+        """Clients that do anything, many at once; then everything is as before."""
+        proxy = self.start(limits={"connections": 256, "connections_per_address": 256,
+                                   "handshake_timeout": "1s", "auth_failures_per_minute": 0})
+        secret = proxy.token("t", "admin")
+        servers = {f"s{n}": {"address": f"127.0.0.1:{1000 + n}"} for n in range(2000)}
+        proxy.put("/v1/pools/large", {"servers": servers})
+        large = json.dumps({"servers": servers}).encode()
+        files = len(os.listdir(f"/proc/{proxy.pid}/fd"))
+
+        def reset(sock):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+
+        def one(random):
+            head = (f"GET /v1/pools/large HTTP/1.1\r\nHost: localhost\r\n"
+                    f"Authorization: Bearer {secret}\r\n\r\n").encode()
+            put = (f"PUT /v1/pools/large?dry_run=true HTTP/1.1\r\nHost: localhost\r\n"
+                   f"Authorization: Bearer {secret}\r\nContent-Type: application/json\r\n"
+                   f"Content-Length: {len(large)}\r\n\r\n").encode() + large
+            raw = socket.create_connection(self.address, timeout=5)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, random.choice([4096, 65536]))
+            kind = random.randrange(8)
+            if kind == 0:  # noise
+                raw.sendall(random.randbytes(random.randrange(1, 3000)))
+                return random.choice([reset, socket.socket.close])(raw)
+            if kind == 1:  # part of a hello
+                bio, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+                tls = client_context(self.ca).wrap_bio(bio, out, False, "localhost")
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                hello = out.read()
+                raw.sendall(hello[: random.randrange(1, len(hello) + 1)])
+                return random.choice([reset, socket.socket.close])(raw)
+            tls = client_context(self.ca).wrap_socket(raw, server_hostname="localhost")
+            sock = socket.socket(fileno=os.dup(tls.fileno()))
+            if kind == 2:  # noise where records should be
+                tls.sendall(head[: random.randrange(1, len(head))])
+                sock.send(random.randbytes(100))
+            elif kind == 3:  # a body that is cut
+                tls.sendall(put[: random.randrange(1, len(put))])
+            elif kind == 4:  # an answer that is not read
+                tls.sendall(head)
+                tls.recv(random.randrange(1, 5000))
+            elif kind == 5:  # requests in a row, then the end
+                tls.sendall(head * random.randrange(1, 4))
+                sock.shutdown(socket.SHUT_WR)
+            elif kind == 6:  # all of it
+                tls.sendall(put)
+                tls.recv(100)
+            else:
+                tls.sendall(head)
+                while len(tls.recv(65536)) > 0 and random.random() < 0.8:
+                    pass
+            tls.close()
+            random.choice([reset, socket.socket.close])(sock)
+
+        def many(seed):
+            random = Random(seed)
+            for _ in range(25):
+                with contextlib.suppress(OSError):  # also ssl.SSLError: it may be refused
+                    one(random)
+
+        threads = [threading.Thread(target=many, args=(seed,)) for seed in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        answer = self.ask("GET", "/v1/pools/large", headers={"Authorization": f"Bearer {secret}"})
+        self.assertEqual(len(json.loads(answer.body)["servers"]), 2000)
+        self.wait_for(lambda: len(os.listdir(f"/proc/{proxy.pid}/fd")) <= files + 1,
+                      "all descriptors to be closed", 20)
 
     # -- certificates that change ---------------------------------------------------------------
 

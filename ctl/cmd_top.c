@@ -8,6 +8,7 @@
 #include "ctl/cmd_describe.h"
 #include "ctl/cmd_server.h"
 #include "ctl/command.h"
+#include "ctl/print_table.h"
 #include "ctl/screen.h"
 #include "ctl/top_model.h"
 #include "ctl/top_view.h"
@@ -540,7 +541,7 @@ static enum ctl_exit run_once(struct ctl *ctl, struct top *top)
         json_write_init(&w, &text, ctl->output == CTL_JSONL ? JSON_COMPACT : JSON_PRETTY);
         top_view_write_json(&top->model, &w);
         buf_append_char(&text, '\n');
-        (void)fwrite(text.data, 1, text.len, ctl->out);
+        print_json(ctl->out, buf_slice(&text));
         buf_fini(&text);
     } else {
         top_view_print(&top->model, ctl);

@@ -62,9 +62,20 @@ struct line {
     const struct command_option_row *value_of; /* the current word is the value of this option */
 };
 
+/* A name that came from lbd and would do something to a terminal is no word. */
+static bool is_word(const char *word)
+{
+    for (; *word != '\0'; word++) {
+        if (*word <= ' ' || *word >= 0x7f) { /* negative ones too */
+            return false;
+        }
+    }
+    return true;
+}
+
 static void offer(const struct line *line, const char *word)
 {
-    if (slice_starts(slice_from(word), line->current)) {
+    if (slice_starts(slice_from(word), line->current) && is_word(word)) {
         (void)fprintf(line->ctl->out, "%s\n", word);
     }
 }

@@ -341,7 +341,7 @@ void ctl_print_json(struct ctl *ctl, const struct json *json)
     json_write_init(&w, &text, ctl->output == CTL_JSONL ? JSON_COMPACT : JSON_PRETTY);
     json_write_json(&w, json);
     buf_append_char(&text, '\n');
-    (void)fwrite(text.data, 1, text.len, ctl->out);
+    print_json(ctl->out, buf_slice(&text));
     buf_fini(&text);
 }
 

@@ -83,7 +83,7 @@ static void print_line(struct ctl *ctl, struct slice name, const struct json *co
     }
     json_write_object_end(&w);
     buf_append_char(&text, '\n');
-    (void)fwrite(text.data, 1, text.len, ctl->out);
+    print_json(ctl->out, buf_slice(&text));
     buf_fini(&text);
 }
 
@@ -170,6 +170,15 @@ static bool is_as_it_was(struct listing *listing, struct slice name, const struc
     return is_same;
 }
 
+static void print_removed(struct ctl *ctl, struct slice name)
+{
+    struct json *removed = json_new_object();
+    json_set(removed, SLICE("name"), json_new_string(name));
+    json_set(removed, SLICE("removed"), json_new_bool(true));
+    ctl_print_json(ctl, removed); /* CTL_JSONL: on one line */
+    json_free(removed);
+}
+
 /* Says what was there the last time and is not any more. */
 static void tell_gone(struct listing *listing)
 {
@@ -181,8 +190,7 @@ static void tell_gone(struct listing *listing)
             continue;
         }
         if (ctl->output == CTL_JSONL) {
-            (void)fprintf(ctl->out, "{\"name\":\"%.*s\",\"removed\":true}\n",
-                          SLICE_ARG(entry->key)); /* names need no escapes */
+            print_removed(ctl, entry->key);
         } else {
             print_text(ctl->out, entry->key);
             (void)fputs("  removed\n", ctl->out);

@@ -141,6 +141,24 @@ void print_text(FILE *out, struct slice text)
     print_part(out, text, SIZE_MAX);
 }
 
+void print_json(FILE *out, struct slice json)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i < json.len; i++) {
+        unsigned char byte = (unsigned char)json.ptr[i];
+        unsigned char next = i + 1 < json.len ? (unsigned char)json.ptr[i + 1] : 0;
+        bool is_c1 = byte == 0xc2 && next >= 0x80 && next < 0xa0;
+        if (byte != 0x7f && !is_c1) { /* lower ones are escaped already */
+            continue;
+        }
+        (void)fwrite(json.ptr + begin, 1, i - begin, out);
+        (void)fprintf(out, "\\u00%02x", is_c1 ? next : byte);
+        i += is_c1 ? 1 : 0;
+        begin = i + 1;
+    }
+    (void)fwrite(json.ptr + begin, 1, json.len - begin, out);
+}
+
 void print_colored(FILE *out, bool color, enum print_color which, struct slice text)
 {
     bool painted = color && which != PRINT_PLAIN;

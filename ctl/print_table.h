@@ -68,7 +68,9 @@ uint64_t print_table_hash_row(const struct print_table *table, uint32_t without)
 void print_text(FILE *out, struct slice text);
 /* The same in a colour, when `color` is true. */
 void print_colored(FILE *out, bool color, enum print_color which, struct slice text);
-/* The same into a buf, at most `width` characters; returns how many. */
+/* A JSON text: what a terminal would obey is escaped, which is the same JSON. */
+void print_json(FILE *out, struct slice json);
+/* A text as print_text has it into a buf, at most `width` characters; returns how many. */
 size_t print_append(struct buf *out, struct slice text, size_t width);
 /* Characters, as a terminal counts them (each code point is one). */
 size_t print_width(struct slice text);

@@ -94,6 +94,29 @@ static void answer(struct fake_api *api, int fd, const struct fake_turn *turn)
     }
 }
 
+static const char *answer_next;
+
+void fake_answer_all(const char *text)
+{
+    answer_next = text;
+}
+
+/* The same to everybody, until the command has ended. */
+static void *serve_all(void *arg)
+{
+    struct fake_api *api = arg;
+    size_t len = strlen(api->for_all);
+    for (;;) {
+        int fd = wait_for(api->listener, POLLIN) ? accept(api->listener, NULL, NULL) : -1;
+        if (fd < 0) {
+            return NULL;
+        }
+        free(read_request(fd));
+        (void)!send(fd, api->for_all, len, MSG_NOSIGNAL);
+        (void)close(fd);
+    }
+}
+
 static void *serve(void *arg)
 {
     struct fake_api *api = arg;
@@ -118,7 +141,8 @@ void fake_api_start(struct fake_api *api, const struct fake_turn *turns, size_t 
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     ck_assert(count <= FAKE_TURNS_MAX);
-    *api = (struct fake_api){.turns = turns, .count = count};
+    *api = (struct fake_api){.turns = turns, .count = count, .for_all = answer_next};
+    answer_next = NULL;
     (void)snprintf(api->directory, sizeof(api->directory), "/tmp/lbctl-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(api->directory));
     (void)snprintf(api->path, sizeof(api->path), "%s/api.sock", api->directory);
@@ -128,7 +152,8 @@ void fake_api_start(struct fake_api *api, const struct fake_turn *turns, size_t 
     ck_assert_int_ge(api->listener, 0);
     ck_assert_int_eq(bind(api->listener, (struct sockaddr *)&address, sizeof(address)), 0);
     ck_assert_int_eq(listen(api->listener, 8), 0);
-    ck_assert_int_eq(pthread_create(&api->thread, NULL, serve, api), 0);
+    ck_assert_int_eq(
+        pthread_create(&api->thread, NULL, api->for_all != NULL ? serve_all : serve, api), 0);
 }
 
 void fake_api_stop(struct fake_api *api)
@@ -138,6 +163,9 @@ void fake_api_stop(struct fake_api *api)
     (void)close(api->listener);
     (void)unlink(api->path);
     (void)rmdir(api->directory);
+    if (api->for_all != NULL) {
+        return;
+    }
     if (api->failure != NULL) {
         ck_abort_msg("%s: turn %zu of %zu, expected '%s', got '%.60s'", api->failure, api->used + 1,
                      api->count, api->turns[api->used].question,

@@ -43,6 +43,7 @@ struct fake_api {
     char *requests[FAKE_TURNS_MAX]; /* head and body, as they came */
     const char *failure;            /* NULL: all went by the script */
     int listener;
+    const char *for_all; /* answers everything; NULL: there is a script */
     pthread_t thread;
 };
 
@@ -51,6 +52,9 @@ void fake_api_start(struct fake_api *api, const struct fake_turn *turns, size_t 
 void fake_api_stop(struct fake_api *api);
 /* Frees the requests. */
 void fake_api_fini(struct fake_api *api);
+
+/* The next run gets this one answer to whatever it asks, however often. */
+void fake_answer_all(const char *answer);
 
 struct fake_run {
     int code;

@@ -128,6 +128,30 @@ START_TEST(many_rows_keep_their_cells)
 }
 END_TEST
 
+START_TEST(json_holds_nothing_that_a_terminal_obeys)
+{
+    static const struct {
+        const char *json;
+        const char *want;
+    } texts[] = {
+        {"{}", "{}"},
+        {"\"\xc2\x9b\"", "\"\\u009b\""},
+        {"\"a\x7f\xc2\x80z\"", "\"a\\u007f\\u0080z\""},
+        {"\"\xc3\xa4 \xc2\xa0\"", "\"\xc3\xa4 \xc2\xa0\""}, /* letters stay */
+        {"\xc2", "\xc2"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        char *text = NULL;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+        print_json(out, slice_from(texts[i].json));
+        (void)fclose(out);
+        ck_assert_str_eq(text, texts[i].want);
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(rows_that_come_later_stand_below)
 {
     struct print_table table;
@@ -159,6 +183,6 @@ START_TEST(rows_that_come_later_stand_below)
 }
 END_TEST
 
-UNIT_TESTS("print_table", rows_that_come_later_stand_below, columns_are_aligned,
-           an_empty_table_has_titles, nothing_reaches_the_terminal_that_it_obeys,
-           many_rows_keep_their_cells)
+UNIT_TESTS("print_table", json_holds_nothing_that_a_terminal_obeys,
+           rows_that_come_later_stand_below, columns_are_aligned, an_empty_table_has_titles,
+           nothing_reaches_the_terminal_that_it_obeys, many_rows_keep_their_cells)

@@ -1,0 +1,163 @@
+/* Every command that reads, against answers that no lbd would give. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+#include "tests/unit/fake_api.h"
+#include "tests/unit/unit.h"
+
+#define EVIL "\\u001b[2J\\u0007\\u009b31m\\r\\n"
+#define DEEP "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[" /* deeper than we read */
+/* every name that a command looks for, with something else behind it */
+static const char every_name[] =
+    "{\"state\":@,\"admin\":@,\"health\":@,\"servers\":@,\"pools\":@,\"listeners\":@,\"routes\":@,"
+    "\"events\":@,\"next\":@,\"revisions\":@,\"connections\":@,\"changes\":@,\"warnings\":@,"
+    "\"conditions\":@,\"problems\":@,\"overrides\":@,\"keys\":@,\"path\":@,\"file\":@,\"process\":@,"
+    "\"bounds_ms\":@,\"considered\":@,\"action\":@,\"weight\":@,\"drain\":@,\"version\":@,"
+    "\"revision\":@,\"time\":@,\"unconfirmed\":@,\"web\":@,\"title\":@,\"errors\":@}";
+
+/* "@...": every_name with this behind each name */
+static const char *const bodies[] = {
+    "null",
+    "[]",
+    "7",
+    "\"" EVIL "\"",
+    "{}",
+    "{\"",
+    "",
+    DEEP,
+    "@"
+    "null",
+    "@"
+    "-1",
+    "@"
+    "1e300",
+    "@"
+    "\"" EVIL "\"",
+    "@"
+    "{}",
+    "@"
+    "[7,null,\"" EVIL "\",{\"" EVIL "\":1},[]]",
+    "@"
+    "{\"" EVIL "\":{\"" EVIL "\":\"" EVIL "\",\"servers\":{\"" EVIL "\":null}}}",
+    "@"
+    "{\"web\":{\"servers\":{\"a\":[1,{\"state\":{}}]},\"buckets\":{\"x\":-5}}}",
+};
+
+static const char *const lines[][4] = {
+    {"status"},
+    {"version"},
+    {"get", "servers"},
+    {"get", "servers", "-ojsonl"},
+    {"get", "pools", "-owide"},
+    {"get", "listeners"},
+    {"get", "routes"},
+    {"get", "health-checks"},
+    {"get", "config"},
+    {"get", "pools", "-la=b", "-ojson"},
+    {"describe", "pool", "web"},
+    {"describe", "server", "web/a"},
+    {"describe", "config"},
+    {"conns"},
+    {"events"},
+    {"events", "--since", "1h"},
+    {"explain", "pools"},
+    {"explain", "route", "GET", "http://h/"},
+    {"history"},
+    {"history", "-owide"},
+    {"diff", "--rev", "1"},
+    {"diff", "--seed"},
+    {"rollback", "1", "--yes"},
+    {"rollback", "--dry-run"},
+    {"confirm"},
+    {"reject"},
+    {"reload"},
+    {"set", "pools/web/retries", "1"},
+    {"unset", "pools/web/retries"},
+    {"delete", "server", "web/a", "--yes"},
+    {"drain", "web/a"},
+    {"drain", "listener/web", "-y"},
+    {"maint", "a"},
+    {"enable", "process"},
+    {"weight", "web/a", "5"},
+    {"check", "web"},
+    {"check", "web/a"},
+    {"wait", "web", "--for=ready", "--timeout=0"},
+    {"config", "schema"},
+    {"config", "validate", "conf/lbd.json"},
+    {"apply", "-f", "conf/lbd.json", "--yes"},
+    {"__complete", "drain", ""},
+    {"token", "list"},
+};
+
+/* What a terminal would obey. */
+static bool is_clean(const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        bool is_c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+        if ((*at < ' ' && *at != '\n') || *at == 0x7f || is_c1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void write_body(const char *body, struct buf *out)
+{
+    if (body[0] != '@') {
+        buf_append_text(out, body);
+        return;
+    }
+    for (const char *at = every_name; *at != '\0'; at++) {
+        if (*at == '@') {
+            buf_append_text(out, body + 1);
+        } else {
+            buf_append_char(out, *at);
+        }
+    }
+}
+
+static void check(const char *answer, const char *const line[4])
+{
+    fake_answer_all(answer);
+    struct fake_run run = fake_lbctl(NULL, 0, line[0], line[1], line[2], line[3], NULL);
+    ck_assert_msg(is_clean(run.out), "%s %s: %s", line[0], line[1], run.out);
+    ck_assert_msg(is_clean(run.err), "%s %s: %s", line[0], line[1], run.err);
+    ck_assert_msg(run.code >= 0 && (run.code < 10 || run.code == CTL_BUG), "%s: %d", line[0],
+                  run.code);
+    fake_run_fini(&run);
+}
+
+START_TEST(any_answer_is_taken_calmly)
+{
+    static const char *const statuses[] = {"200 OK", "404 Not Found", "422 No", "302 Found"};
+    for (size_t b = 0; b < ARRAY_LEN(bodies); b++) {
+        for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+            struct buf answer;
+            buf_init(&answer, 1024 * 1024);
+            buf_printf(&answer,
+                       "HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                       "ETag: \"x\"\r\n\r\n",
+                       statuses[i * b % ARRAY_LEN(statuses) * (b % 3 == 0)]);
+            write_body(bodies[b], &answer);
+            check(answer.data, lines[i]);
+            buf_fini(&answer);
+        }
+    }
+}
+END_TEST
+
+START_TEST(what_is_no_answer)
+{
+    static const char *const answers[] = {
+        "nonsense", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz"};
+    for (size_t a = 0; a < ARRAY_LEN(answers); a++) {
+        for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+            check(answers[a], lines[i]);
+        }
+    }
+}
+END_TEST
+
+UNIT_TESTS("ctl_hostile", any_answer_is_taken_calmly, what_is_no_answer)

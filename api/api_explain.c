@@ -15,12 +15,7 @@ static void refuse(struct api_request *request, const struct conf_explain *expla
     }
     buf_init(&detail, 1024);
     conf_errors_init(&errors);
-    if (explain->hint.belongs != NULL) {
-        (void)buf_printf(&detail, "'%.*s' is not a known key here; it belongs under '%s'",
-                         SLICE_ARG(key), explain->hint.belongs);
-    } else {
-        (void)buf_printf(&detail, "'%.*s' is not a known key", SLICE_ARG(key));
-    }
+    conf_hint_describe(&explain->hint, key, &detail);
     conf_errors_add_at(&errors, request->names[0], "unknown-key", explain->hint.suggestion, "%.*s",
                        SLICE_ARG(buf_slice(&detail)));
     (void)buf_printf(

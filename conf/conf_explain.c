@@ -43,7 +43,7 @@ static uint32_t follow(struct walk *walk, const struct conf_object *object, uint
     if (field == NULL || (field->object == NULL && at + 1 < walk->count)) {
         const struct conf_object *stuck = field == NULL ? object : NULL;
         uint32_t stuck_at = field == NULL ? at : at + 1;
-        if (walk->stuck == NULL || stuck_at >= walk->stuck_at) {
+        if (walk->stuck == NULL || stuck_at > walk->stuck_at) {
             walk->stuck = stuck != NULL ? stuck : object;
             walk->stuck_at = stuck_at;
         }

@@ -34,9 +34,28 @@ static const char *owner_elsewhere(struct slice key)
     return count == 1 ? owner : NULL;
 }
 
+/* The nearest key below `object`; *owner is its place. */
+static void offer_below(const struct conf_object *object, struct conf_suggest *suggest,
+                        const char **owner)
+{
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct conf_object *inner = object->fields[i].object;
+        for (size_t j = 0; inner != NULL && j < inner->field_count; j++) {
+            struct slice before = suggest->best;
+            conf_suggest_offer(suggest, slice_from(inner->fields[j].key));
+            if (suggest->best.ptr != before.ptr) {
+                *owner = inner->title;
+            }
+        }
+        if (inner != NULL) {
+            offer_below(inner, suggest, owner);
+        }
+    }
+}
+
 struct conf_hint conf_hint_unknown(const struct conf_object *object, struct slice key)
 {
-    struct conf_hint hint = {SLICE_NONE, NULL};
+    struct conf_hint hint = {.key = key};
     struct conf_suggest suggest;
     uint32_t count = 0;
     conf_suggest_init(&suggest, key);
@@ -44,12 +63,36 @@ struct conf_hint conf_hint_unknown(const struct conf_object *object, struct slic
         conf_suggest_offer(&suggest, slice_from(object->fields[i].key));
     }
     /* "pool" beside "pools" is a slip, though there is a "pool" below routes */
-    if (suggest.best.len == 0 || suggest.distance > 1) {
-        find_owners(object, key, &hint.belongs, &count);
-        if (hint.belongs == NULL && suggest.best.len == 0) {
-            hint.belongs = owner_elsewhere(key);
-        }
+    if (suggest.best.len != 0 && suggest.distance <= 1) {
+        hint.suggestion = suggest.best;
+        return hint;
     }
-    hint.suggestion = hint.belongs == NULL ? suggest.best : SLICE_NONE;
+    find_owners(object, key, &hint.belongs, &count);
+    if (hint.belongs != NULL) {
+        return hint;
+    }
+    hint.suggestion = suggest.best;
+    if (hint.suggestion.len == 0) {
+        hint.belongs = owner_elsewhere(key);
+    }
+    if (hint.suggestion.len == 0 && hint.belongs == NULL) {
+        offer_below(object, &suggest, &hint.belongs);
+        hint.key = hint.belongs != NULL ? suggest.best : key;
+    }
     return hint;
+}
+
+void conf_hint_describe(const struct conf_hint *hint, struct slice shown, struct buf *out)
+{
+    (void)buf_printf(out, "'%.*s' is not a known key", SLICE_ARG(shown));
+    if (hint->belongs == NULL) {
+        return;
+    }
+    (void)buf_append_text(out, " here; ");
+    if (slice_starts(hint->key, shown)) { /* the same, shortened or not */
+        (void)buf_append_text(out, "it");
+    } else {
+        (void)buf_printf(out, "'%.*s'", SLICE_ARG(hint->key));
+    }
+    (void)buf_printf(out, " belongs under '%s'", hint->belongs);
 }

@@ -408,15 +408,12 @@ static const struct conf_field *fail_unknown_key(struct reader *reader,
         return NULL;
     }
     struct conf_hint hint = conf_hint_unknown(object, path->key);
-    struct slice name = shown(path->key);
-    if (hint.belongs != NULL) {
-        conf_errors_add(reader->errors, path, "unknown-key", SLICE_NONE,
-                        "'%.*s' is not a known key here; it belongs under '%s'", SLICE_ARG(name),
-                        hint.belongs);
-    } else {
-        conf_errors_add(reader->errors, path, "unknown-key", hint.suggestion,
-                        "'%.*s' is not a known key", SLICE_ARG(name));
-    }
+    struct buf detail;
+    buf_init(&detail, 1024);
+    conf_hint_describe(&hint, shown(path->key), &detail);
+    conf_errors_add(reader->errors, path, "unknown-key", hint.suggestion, "%.*s",
+                    SLICE_ARG(buf_slice(&detail)));
+    buf_fini(&detail);
     return conf_schema_find(object, hint.suggestion);
 }
 

@@ -19,6 +19,8 @@
 
 /* Pointers of an audit line: 32 of at most 200 bytes fit into API_CHANGES_MAX. */
 #define CHANGES_LISTED_MAX 32
+/* No line is worth a walk over a hundred thousand servers on the control loop. */
+#define CHANGES_COUNTED_MAX 1000
 /* Refusals of one identity or source that go into log, audit and events; all are counted. */
 #define TOLD_PER_MINUTE 60
 #define NO_GROUP        ((gid_t)-1)
@@ -511,6 +513,9 @@ static void write_line(const struct api_guard *guard, const struct api_guard_rec
         json_write_key(&w, "changes");
         json_write_raw(&w, buf_slice(&request->changes));
         json_write_member_u64(&w, "changes_total", request->changes_total);
+        if (request->changes_total >= CHANGES_COUNTED_MAX) {
+            json_write_member_bool(&w, "truncated", true);
+        }
     }
     json_write_object_end(&w);
 }
@@ -561,6 +566,7 @@ void api_guard_note_changes(struct api_request *request, const struct conf_docum
         return;
     }
     conf_diff_init(&diff);
+    diff.stop_at = CHANGES_COUNTED_MAX;
     conf_diff_documents(&diff, before, after);
     buf_clear(&request->changes);
     json_write_init(&w, &request->changes, JSON_COMPACT);

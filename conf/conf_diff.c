@@ -136,7 +136,8 @@ static void diff_lists(struct conf_diff *diff, const struct conf_list *before,
     uint32_t j = 0;
     uint32_t before_count = before != NULL ? before->count : 0;
     uint32_t after_count = after != NULL ? after->count : 0;
-    while (i < before_count || j < after_count) {
+    while ((i < before_count || j < after_count) &&
+           (diff->stop_at == 0 || diff->total < diff->stop_at)) {
         int order = 0;
         if (i < before_count && j < after_count && before->parts[i] == after->parts[j]) {
             i++; /* shared: nothing to see, and of ten thousand nearly all */

@@ -39,6 +39,7 @@ struct conf_diff {
     uint32_t count;    /* listed */
     uint32_t total;    /* found */
     uint32_t capacity; /* of `changes` */
+    uint32_t stop_at;  /* when so many are found, no more are looked for; 0: all are */
 };
 
 void conf_diff_init(struct conf_diff *diff);

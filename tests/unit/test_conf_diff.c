@@ -102,6 +102,12 @@ START_TEST(counts_what_it_does_not_list)
     ck_assert_uint_eq(diff.count, CONF_DIFF_MAX);
     ck_assert_uint_eq(diff.total, CONF_DIFF_MAX + 7);
     conf_diff_fini(&diff);
+    conf_diff_init(&diff); /* asked to, it does not look further */
+    diff.stop_at = 10;
+    conf_diff_documents(&diff, before, after);
+    ck_assert_uint_eq(diff.count, 10);
+    ck_assert_uint_eq(diff.total, 10);
+    conf_diff_fini(&diff);
     conf_document_unref(before);
     conf_document_unref(after);
     buf_fini(&text);

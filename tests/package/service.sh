@@ -120,7 +120,8 @@ lbctl status >/dev/null || die "asking does not start it"
 systemctl is-active --quiet lbd.service || die "it does not run"
 for _ in 1 2 3; do
     systemctl restart lbd &
-    lbctl status >/dev/null || die "refused while it restarts"
+    # one that was let in when the old lbd ended is the only one that may go without an answer
+    said=$(lbctl status 2>&1) || [[ $said == *"went away"* ]] || die "refused while it restarts: $said"
     wait
 done
 systemctl stop lbd 2>/dev/null

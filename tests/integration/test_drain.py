@@ -412,6 +412,38 @@ class ListenerDrain(Drain):
         proxy.put("/v1/listeners/web", listener)
         self.assertEqual(Client(address).get("/").status, 200, "a new one is not drained")
 
+    def test_it_expires(self):
+        proxy = self.lbd(config_for(self.origin()))
+        address = proxy.address()
+        proxy.put(self.PATH, {"state": "drain", "expires": "300ms"})
+        self.assertTrue(self.refuses(address))
+        wait_for(lambda: not self.refuses(address), "it accepts again")
+        self.assertEqual(self.connect(proxy).get("/").status, 200)
+        self.assertEqual(self.events(proxy, "override.expired")[0]["name"], "listener/web")
+
+    def test_keep_lets_clients_go_on(self):
+        proxy = self.lbd(config_for(self.origin(echo_tunnel)))
+        idle, tunnel = self.connect(proxy), self.tunnel(proxy)
+        idle.send("GET / HT")
+        wait_for(lambda: proxy.get("/v1/listeners/web/status")["connections"] == 2, "two")
+        proxy.put(self.PATH, {"state": "drain", "deadline": "200ms", "on_deadline": "keep"})
+        kept = self.wait_phase(proxy, "listener/web", "kept")
+        self.assertEqual(kept["remaining"], 2)
+        tunnel.send(b"still")
+        self.assertEqual(tunnel.read_exact(5), b"still")
+        self.assertTrue(self.refuses(proxy.address()))
+
+    def test_with_the_file_as_the_truth(self):
+        proxy = self.lbd(config_for(self.origin()), daemon={"config_source": "file"})
+        proxy.put(self.PATH, {"state": "drain"})
+        proxy.put("/v1/pools/main/servers/a/overrides/weight", {"weight": 5})
+        self.assertTrue(self.refuses(proxy.address()))
+        proxy.send_signal(1)  # the same file: nothing is superseded
+        proxy.wait_log("lbd.reload")
+        self.assertEqual(len(proxy.get("/v1/overrides")["overrides"]), 2)
+        proxy.delete(self.PATH)
+        self.assertFalse(self.refuses(proxy.address()))
+
     def test_there_is_no_maint(self):
         proxy = self.lbd(config_for(self.origin()))
         self.assertEqual(proxy.api("PUT", self.PATH, {"state": "maint"}).status, 422)

@@ -77,6 +77,15 @@ class SocketActivation(LabCase):
             self.assertEqual(client.get("/healthz").status, 200)
         proxy.stop()
 
+    def test_the_api_over_tcp_is_taken_over_too(self):
+        passed, address = self.inet()
+        proxy = self.lbd(config_for(self.origin()), api={"listen": [address], "insecure": True},
+                         passed=[("api", passed)])
+        for _ in range(2):
+            with Client(passed.getsockname()) as client:
+                self.assertIn(client.get("/v1/config").status, (401, 403), "the guard answers")
+            proxy.restart()
+
     def test_another_address_is_refused_in_words(self):
         proxy = self.passing([("api", self.unix())], api=f"unix:{self.path}.other", start=False)
         text = self.refusal(proxy)

@@ -9,16 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf_journal.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd/control/control_inside.h"
 
-#define WEIGHT_MAX      1000U
-#define EXPIRY_LOOK_MS  60000U /* the wall clock may be set meanwhile */
-#define OVERRIDES_BYTES (64U * 1024U * 1024U)
-#define WISH_REASON_MAX 256
+#define WEIGHT_MAX     1000U
+#define EXPIRY_LOOK_MS 60000U /* the wall clock may be set meanwhile */
 
 /* One wish on its way. */
 struct wish {
@@ -35,138 +32,6 @@ struct wish {
     void (*done)(const struct control_wished *wished, void *arg);
     void *arg;
 };
-
-static enum server_admin configured(const struct conf_server *server)
-{
-    switch (server->admin_state) {
-    case CONF_READY:
-        return SERVER_READY;
-    case CONF_DRAIN:
-        return SERVER_DRAIN;
-    case CONF_MAINT:
-        break;
-    }
-    return SERVER_MAINT;
-}
-
-/* -- asking -- */
-
-const struct override *control_override(const struct control *control, struct slice pool,
-                                        struct slice server)
-{
-    char key[OVERRIDES_KEY_MAX];
-    return overrides_find(&control->overrides, OVERRIDE_ADMIN,
-                          overrides_server_key(pool, server, key));
-}
-
-const struct overrides *control_overrides(const struct control *control)
-{
-    return &control->overrides;
-}
-
-uint32_t control_override_count(const struct control *control)
-{
-    return overrides_count(&control->overrides);
-}
-
-/* The configured server of a key "pool/server"; NULL: there is none. */
-static const struct conf_server *server_of(const struct control *control, struct slice key,
-                                           const struct conf_pool **pool)
-{
-    struct slice pool_name;
-    (void)slice_split(&key, '/', &pool_name);
-    *pool = conf_pool_find(conf_document_conf(control->document), pool_name);
-    return *pool != NULL ? conf_server_find(*pool, key) : NULL;
-}
-
-/* -- saving -- */
-
-/* The whole table; what follows goes into the journal again. */
-static bool save_all(struct control *control, struct err *err)
-{
-    struct buf text;
-    struct err why;
-    uint64_t tag = now_wall_us();
-    buf_init(&text, OVERRIDES_BYTES);
-    overrides_write(&control->overrides, tag, &text);
-    bool ok = conf_store_save_overrides(control->store, buf_slice(&text), err);
-    buf_fini(&text);
-    if (ok) {
-        struct conf_journal *journal = conf_store_overrides_journal(control->store, &why);
-        if (journal != NULL) {
-            conf_journal_begin(journal, tag);
-        } else {
-            log_warn("overrides.no_journal", "why=\"%s\"", why.text);
-        }
-    }
-    return ok;
-}
-
-/* What was changed: a record in the journal, or the whole table when that is full. */
-static bool save(struct control *control, struct slice record, struct err *err)
-{
-    struct conf_journal *journal = conf_store_overrides_journal(control->store, err);
-    bool ok = journal != NULL && conf_journal_append(journal, record, err);
-    if (!ok && (journal == NULL || err->kind == ERR_TOO_LARGE)) {
-        err_clear(err);
-        ok = save_all(control, err);
-    }
-    if (!ok) {
-        control->facts.persist_failures++;
-        log_error("overrides.persist_failed", "why=\"%s\"", err->text);
-    }
-    return ok;
-}
-
-/* A record that is being written. */
-struct record {
-    struct buf text;
-    struct json_write w;
-};
-
-static void record_begin(struct record *record)
-{
-    buf_init(&record->text, OVERRIDES_BYTES);
-    json_write_init(&record->w, &record->text, JSON_COMPACT);
-    json_write_array_begin(&record->w);
-}
-
-static bool record_save(struct record *record, struct control *control, struct err *err)
-{
-    json_write_array_end(&record->w);
-    bool ok = save(control, buf_slice(&record->text), err);
-    buf_fini(&record->text);
-    return ok;
-}
-
-static bool on_record(struct slice record, void *arg)
-{
-    struct control *control = arg;
-    return overrides_read_record(&control->overrides, record);
-}
-
-bool control_read_overrides(struct control *control, struct err *err)
-{
-    struct buf text;
-    struct err why;
-    uint64_t tag = 0;
-    buf_init(&text, OVERRIDES_BYTES);
-    bool ok = conf_store_read_overrides(control->store, &text, err) &&
-              overrides_read(&control->overrides, buf_slice(&text), &tag, err);
-    buf_fini(&text);
-    if (ok && tag != 0) {
-        struct conf_journal *journal = conf_store_overrides_journal(control->store, &why);
-        ok = journal == NULL || conf_journal_read(journal, tag, on_record, control) ||
-             err_set(err, ERR_MALFORMED, "a record of overrides.log is not a change");
-    }
-    if (!ok && err->kind == ERR_MALFORMED) {
-        /* Serving is more than admin states; but somebody must know. */
-        log_error("overrides.damaged", "why=\"%s\"", err->text);
-        control->facts.is_degraded = true;
-        ok = true;
-    }
-    return ok;
-}
 
 /* -- is a wish possible? -- */
 
@@ -259,7 +124,7 @@ static void set_value(struct wish *wish, const struct control_wish *asked,
     wish->is_clear = asked->is_clear;
     switch (wish->kind) {
     case OVERRIDE_ADMIN:
-        value->base = configured(server);
+        value->base = control_configured(server);
         /* What is configured needs no override, unless it is a drain with a deadline. */
         wish->is_clear =
             wish->is_clear || (value->state == value->base &&
@@ -299,8 +164,9 @@ static enum server_admin state_now(const struct control *control, const struct w
         return override->state;
     }
     const struct conf_server *server =
-        wish->kind == OVERRIDE_ADMIN ? server_of(control, slice_from(wish->key), &pool) : NULL;
-    return server != NULL ? configured(server) : SERVER_READY;
+        wish->kind == OVERRIDE_ADMIN ? control_server_of(control, slice_from(wish->key), &pool)
+                                     : NULL;
+    return server != NULL ? control_configured(server) : SERVER_READY;
 }
 
 static void apply(struct control *control, struct wish *wish)
@@ -332,89 +198,21 @@ static void undo(struct control *control, struct wish *wish)
     }
 }
 
-/* -- events -- */
-
-static void write_data(const struct override *override, enum override_kind kind, struct buf *data)
-{
-    struct json_write w;
-    char date[NOW_LOG_DATE_LEN + 1];
-    json_write_init(&w, data, JSON_COMPACT);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "kind", override_kind_word(kind));
-    if (kind == OVERRIDE_WEIGHT) {
-        json_write_member_u64(&w, "weight", override->weight);
-        json_write_member_u64(&w, "base", override->base_weight);
-    } else {
-        json_write_member_text(&w, "state", server_admin_word(override->state));
-    }
-    json_write_member_text(&w, "reason", override->reason);
-    json_write_member_text(&w, "who", override->who);
-    if (override->expires_wall_us != 0) {
-        now_log_date(date, override->expires_wall_us);
-        json_write_member_text(&w, "expires", date);
-    }
-    json_write_object_end(&w);
-}
-
-static void post_override(struct control *control, const char *type, enum override_kind kind,
-                          struct slice key, const struct override *override, const char *why)
-{
-    struct buf data;
-    char name[OVERRIDES_KEY_MAX + 16];
-    char what[48];
-    (void)snprintf(name, sizeof(name), "%s%.*s", kind == OVERRIDE_LISTENER ? "listener/" : "",
-                   SLICE_ARG(key));
-    if (kind == OVERRIDE_WEIGHT) {
-        (void)snprintf(what, sizeof(what), "weight %u", override->weight);
-    } else {
-        (void)snprintf(what, sizeof(what), "%s", server_admin_word(override->state));
-    }
-    buf_init(&data, EVENTS_DATA_MAX);
-    write_data(override, kind, &data);
-    events_post(control->events, type, slice_from(name), data.data, "%s%s%s", what,
-                why[0] != '\0' ? ": " : "", why);
-    log_info(type, "target=%s set=\"%s\" why=\"%s\" who=\"%s\"", name, what, why, override->who);
-    buf_fini(&data);
-}
-
-static void post_admin(struct control *control, struct slice key, enum server_admin from,
-                       enum server_admin to, const char *reason, const char *who)
-{
-    struct buf data;
-    struct json_write w;
-    if (from == to) {
-        return;
-    }
-    buf_init(&data, EVENTS_DATA_MAX);
-    json_write_init(&w, &data, JSON_COMPACT);
-    json_write_object_begin(&w);
-    json_write_member_text(&w, "from", server_admin_word(from));
-    json_write_member_text(&w, "to", server_admin_word(to));
-    json_write_member_text(&w, "reason", reason);
-    json_write_member_text(&w, "who", who);
-    json_write_object_end(&w);
-    events_post(control->events, "server.admin", key, data.data, "%s -> %s%s%s",
-                server_admin_word(from), server_admin_word(to), reason[0] != '\0' ? ": " : "",
-                reason);
-    log_info("server.admin", "server=%.*s from=%s to=%s who=\"%s\" reason=\"%s\"", SLICE_ARG(key),
-             server_admin_word(from), server_admin_word(to), who, reason);
-    buf_fini(&data);
-}
-
 static void tell(struct control *control, const struct wish *wish)
 {
     struct slice key = slice_from(wish->key);
     enum server_admin to = wish->is_clear ? state_now(control, wish) : wish->value.state;
     const char *reason = wish->value.reason;
     if (wish->is_expiry) {
-        post_override(control, "override.expired", wish->kind, key, wish->before, "its time is up");
+        control_post_override(control, "override.expired", wish->kind, key, wish->before,
+                              "its time is up");
     } else if (wish->is_clear) {
-        post_override(control, "override.cleared", wish->kind, key, wish->before, reason);
+        control_post_override(control, "override.cleared", wish->kind, key, wish->before, reason);
     } else {
-        post_override(control, "override.set", wish->kind, key, &wish->value, reason);
+        control_post_override(control, "override.set", wish->kind, key, &wish->value, reason);
     }
     if (wish->kind == OVERRIDE_ADMIN) {
-        post_admin(control, key, wish->from, to, reason, wish->value.who);
+        control_post_admin(control, key, wish->from, to, reason, wish->value.who);
     } else if (wish->kind == OVERRIDE_LISTENER && wish->from != to) {
         char name[OVERRIDES_KEY_MAX + 16];
         (void)snprintf(name, sizeof(name), "listener/%s", wish->key);
@@ -438,7 +236,7 @@ static void settle_server(struct control *control, struct registry_server *live,
     const struct override *admin = overrides_find(&control->overrides, OVERRIDE_ADMIN, key);
     const struct override *weight = overrides_find(&control->overrides, OVERRIDE_WEIGHT, key);
     uint32_t by_hand = weight != NULL ? weight->weight : 0;
-    if (server_set_admin(live->server, admin != NULL ? admin->state : configured(conf),
+    if (server_set_admin(live->server, admin != NULL ? admin->state : control_configured(conf),
                          now_wall_us()) ||
         live->weight != by_hand) {
         live->weight = by_hand;
@@ -458,7 +256,7 @@ void control_heed_server(struct control *control, struct registry_server *live,
         return;
     }
     if (control->is_started) {
-        post_admin(control, key, from, live->server->admin, "", "config");
+        control_post_admin(control, key, from, live->server->admin, "", "config");
     }
     control_drain_target(control, OVERRIDE_ADMIN, key, live->server->admin != SERVER_READY,
                          override, control->facts.generation + 1);
@@ -472,7 +270,7 @@ static void take_effect(struct control *control, const struct wish *wish)
     switch (wish->kind) {
     case OVERRIDE_ADMIN:
     case OVERRIDE_WEIGHT:
-        conf = server_of(control, slice_from(wish->key), &pool);
+        conf = control_server_of(control, slice_from(wish->key), &pool);
         live =
             conf != NULL ? registry_find_server(&control->registry, pool->name, conf->name) : NULL;
         if (live != NULL) {
@@ -529,8 +327,8 @@ static bool apply_all(struct control *control, struct list_node *wishes, struct 
 {
     bool is_changed = false;
     struct list_node *node = NULL;
-    struct record record;
-    record_begin(&record);
+    struct control_record record;
+    control_record_begin(&record);
     list_for_each (node, wishes) {
         struct wish *wish = list_entry(node, struct wish, link);
         apply(control, wish);
@@ -544,7 +342,7 @@ static bool apply_all(struct control *control, struct list_node *wishes, struct 
         buf_fini(&record.text);
         return true;
     }
-    if (record_save(&record, control, err)) {
+    if (control_record_save(&record, control, err)) {
         return true;
     }
     for (node = wishes->prev; node != wishes; node = node->prev) {
@@ -620,7 +418,8 @@ void control_override_set(struct control *control, const struct control_wish *as
     }
     struct wish *wish = new_wish(control, asked->kind, key_of(asked, key));
     bool is_server = asked->kind == OVERRIDE_ADMIN || asked->kind == OVERRIDE_WEIGHT;
-    set_value(wish, asked, is_server ? server_of(control, slice_from(wish->key), &pool) : NULL);
+    set_value(wish, asked,
+              is_server ? control_server_of(control, slice_from(wish->key), &pool) : NULL);
     wish->done = done;
     wish->arg = arg;
 }
@@ -672,65 +471,4 @@ void control_heed_expiry(struct control *control)
     uint64_t wait_ms = next > now ? (next - now + 999) / 1000 : 1;
     loop_timer_set(control->options.loop, &control->expiry_timer,
                    wait_ms < EXPIRY_LOOK_MS ? wait_ms : EXPIRY_LOOK_MS, on_expiry);
-}
-
-/* -- the document says something else now -- */
-
-/* NULL: it stays. */
-static const char *why_superseded(const struct control *control, enum override_kind kind,
-                                  struct slice key, const struct override *override)
-{
-    const struct conf_pool *pool = NULL;
-    const struct conf_server *server = NULL;
-    switch (kind) {
-    case OVERRIDE_ADMIN:
-        server = server_of(control, key, &pool);
-        return server == NULL                         ? "the server is gone"
-               : configured(server) != override->base ? "its configured state was edited"
-                                                      : NULL;
-    case OVERRIDE_WEIGHT:
-        server = server_of(control, key, &pool);
-        return server == NULL                            ? "the server is gone"
-               : server->weight != override->base_weight ? "its configured weight was edited"
-                                                         : NULL;
-    case OVERRIDE_LISTENER:
-        return conf_listener_find(conf_document_conf(control->document), key) == NULL
-                   ? "the listener is gone"
-                   : NULL;
-    case OVERRIDE_PROCESS:
-    case OVERRIDE_KINDS:
-        break;
-    }
-    return NULL;
-}
-
-void control_supersede_overrides(struct control *control)
-{
-    bool is_changed = false;
-    struct record record;
-    record_begin(&record);
-    for (size_t i = 0; i < OVERRIDE_KINDS; i++) {
-        enum override_kind kind = (enum override_kind)i;
-        struct map_entry *entry = NULL;
-        map_for_each (entry, &control->overrides.kinds[i]) {
-            struct override *override = entry->value;
-            const char *why = why_superseded(control, kind, entry->key, override);
-            if (why == NULL) {
-                continue;
-            }
-            is_changed = true;
-            post_override(control, "override.superseded", kind, entry->key, override, why);
-            overrides_write_change(&record.w, kind, entry->key, NULL);
-            (void)overrides_take(&control->overrides, kind, entry->key);
-            override_free(override);
-        }
-    }
-    if (is_changed) {
-        struct err err;
-        /* A file that keeps a dead override does no harm: it is dropped again at the next start. */
-        (void)record_save(&record, control, &err);
-        control_heed_expiry(control);
-    } else {
-        buf_fini(&record.text);
-    }
 }

@@ -1,15 +1,21 @@
 /*
  * control_inside - what the files of control share and nobody else sees.
  *
- *     control.c           life, facts, publication
- *     control_queue.c     changes wait, are saved together, are published
- *     control_propose.c   a change becomes a document        control_apply.c   doors, ends of jobs
- *     control_read.c      texts become documents             control_ahead.c   large ones, beside
- * the loop control_save.c      what a save writes, beside the loop control_confirm.c   the window
- * in which a change can be taken back control_history.c   revisions control_members.c  endpoints of
- * a file control_admin.c     what is set by hand        control_conditions.c  what is true since
- * when control_drains.c    what is being emptied      control_check.c       a probe because
- * somebody asks
+ *     control.c            life, facts, publication
+ *     control_queue.c      changes wait, are saved together, are published
+ *     control_propose.c    a change becomes a document
+ *     control_apply.c      doors, ends of jobs
+ *     control_read.c       texts become documents
+ *     control_ahead.c      large ones, beside the loop
+ *     control_save.c       what a save writes, beside the loop
+ *     control_confirm.c    the window in which a change can be taken back
+ *     control_history.c    revisions
+ *     control_members.c    endpoints of a file
+ *     control_admin.c      something is set by hand
+ *     control_overrides.c  the table of that
+ *     control_drains.c     what is being emptied
+ *     control_check.c      a probe because somebody asks
+ *     control_conditions.c what is true since when
  *
  * Threads: control.
  */
@@ -274,6 +280,25 @@ void control_supersede_overrides(struct control *control);
 /* A server of the document that now counts: its admin state and weight, configured or by hand. */
 void control_heed_server(struct control *control, struct registry_server *live,
                          const struct conf_pool *pool, const struct conf_server *conf);
+/* -- what is set by hand -- */
+
+enum server_admin control_configured(const struct conf_server *server);
+/* The configured server of a key "pool/server", and its pool; NULL: there is none. */
+const struct conf_server *control_server_of(const struct control *control, struct slice key,
+                                            const struct conf_pool **pool);
+/* What was changed together: begun, filled by overrides_write_change, then saved (false:
+ * ERR_STORAGE) or given up by buf_fini of its text. */
+struct control_record {
+    struct buf text;
+    struct json_write w;
+};
+void control_record_begin(struct control_record *record);
+bool control_record_save(struct control_record *record, struct control *control, struct err *err);
+/* Events; `why` may be "". */
+void control_post_override(struct control *control, const char *type, enum override_kind kind,
+                           struct slice key, const struct override *override, const char *why);
+void control_post_admin(struct control *control, struct slice key, enum server_admin from,
+                        enum server_admin to, const char *reason, const char *who);
 /* Finds what was set by hand before we ended. What is damaged is told and left out. */
 LB_MUST_CHECK bool control_read_overrides(struct control *control, struct err *err);
 /* Sets the timer of the next override that ends. */

@@ -22,6 +22,7 @@ enum ctl_exit cmd_config_validate(struct ctl *ctl)
         ctl_print_json(ctl, answer);
     } else if (answer != NULL) {
         uint64_t changes = print_change_count(answer);
+        refusal_print_warnings(ctl, answer, &document.source, UINT32_MAX);
         (void)fprintf(ctl->out, "%s: valid", document.source.name);
         if (changes != 0) {
             (void)fprintf(ctl->out, ", with %llu %s against what runs\n",

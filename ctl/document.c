@@ -46,11 +46,9 @@ struct json *document_post(struct ctl *ctl, const struct document *document, con
     rest_reply_init(&reply);
     if (ctl_ask(ctl, &request, &reply, code)) {
         answer = reply.status < 300 ? ctl_body(&reply) : NULL;
-        if (answer != NULL) {
-            refusal_print_warnings(ctl, answer, &document->source);
-        } else if (reply.status < 300) {
+        if (answer == NULL && reply.status < 300) {
             *code = ctl_fail(ctl, CTL_BUG, "the answer to POST %s is not JSON", target);
-        } else {
+        } else if (answer == NULL) {
             *code = refusal_print(ctl, &reply, &document->source);
         }
     }

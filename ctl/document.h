@@ -26,7 +26,7 @@ struct document {
  * document_fini whatever comes out. */
 enum ctl_exit document_read(struct ctl *ctl, const char *path, const char *verdict,
                             struct document *document);
-/* POSTs it and prints the warnings of the answer. NULL: printed why not, with the places of all
+/* POSTs it. NULL: printed why not, with the places of all
  * errors; *code says how to end. The caller owns it. */
 LB_MUST_CHECK struct json *document_post(struct ctl *ctl, const struct document *document,
                                          const char *target, enum ctl_exit *code);

@@ -79,6 +79,17 @@ static bool send_it(struct proposal *proposal, bool is_rehearsal, struct rest_re
     return ok;
 }
 
+/* Lines in a text that is gone afterwards help nobody. */
+static void print_warnings(const struct proposal *proposal, const struct json *answer)
+{
+    struct refusal_source source = {.name = NULL};
+    if (proposal->source != NULL) {
+        source = *proposal->source;
+        source.name = proposal->refusal != NULL ? NULL : source.name;
+    }
+    refusal_print_warnings(proposal->ctl, answer, &source, REFUSAL_WARNINGS_SHOWN);
+}
+
 enum ctl_exit proposal_rehearse(struct proposal *proposal)
 {
     struct ctl *ctl = proposal->ctl;
@@ -95,7 +106,7 @@ enum ctl_exit proposal_rehearse(struct proposal *proposal)
         code = ctl_fail(ctl, CTL_BUG, "the answer to a dry run is not JSON");
         goto out;
     }
-    refusal_print_warnings(ctl, answer, proposal->source);
+    print_warnings(proposal, answer);
     proposal->change_count = print_change_count(answer);
     if (!ctl_wants_json(ctl)) {
         print_change_list(ctl, ctl->out, answer);

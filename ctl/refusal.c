@@ -72,6 +72,12 @@ void refusal_append(struct buf *text, const struct refusal_entry *entry)
     }
 }
 
+/* The name of the file that an entry is about; empty: none. */
+static struct slice file_of(const struct refusal_entry *entry, const struct refusal_source *source)
+{
+    return source != NULL && source->name != NULL ? slice_from(source->name) : entry->file;
+}
+
 static void print_entry(struct ctl *ctl, const struct refusal_entry *entry, const char *kind,
                         struct slice file)
 {
@@ -99,28 +105,54 @@ static void print_entry(struct ctl *ctl, const struct refusal_entry *entry, cons
     buf_fini(&text);
 }
 
-/* Is a warning about what was changed, what holds it or what it holds? */
-static bool is_about(struct slice pointer, const struct refusal_source *source)
+/* Is it the same place, or one inside it? */
+static bool is_within(struct slice pointer, struct slice place)
 {
-    return source == NULL || slice_starts(pointer, source->root) ||
-           slice_starts(source->root, pointer);
+    return slice_starts(pointer, place) &&
+           (pointer.len == place.len || place.len == 0 || pointer.ptr[place.len] == '/');
 }
 
-static void print_entries(struct ctl *ctl, const struct json *list, const char *kind,
-                          const struct refusal_source *source)
+/* Is it about what was changed, what holds it or what it holds? */
+static bool is_about(struct slice pointer, const struct refusal_source *source)
+{
+    return source == NULL || is_within(pointer, source->root) || is_within(source->root, pointer);
+}
+
+static void print_errors(struct ctl *ctl, const struct json *list,
+                         const struct refusal_source *source)
 {
     struct refusal_entry entries[REFUSAL_ENTRIES_MAX];
     uint32_t count = refusal_read(list, source, entries);
-    bool is_warning = kind[0] != '\0';
     for (uint32_t i = 0; i < count; i++) {
-        if (!is_warning || is_about(entries[i].pointer, source)) {
-            print_entry(ctl, &entries[i], kind,
-                        source != NULL && source->name != NULL ? slice_from(source->name)
-                                                               : entries[i].file);
-        }
+        print_entry(ctl, &entries[i], "", file_of(&entries[i], source));
     }
     if (json_count(list) > count) {
         (void)fprintf(ctl->err, "  ... and %u more\n", json_count(list) - count);
+    }
+}
+
+void refusal_print_warnings(struct ctl *ctl, const struct json *answer,
+                            const struct refusal_source *source, uint32_t most)
+{
+    struct refusal_entry entries[REFUSAL_ENTRIES_MAX];
+    const struct json *list = json_get(answer, SLICE("warnings"));
+    uint32_t count = refusal_read(list, source, entries);
+    uint32_t left = json_count(list) - count;
+    uint32_t shown = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_about(entries[i].pointer, source)) {
+            continue;
+        }
+        if (shown == most) {
+            left++;
+            continue;
+        }
+        print_entry(ctl, &entries[i], "warning: ", file_of(&entries[i], source));
+        shown++;
+    }
+    if (left != 0) {
+        (void)fprintf(ctl->err, "  ... and %u more %s\n", left,
+                      ctl_plural(left, "warning", "warnings"));
     }
 }
 
@@ -184,8 +216,8 @@ enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
         print_text(ctl->err, detail);
     }
     (void)fputc('\n', ctl->err);
-    print_entries(ctl, errors, "", source);
-    print_entries(ctl, json_get(problem, SLICE("warnings")), "warning: ", source);
+    print_errors(ctl, errors, source);
+    refusal_print_warnings(ctl, problem, source, REFUSAL_WARNINGS_SHOWN);
     if (json_bool(json_get(problem, SLICE("truncated")))) {
         (void)fputs("  ... and more\n", ctl->err);
     }
@@ -195,10 +227,4 @@ enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
     }
     json_free(problem);
     return code;
-}
-
-void refusal_print_warnings(struct ctl *ctl, const struct json *answer,
-                            const struct refusal_source *source)
-{
-    print_entries(ctl, json_get(answer, SLICE("warnings")), "warning: ", source);
 }

@@ -26,7 +26,10 @@ struct refusal_source {
                           * Warnings about other parts of the document are left out */
 };
 
-enum { REFUSAL_ENTRIES_MAX = 128 };
+enum {
+    REFUSAL_ENTRIES_MAX = 128,
+    REFUSAL_WARNINGS_SHOWN = 10, /* beside something else */
+};
 
 /* One error or warning. */
 struct refusal_entry {
@@ -48,8 +51,8 @@ void refusal_append(struct buf *text, const struct refusal_entry *entry);
 /* Prints why, and returns how to end. `source` may be NULL. */
 enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
                             const struct refusal_source *source);
-/* Prints the warnings of an answer, when it has any. */
+/* Prints the warnings of an answer, when it has any, and how many are left of them after `most`. */
 void refusal_print_warnings(struct ctl *ctl, const struct json *answer,
-                            const struct refusal_source *source);
+                            const struct refusal_source *source, uint32_t most);
 
 #endif

@@ -112,4 +112,36 @@ START_TEST(the_list_has_an_end)
 }
 END_TEST
 
-UNIT_TESTS("refusal", problems_become_sentences, the_list_has_an_end)
+START_TEST(warnings_are_few_and_about_the_matter)
+{
+    static const struct refusal_source about = {.root = {"/pools/p1", 9}};
+    static const struct refusal_source all = {.name = NULL};
+    struct buf text;
+    struct ctl ctl;
+    char *said = NULL;
+    size_t len;
+    buf_init(&text, 65536);
+    buf_append_text(&text, "{\"warnings\":[");
+    for (int i = 0; i < 12; i++) {
+        buf_printf(&text, "%s{\"pointer\":\"#/pools/p%d\",\"detail\":\"hm\"}", i != 0 ? "," : "",
+                   i);
+    }
+    buf_append_text(&text, "]}");
+    struct json *answer = json_parse_trusted(buf_slice(&text));
+    ctl_init(&ctl);
+    ctl.err = open_memstream(&said, &len);
+    refusal_print_warnings(&ctl, answer, &about, 10); /* p1, and neither p10 nor p11 */
+    refusal_print_warnings(&ctl, answer, &all, 2);
+    (void)fclose(ctl.err);
+    ck_assert_str_eq(said, "  warning: /pools/p1: hm\n"
+                           "  warning: /pools/p0: hm\n"
+                           "  warning: /pools/p1: hm\n"
+                           "  ... and 10 more warnings\n");
+    free(said);
+    json_free(answer);
+    buf_fini(&text);
+}
+END_TEST
+
+UNIT_TESTS("refusal", warnings_are_few_and_about_the_matter, problems_become_sentences,
+           the_list_has_an_end)

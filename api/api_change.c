@@ -190,6 +190,9 @@ void api_change_fail(struct api_request *request, const struct control_result *r
     if (strcmp(type, "precondition-failed") == 0) {
         tell_current(request, pointer, &current);
     }
+    if (strcmp(type, "unavailable") == 0) {
+        api_request_header(request, "Retry-After", "1");
+    }
     const struct api_problem_more more = {
         .errors = result->errors, .operation = result->operation, .current = buf_slice(&current)};
     api_problem_more(request, type, detail.data, &more);

@@ -32,10 +32,9 @@
 #include "lbd/worker/worker.h"
 
 #define CONTROL_ADOPT_LIMIT_MS 5000 /* then a change is answered "accepted, not everywhere yet" */
-#define CONTROL_WAITERS_MAX                                                                        \
-    32                      /* changes that wait for their turn, and as many for the workers;      \
-                               then ERR_UNAVAILABLE */
-#define CONTROL_ETAG_MAX 17 /* 16 hexadecimal digits and a NUL */
+#define CONTROL_WAITERS_MAX    32   /* changes that wait for their turn; then ERR_UNAVAILABLE */
+#define CONTROL_ADOPTING_MAX   128  /* changes that wait for the workers; likewise */
+#define CONTROL_ETAG_MAX       17   /* 16 hexadecimal digits and a NUL */
 
 struct control;
 struct inherit;

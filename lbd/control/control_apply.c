@@ -201,7 +201,7 @@ void control_apply(struct control *control, const struct control_change *change,
                    void (*done)(const struct control_result *result, void *arg), void *arg)
 {
     struct control_job *job = control_job_new(control, change, done, arg);
-    if (control->queued >= CONTROL_WAITERS_MAX || control->facts.waiting >= CONTROL_WAITERS_MAX) {
+    if (control->queued >= CONTROL_WAITERS_MAX || control->facts.waiting >= CONTROL_ADOPTING_MAX) {
         (void)err_set(&job->result.err, ERR_UNAVAILABLE, "%u changes wait already",
                       control->queued + control->facts.waiting);
         (void)control_job_refuse(job, "unavailable");
@@ -226,7 +226,7 @@ void control_when_adopted(struct control *control,
     job->is_wait = true;
     job->result.before = control->document != NULL ? conf_document_ref(control->document) : NULL;
     if (control->facts.adopted_generation == control->facts.generation ||
-        control->facts.is_draining || control->facts.waiting >= CONTROL_WAITERS_MAX) {
+        control->facts.is_draining || control->facts.waiting >= CONTROL_ADOPTING_MAX) {
         control_job_finish(job);
     } else {
         control_job_wait(job);

@@ -46,6 +46,7 @@ struct api_operation {
     const char *summary;
     const char *doc;      /* NULL: the summary says it all */
     const char *request;  /* type of the body; NULL: none */
+    const char *example;  /* such a body, JSON; NULL: a resource, its setting has one */
     const char *answers;  /* "200 Pool|DryRun; 201 Pool; 204": status and type of each */
     const char *failures; /* statuses of problems beyond the usual ones, "410"; NULL: none */
     const char *media;    /* of the answers, one or several; NULL: application/json */

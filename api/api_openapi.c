@@ -7,6 +7,8 @@
 #include "api/api_problem.h"
 #include "api/api_schema.h"
 #include "api/api_table.h"
+#include "conf/conf_schema.h"
+#include "conf/json/json.h"
 #include "lbd_version.h"
 
 enum {
@@ -238,7 +240,44 @@ static void write_query(struct json_write *w, const struct api_row *row, enum ap
     json_write_array_end(w);
 }
 
-static void write_request(struct json_write *w, const struct api_operation *operation)
+/* The setting that a resource is: "/pools/{}/servers/{}" is "pools.servers". */
+static const struct conf_field *setting_of(const char *pointer)
+{
+    const struct conf_object *object = NULL;
+    const struct conf_field *field = NULL;
+    struct slice rest = slice_from(pointer);
+    struct slice part;
+    struct buf path;
+    buf_init(&path, TEXT_MAX);
+    while (rest.len != 0 && slice_split(&rest, '/', &part)) {
+        if (part.len != 0 && part.ptr[0] != '{') {
+            (void)buf_printf(&path, "%s%.*s", path.len != 0 ? "." : "", SLICE_ARG(part));
+        }
+    }
+    bool found = path.len != 0 && conf_schema_lookup(buf_slice(&path), &object, &field);
+    buf_fini(&path);
+    return found ? field : NULL;
+}
+
+/* One body as people write it: that of the operation, or of the setting. */
+static void write_example(struct json_write *w, const struct api_row *row,
+                          const struct api_operation *operation)
+{
+    const struct conf_field *field = row->pointer != NULL ? setting_of(row->pointer) : NULL;
+    if (operation->example != NULL) {
+        json_write_key(w, "example");
+        json_write_raw(w, slice_from(operation->example));
+    } else if (field != NULL) {
+        struct json *example = json_parse_trusted(slice_from(field->example));
+        bool is_member = slice_ends(slice_from(row->pointer), SLICE("{}"));
+        json_write_key(w, "example");
+        json_write_json(w, is_member ? json_first(example) : example);
+        json_free(example);
+    }
+}
+
+static void write_request(struct json_write *w, const struct api_row *row,
+                          const struct api_operation *operation)
 {
     if (operation->request == NULL) {
         return;
@@ -252,6 +291,7 @@ static void write_request(struct json_write *w, const struct api_operation *oper
                                                      : "application/json");
     json_write_object_begin(w);
     api_schema_write_member(w, slice_from(operation->request));
+    write_example(w, row, operation);
     json_write_object_end(w);
     json_write_object_end(w);
     json_write_object_end(w);
@@ -411,7 +451,7 @@ static void write_operation(struct json_write *w, const struct api_row *row,
     json_write_member_text(w, "x-lbd-role",
                            api_request_role_word(api_table_role(row, operation->method)));
     write_query(w, row, operation->method);
-    write_request(w, operation);
+    write_request(w, row, operation);
     write_answers(w, row, operation);
     json_write_object_end(w);
 }

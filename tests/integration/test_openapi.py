@@ -246,6 +246,34 @@ class Served(LabCase):
         self.assertGreater(asked, 35)
 
 
+    def test_examples_of_bodies_are_accepted(self):
+        """As they stand in the document; those that would listen on port 80 are left out."""
+        for pool in ("web", "api"):
+            self.proxy.put(f"/v1/pools/{pool}", {})
+        self.proxy.put("/v1/health-checks/alive", {"type": "tcp"})
+        self.proxy.put("/v1/routes/all", {"listener": "web", "action": {"pool": "main"}})
+        names = {"listener": "web", "route": "all", "pool": "main", "server": "a", "token": "t",
+                 "health_check": "alive"}
+        sent = 0
+        for path, item in self.proxy.get("/v1/openapi.json")["paths"].items():
+            for verb, operation in item.items():
+                if verb == "parameters" or "requestBody" not in operation:
+                    continue
+                if path.startswith(("/v1/config", "/v1/batch")) or path == "/v1/listeners/{listener}":
+                    continue
+                (media,) = operation["requestBody"]["content"].values()
+                filled = path
+                for name, value in names.items():
+                    filled = filled.replace("{" + name + "}", value)
+                if any(parameter.get("name") == "dry_run" for parameter in operation["parameters"]):
+                    filled += "?dry_run=true"
+                with self.subTest(f"{verb} {filled}"):
+                    answer = self.proxy.api(verb.upper(), filled, media["example"])
+                    self.assertIn(answer.status, (200, 201), answer)
+                    sent += 1
+        self.assertGreater(sent, 10)
+
+
 class FakeAnswer:
     def __init__(self, status, body, headers=None):
         self.status = status

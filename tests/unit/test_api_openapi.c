@@ -208,6 +208,34 @@ START_TEST(settings_are_those_of_the_schema_table)
 }
 END_TEST
 
+START_TEST(every_body_has_an_example)
+{
+    struct json *json = document();
+    const struct json *path = NULL;
+    uint32_t bodies = 0;
+    json_for_each(path, json_get(json, SLICE("paths")))
+    {
+        for (size_t method = 0; method < API_METHODS; method++) {
+            const struct json *operation = json_get(path, slice_from(methods[method]));
+            const struct json *content =
+                json_get(json_get(operation, SLICE("requestBody")), SLICE("content"));
+            const struct json *media = NULL;
+            if (content == NULL) {
+                continue;
+            }
+            bodies++;
+            json_for_each(media, content)
+            {
+                ck_assert_msg(json_get(media, SLICE("example")) != NULL, "%s %.*s", methods[method],
+                              SLICE_ARG(json_key(path)));
+            }
+        }
+    }
+    ck_assert_uint_gt(bodies, 15);
+    json_free(json);
+}
+END_TEST
+
 START_TEST(problems_are_those_of_the_table)
 {
     struct json *json = document();
@@ -236,4 +264,5 @@ END_TEST
 
 UNIT_TESTS("api_openapi", paths_and_methods_are_those_of_the_router,
            parameters_and_roles_are_those_of_the_router, every_reference_leads_somewhere,
-           settings_are_those_of_the_schema_table, problems_are_those_of_the_table)
+           settings_are_those_of_the_schema_table, every_body_has_an_example,
+           problems_are_those_of_the_table)

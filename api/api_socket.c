@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lbd/base/addr.h"
+#include "lbd/net/sock_opt.h"
 
 void api_socket_default(char out[API_SOCKET_PATH_MAX + 8])
 {
@@ -110,14 +111,11 @@ int api_socket_open(struct slice text, struct err *err)
     }
 
     int fd = socket(address.u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int on = 1;
     if (fd < 0) {
         (void)err_set(err, ERR_SYSTEM, "cannot make a socket: %s", strerror(errno));
         return -1;
     }
-    if (!is_unix) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    }
+    (void)sock_opt_before_bind(fd, address.u.any.sa_family, false); /* "[::]" is IPv6 only */
     /* who may enter the directory is the gate; the socket lets in its group too */
     mode_t old = umask(0117);
     int failed = bind(fd, &address.u.any, address.len) == 0 ? 0 : errno;

@@ -98,6 +98,29 @@ START_TEST(tcp_is_opened_and_refused_when_taken)
 }
 END_TEST
 
+/* "0.0.0.0:9443" and "[::]:9443" beside each other are two sockets of one port. */
+START_TEST(both_families_may_have_a_port)
+{
+    struct err err = {0};
+    struct sockaddr_in bound;
+    socklen_t len = sizeof(bound);
+    char other[32];
+    int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) {
+        return; /* no IPv6 here */
+    }
+    (void)close(probe);
+    int first = api_socket_open(SLICE("0.0.0.0:0"), &err);
+    ck_assert_msg(first >= 0, "%s", err.text);
+    ck_assert_int_eq(getsockname(first, (struct sockaddr *)&bound, &len), 0);
+    (void)snprintf(other, sizeof(other), "[::]:%u", (unsigned)ntohs(bound.sin_port));
+    int second = api_socket_open(slice_from(other), &err);
+    ck_assert_msg(second >= 0 || err.kind == ERR_SYSTEM, "%s", err.text);
+    (void)close(first);
+    (void)close(second);
+}
+END_TEST
+
 START_TEST(the_usual_place_follows_the_user)
 {
     char text[API_SOCKET_PATH_MAX + 8];
@@ -112,4 +135,5 @@ END_TEST
 
 UNIT_TESTS("api_socket", the_directory_is_made_and_the_socket_is_for_its_group,
            a_leftover_is_replaced_and_a_living_one_is_not, what_is_no_socket_is_left_alone,
-           tcp_is_opened_and_refused_when_taken, the_usual_place_follows_the_user)
+           tcp_is_opened_and_refused_when_taken, both_families_may_have_a_port,
+           the_usual_place_follows_the_user)

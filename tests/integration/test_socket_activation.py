@@ -84,7 +84,8 @@ class SocketActivation(LabCase):
         for _ in range(2):
             with Client(passed.getsockname()) as client:
                 self.assertIn(client.get("/v1/config").status, (401, 403), "the guard answers")
-            proxy.restart()
+            proxy.stop()
+            proxy.start()
 
     def test_another_address_is_refused_in_words(self):
         proxy = self.passing([("api", self.unix())], api=f"unix:{self.path}.other", start=False)

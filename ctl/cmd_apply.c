@@ -41,9 +41,15 @@ enum ctl_exit cmd_apply_confirm(struct ctl *ctl, const struct json *before,
 {
     struct holdings was = count(before, owner);
     struct holdings is = count(after, NULL); /* of an owner's file: all are its own */
+    const char *gone = NULL;
     if (was.listeners + was.pools != 0 && is.listeners + is.pools == 0) {
-        return confirm_ask(ctl, "no listener and no pool would be left%s%s",
-                           owner != NULL ? " of owner " : "", owner != NULL ? owner : "");
+        gone = "no listener and no pool";
+    } else if (was.listeners != 0 && is.listeners == 0) {
+        gone = "no listener";
+    }
+    if (gone != NULL) {
+        return confirm_ask(ctl, "%s would be left%s%s", gone, owner != NULL ? " of owner " : "",
+                           owner != NULL ? owner : "");
     }
     if (is.servers * 2 < was.servers) {
         return confirm_ask(ctl, "%llu of %llu servers would go",

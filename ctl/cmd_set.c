@@ -4,6 +4,7 @@
 
 #include "conf/json/json_patch.h"
 #include "conf/json/json_write.h"
+#include "ctl/cmd_apply.h"
 #include "ctl/confirm.h"
 #include "ctl/kind.h"
 #include "ctl/proposal.h"
@@ -222,9 +223,36 @@ static void write_undo(const struct place *place, struct buf *undo)
     buf_fini(&text);
 }
 
+/* A pool as a document that has nothing else; what is no pool as it is. Borrowed from a copy that
+ * the caller frees. */
+static struct json *as_document(const struct place *place, const struct json *resource)
+{
+    bool is_pool = place->inside == 2 && slice_eq(place->tokens[0], SLICE("pools"));
+    if (!is_pool) {
+        return json_copy(resource);
+    }
+    struct json *document = json_new_object();
+    struct json *pools = json_new_object();
+    json_set(pools, place->tokens[1], json_copy(resource));
+    json_set(document, SLICE("pools"), pools);
+    return document;
+}
+
+/* Asks when much would go: a document or a pool was `before`, and is place->json now. */
+static enum ctl_exit confirm_change(struct ctl *ctl, const struct place *place,
+                                    const struct json *before)
+{
+    struct json *was = as_document(place, before);
+    struct json *is = as_document(place, place->json);
+    enum ctl_exit code = cmd_apply_confirm(ctl, was, is, NULL);
+    json_free(is);
+    json_free(was);
+    return code;
+}
+
 /* Sends the resource as it is now. */
-static enum ctl_exit send_back(struct ctl *ctl, struct place *place, const char *done,
-                               struct buf *undo, bool *was_overtaken)
+static enum ctl_exit send_back(struct ctl *ctl, struct place *place, const struct json *before,
+                               const char *done, struct buf *undo, bool *was_overtaken)
 {
     struct proposal proposal;
     struct json_write w;
@@ -244,6 +272,9 @@ static enum ctl_exit send_back(struct ctl *ctl, struct place *place, const char 
     proposal.revision_before = place->revision;
     buf_append_slice(&proposal.undo, buf_slice(undo));
     enum ctl_exit code = proposal_rehearse(&proposal);
+    if (code == CTL_OK && !ctl->dry_run) {
+        code = confirm_change(ctl, place, before);
+    }
     if (code == CTL_OK) {
         code = proposal_perform(&proposal);
     }
@@ -261,6 +292,7 @@ static enum ctl_exit change_place(struct ctl *ctl, struct place *place, const ch
     struct buf undo;
     enum ctl_exit code = CTL_OK;
     buf_init(&undo, (size_t)4 * CTL_PATH_MAX);
+    struct json *before = json_copy(place->json);
     write_undo(place, &undo);
     if (text == NULL && !json_patch_remove(place->json, inside)) {
         (void)fprintf(ctl->out, "unchanged: %s is not set\n", place->pointer.data + 1);
@@ -268,8 +300,9 @@ static enum ctl_exit change_place(struct ctl *ctl, struct place *place, const ch
         code = ctl_fail(ctl, CTL_USAGE, "%s leads through what holds nothing",
                         place->pointer.data + 1);
     } else {
-        code = send_back(ctl, place, text != NULL ? "set" : "unset", &undo, was_overtaken);
+        code = send_back(ctl, place, before, text != NULL ? "set" : "unset", &undo, was_overtaken);
     }
+    json_free(before);
     buf_fini(&undo);
     return code;
 }

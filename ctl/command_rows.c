@@ -377,7 +377,8 @@ const struct command command_rows[] = {
         .arguments = "POINTER VALUE",
         .summary = "set one value, as in `lbctl set pools/web/servers/a/weight 50`",
         .details = "VALUE is JSON, or a text when it is no JSON.",
-        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE),
+        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE) |
+                   BIT(COMMAND_YES),
         .arg_min = 2,
         .arg_max = 2,
         .names = COMMAND_POINTERS,
@@ -388,7 +389,8 @@ const struct command command_rows[] = {
         .section = COMMAND_CHANGE,
         .arguments = "POINTER",
         .summary = "take one value out, so that its default counts",
-        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE),
+        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE) |
+                   BIT(COMMAND_YES),
         .arg_min = 1,
         .arg_max = 1,
         .names = COMMAND_POINTERS,

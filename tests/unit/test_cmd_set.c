@@ -181,5 +181,33 @@ START_TEST(deleting_asks_when_traffic_drops)
 }
 END_TEST
 
-UNIT_TESTS("cmd_set", the_smallest_resource_is_changed, a_new_one_must_still_be_new,
-           pointers_that_lead_nowhere, one_thing_is_deleted, deleting_asks_when_traffic_drops)
+START_TEST(so_does_unsetting)
+{
+    static const struct fake_turn pool[] = {
+        {"GET /v1/pools/web", HAVE("{\"servers\":{\"a\":{},\"b\":{},\"c\":{}}}")},
+        {"PUT /v1/pools/web?dry_run=true", DRY},
+        {"PUT /v1/pools/web", DONE}};
+    static const struct fake_turn document[] = {
+        {"GET /v1/config", HAVE("{\"listeners\":{\"web\":{}},\"pools\":{\"p\":{}}}")},
+        {"PUT /v1/config?dry_run=true", DRY},
+        {"PUT /v1/config", DONE}};
+    struct fake_run run = fake_lbctl(pool, 2, "unset", "pools/web/servers", NULL);
+    ck_assert_int_eq(run.code, CTL_USAGE);
+    ck_assert_ptr_nonnull(strstr(run.err, "3 of 3 servers would go; nothing was changed"));
+    fake_run_fini(&run);
+    run = fake_lbctl(pool, 3, "set", "pools/web/servers", "{}", "--yes", NULL);
+    ck_assert_int_eq(run.code, CTL_OK);
+    fake_run_fini(&run);
+    run = fake_lbctl(document, 2, "unset", "listeners/web", NULL);
+    ck_assert_int_eq(run.code, CTL_USAGE);
+    ck_assert_ptr_nonnull(strstr(run.err, "no listener would be left; nothing was changed"));
+    fake_run_fini(&run);
+    run = fake_lbctl(document, 2, "unset", "listeners/web", "--dry-run", NULL);
+    ck_assert_int_eq(run.code, CTL_OK);
+    fake_run_fini(&run);
+}
+END_TEST
+
+UNIT_TESTS("cmd_set", so_does_unsetting, the_smallest_resource_is_changed,
+           a_new_one_must_still_be_new, pointers_that_lead_nowhere, one_thing_is_deleted,
+           deleting_asks_when_traffic_drops)

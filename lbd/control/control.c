@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "conf/conf_diff.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
@@ -318,6 +319,29 @@ static struct conf_document *find_in_file(struct control *control, struct conf_d
     return document;
 }
 
+/* Whoever edits the seed and restarts must not wonder for long. */
+static void compare_seed(struct control *control, const struct conf_document *saved,
+                         const struct conf_document *seed)
+{
+    struct conf_diff diff;
+    struct buf first;
+    control->facts.is_seed_different = !conf_document_same(saved, seed);
+    if (!control->facts.is_seed_different) {
+        return;
+    }
+    conf_diff_init(&diff);
+    buf_init(&first, 65536);
+    conf_diff_documents(&diff, saved, seed);
+    if (diff.count != 0) {
+        conf_diff_describe(&diff.changes[0], &first);
+    }
+    log_warn("config.seed_differs",
+             "file=%s changes=%u first=\"%.*s\" used=saved_state hint=\"lbctl diff --seed\"",
+             control->options.file, diff.total, SLICE_ARG(buf_slice(&first)));
+    buf_fini(&first);
+    conf_diff_fini(&diff);
+}
+
 /* What runs at first, and under which number; see the table "who wins at start" in control.h. */
 static struct conf_document *find_first(struct control *control, struct conf_document *seed,
                                         struct conf_revision *note, bool *must_save,
@@ -360,7 +384,7 @@ static struct conf_document *find_first(struct control *control, struct conf_doc
         (void)err_set(err, ERR_INVALID, "the saved configuration cannot be used: %s", why.text);
         return NULL;
     }
-    control->facts.is_seed_different = !conf_document_same(saved, seed);
+    compare_seed(control, saved, seed);
     log_info("config.saved", "revision=%llu seed=%s", (unsigned long long)note->number,
              control->facts.is_seed_different ? "different_and_not_used" : "same");
     return saved;

@@ -45,7 +45,8 @@ class Durable(LabCase):
         proxy.write_config(config_for("127.0.0.1:1"))
         proxy.restart()
         self.assertEqual(proxy.get("/v1/pools/main")["retries"], 3)
-        self.assertIn("seed", proxy.log_text())
+        self.assertIn("config.seed_differs", proxy.log_text())
+        self.assertIn("changes=2 first=\"pools/main/retries: no longer set, was 3\"", proxy.log_text())
         self.assertEqual(proxy.metric("lbd_config_seed_differs"), 1)
 
     def test_file_mode_saves_no_configuration(self):

@@ -420,6 +420,11 @@ void api_front_free(struct api_front *front)
     free(front);
 }
 
+bool api_front_is_named(const struct api_front *front, struct slice host)
+{
+    return tls_context_is_for(front->context, host);
+}
+
 const struct tls_names *api_front_names(const struct api_front *front, int fd)
 {
     struct list_node *node = NULL;

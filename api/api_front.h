@@ -52,6 +52,8 @@ void api_front_free(struct api_front *front); /* NULL is fine */
 uint64_t api_front_not_after_us(void);
 /* Reads certificate, key and authorities again. */
 void api_front_reload(struct api_front *front);
+/* Is this a name of our certificate? (Whoever got as far with another one believed it.) */
+bool api_front_is_named(const struct api_front *front, struct slice host);
 /* The names of the client behind a descriptor that was given away. NULL: there is none. */
 const struct tls_names *api_front_names(const struct api_front *front, int fd);
 

@@ -1,6 +1,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/api_credentials.h"
 #include "api/api_inside.h"
 #include "api/api_problem.h"
 #include "lbd/base/num.h"
@@ -130,12 +131,19 @@ static bool is_no_browser(struct call *call)
 static bool host_is_ours(struct call *call)
 {
     struct slice host = api_head_field(call->connection, MHD_HTTP_HEADER_HOST);
+    struct slice name = SLICE_NONE;
+    bool is_ip = false;
     if (call->door->is_unix || call->door->is_observe ||
         api_guard_knows_host(call->request.guard, host)) {
         return true;
     }
+    if (call->door->front != NULL && api_credentials_host(host, &name, &is_ip) &&
+        api_front_is_named(call->door->front, name)) {
+        return true;
+    }
     return deny(call, API_GUARD_HOST,
-                "the host of the request is no IP address and not in daemon.api.hosts");
+                "the host of the request is no IP address, not in our certificate and not in "
+                "daemon.api.hosts");
 }
 
 static bool retry_later(struct call *call, uint32_t retry_s, const char *why)

@@ -16,7 +16,7 @@ static const struct api_problem_type problems[] = {
      "token must be known and not have expired."},
     {"forbidden", 403, "Not allowed",
      "Who asks has no role that allows this (GET /v1/whoami shows it), or the request comes from a "
-     "web page (Origin, Sec-Fetch-Mode: no-cors) or names a host that is not in daemon.api.hosts."},
+     "web page (Origin, Sec-Fetch-Mode: no-cors) or names a host that is none of ours (daemon.api.hosts)."},
     {"not-found", 404, "There is no such resource", "The path or a name in it does not exist."},
     {"method-not-allowed", 405, "The resource does not have this method",
      "The header Allow lists the methods that it has."},

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "lbd/base/mem.h"
 #include "lbd/tls/tls_error.h"
@@ -255,6 +256,14 @@ uint64_t tls_context_not_after_us(const struct tls_context *context)
     }
     time_t end = timegm(&parts);
     return end > 0 ? (uint64_t)end * 1000000U : 0;
+}
+
+bool tls_context_is_for(const struct tls_context *context, struct slice host)
+{
+    X509 *own = SSL_CTX_get0_certificate(context->handle);
+    return own != NULL && host.len != 0 &&
+           X509_check_host(own, host.ptr, host.len, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) ==
+               1;
 }
 
 void *tls_context_handle(const struct tls_context *context)

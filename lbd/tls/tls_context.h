@@ -20,6 +20,7 @@
 
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
+#include "lbd/base/slice.h"
 
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
@@ -52,6 +53,9 @@ enum tls_context_news tls_context_reload(struct tls_context **context, struct er
 
 /* When our certificate ceases to be valid, wall clock; 0: there is none. */
 uint64_t tls_context_not_after_us(const struct tls_context *context);
+
+/* Is our own certificate for this host name (RFC 6125)? */
+bool tls_context_is_for(const struct tls_context *context, struct slice host);
 
 /* For tls_session only: SSL_CTX. */
 void *tls_context_handle(const struct tls_context *context);

@@ -48,7 +48,7 @@ class Api(LabCase):
                 "key_file": str(self.server.key),
                 "client_ca_file": str(self.ca.certificate),
             },
-            "hosts": ["lb1.example.com"],
+            "hosts": ["lb2.example.com", "*.lbs.example.com"],
             "certificates": {
                 "admin": ["URI:spiffe://example.com/*"],
                 "operate": ["DNS:*.ops.example.com"],
@@ -251,7 +251,8 @@ class Api(LabCase):
         bearer = {"Authorization": "Bearer " + proxy.token("t", "read")}
         for host, status in (
             ("localhost", 200), ("127.0.0.1", 200), ("127.0.0.1:9443", 200), ("[::1]:1", 200),
-            ("lb1.example.com", 200), ("LB1.example.com:9443", 200),
+            ("lb1.example.com", 200), ("LB1.example.com:9443", 200),  # in the certificate
+            ("lb2.example.com", 200), ("a.lbs.example.com", 200), ("lbs.example.com", 403),
             ("evil.example.com", 403), ("127.0.0.1.evil.com", 403), ("lb1.example.com.evil", 403),
         ):
             with self.subTest(host=host):

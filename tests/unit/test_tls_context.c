@@ -26,6 +26,10 @@ START_TEST(says_which_file_is_wrong)
     struct tls_context *context = tls_context_new(&options, &err);
     ck_assert_msg(context != NULL, "%s", err.text);
     ck_assert(tls_context_is_server(context));
+    ck_assert(tls_context_is_for(context, SLICE("localhost")));
+    ck_assert(tls_context_is_for(context, SLICE("LocalHost")));
+    ck_assert(!tls_context_is_for(context, SLICE("localhost.evil")));
+    ck_assert(!tls_context_is_for(context, SLICE("")));
     ck_assert_uint_gt(tls_context_not_after_us(context), now_wall_us());
     const struct tls_context_options nothing = {.ca_file = files.ca};
     struct tls_context *client = tls_context_new(&nothing, &err);

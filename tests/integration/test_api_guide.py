@@ -70,10 +70,11 @@ class Guide(LabCase):
 
     def test_every_command_prints_what_is_shown(self):
         all_chapters = chapters()
-        self.assertGreaterEqual(len(all_chapters), 4)
+        self.assertGreaterEqual(sum(1 for commands in all_chapters.values() if commands), 5)
         for heading, commands in all_chapters.items():
             with self.subTest(heading):
-                self.assertTrue(commands, "a chapter without a command")
+                if not commands:
+                    continue  # a chapter that only tells
                 printed = self.run_commands(commands)
                 wrong = [(command, lines) for command, lines in zip(commands, printed, strict=True)
                          if not fits(command.shown, lines)]

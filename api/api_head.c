@@ -169,7 +169,10 @@ static bool is_known(struct call *call)
         return false;
     case API_GUARD_NO_ROLE:
         call->is_denied = true;
-        api_problem(request, "forbidden", "%s has no role here", request->who);
+        api_problem(request, "forbidden", "%s has no role here: %s", request->who,
+                    request->identity.via == API_VIA_CERTIFICATE
+                        ? "its names are not in daemon.api.certificates"
+                        : "it is in no group of daemon.api.groups");
         return false;
     case API_GUARD_TOO_MANY: /* in the metrics, and not in the audit: that is the limit's purpose */
         return retry_later(call, request->identity.retry_s, "too many failures to authenticate");

@@ -610,6 +610,10 @@ class Api(LabCase):
         self.assertEqual(len(set(ids)), len(ids))
         self.assertIn(ids[1], proxy.log_text())
 
+        told = proxy.get("/v1/events?types=api.denied")["events"]
+        self.assertEqual([(e["name"], e["message"]) for e in told], [
+            ("token ci", "DELETE /v1/pools/new: 403"), ("tcp 127.0.0.1", "GET /v1/config: 401")])
+
         os.rename(self.audit_path, self.audit_path + ".1")
         proxy.send_signal(signal.SIGUSR1)
         self.wait_for(lambda: os.path.exists(self.audit_path), "the new file")

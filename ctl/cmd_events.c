@@ -109,7 +109,7 @@ static void print_events(struct ctl *ctl, const struct json *events)
     uint64_t skipped = shown < all ? all - shown : 0;
     uint64_t at = 0;
     const struct json *event;
-    bool is_table = ctl->output == CTL_TABLE || ctl->output == CTL_WIDE;
+    bool is_table = ctl_wants_table(ctl);
     json_for_each(event, events)
     {
         if (at++ < skipped) {

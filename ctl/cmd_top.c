@@ -53,7 +53,7 @@ struct aside {
     size_t err_len;
 };
 
-static bool aside_open(struct aside *aside, const struct ctl *ctl)
+static void aside_open(struct aside *aside, const struct ctl *ctl)
 {
     *aside = (struct aside){.ctl = *ctl};
     aside->ctl.out = open_memstream(&aside->out, &aside->out_len);
@@ -66,7 +66,6 @@ static bool aside_open(struct aside *aside, const struct ctl *ctl)
     if (aside->ctl.out == NULL || aside->ctl.err == NULL) {
         abort(); /* no memory */
     }
-    return true;
 }
 
 /* Ends both streams, so that the texts can be read. */
@@ -111,7 +110,7 @@ static void refresh(struct top *top)
 {
     struct aside aside;
     enum ctl_exit code = CTL_OK;
-    (void)aside_open(&aside, top->ctl);
+    aside_open(&aside, top->ctl);
     aside.ctl.timeout_ms = STATS_TIMEOUT_MS;
     struct json *stats = ask_stats(&aside.ctl, &code);
     aside_end(&aside);
@@ -188,7 +187,7 @@ static void describe(struct top *top)
     if (top->selected[0] == '\0') {
         return;
     }
-    (void)aside_open(&aside, top->ctl);
+    aside_open(&aside, top->ctl);
     if (kind_target_read(&aside.ctl, top_view_words[top->model.view], top->selected, &target,
                          &code)) {
         code = cmd_describe_target(&aside.ctl, &target);
@@ -228,7 +227,7 @@ static void ask(struct top *top, const char *word, enum ctl_exit (*wish)(struct 
 static void do_wish(struct top *top)
 {
     struct aside aside;
-    (void)aside_open(&aside, top->ctl);
+    aside_open(&aside, top->ctl);
     aside.ctl.args[0] = top->selected;
     aside.ctl.arg_count = 1;
     aside.ctl.yes = true; /* we have asked */

@@ -301,6 +301,11 @@ bool ctl_wants_json(const struct ctl *ctl)
     return ctl->output == CTL_JSON || ctl->output == CTL_JSONL;
 }
 
+bool ctl_wants_table(const struct ctl *ctl)
+{
+    return ctl->output == CTL_TABLE || ctl->output == CTL_WIDE;
+}
+
 void ctl_print_body(struct ctl *ctl, const struct rest_reply *reply)
 {
     struct json *json = ctl_body(reply);

@@ -141,8 +141,9 @@ LB_MUST_CHECK struct json *ctl_post(struct ctl *ctl, const char *target, struct 
 /* Appends KEY=VALUE to a target's query, percent-encoded; nothing when `value` is NULL. */
 void ctl_query(struct buf *target, const char *key, const char *value);
 
-/* -o json or jsonl */
+/* -o json or jsonl; -o table or wide */
 bool ctl_wants_json(const struct ctl *ctl);
+bool ctl_wants_table(const struct ctl *ctl);
 /* Prints the body of a reply, when it is JSON. */
 void ctl_print_body(struct ctl *ctl, const struct rest_reply *reply);
 /* Prints a JSON text: CTL_JSONL on one line, else indented; with a newline. */

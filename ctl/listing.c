@@ -32,11 +32,6 @@ static void value_cell(struct print_table *table, const struct json *value)
     buf_fini(&text);
 }
 
-static bool is_table(const struct ctl *ctl)
-{
-    return ctl->output == CTL_TABLE || ctl->output == CTL_WIDE;
-}
-
 void listing_init(struct listing *listing)
 {
     listing->round = 0;
@@ -208,12 +203,12 @@ static void add(struct listing *listing, struct slice name, const struct json *c
         return;
     }
     listing->is_found = true;
-    if (is_table(ctl) || listing->is_watched) {
+    if (ctl_wants_table(ctl) || listing->is_watched) {
         add_cells(listing, name, config, status);
     }
     if (listing->is_watched) {
         bool is_same = is_as_it_was(listing, name, config);
-        if (is_same || !is_table(ctl)) {
+        if (is_same || !ctl_wants_table(ctl)) {
             print_table_drop_row(&listing->table);
         }
         if (is_same) {
@@ -295,9 +290,9 @@ enum ctl_exit listing_write(struct listing *listing, const char *name)
     enum ctl_exit code = CTL_OK;
     struct buf target;
     struct json *status = NULL;
-    bool needs_status = is_table(ctl) || listing->is_watched;
+    bool needs_status = ctl_wants_table(ctl) || listing->is_watched;
     buf_init(&target, CTL_PATH_MAX);
-    buf_printf(&target, "%s%s", listing->kind->path, is_table(ctl) ? "?defaults=true" : "");
+    buf_printf(&target, "%s%s", listing->kind->path, ctl_wants_table(ctl) ? "?defaults=true" : "");
     struct json *objects = ask(listing, target.data, &code);
     if (objects != NULL && needs_status && listing->columns->status_path != NULL) {
         status = ask(listing, "/v1/status", &code);
@@ -311,7 +306,7 @@ enum ctl_exit listing_write(struct listing *listing, const char *name)
         if (listing->round == 1 && !listing->is_found && name != NULL) {
             code =
                 ctl_fail(ctl, CTL_NOT_FOUND, "there is no %s '%s'", listing->kind->singular, name);
-        } else if (is_table(ctl)) {
+        } else if (ctl_wants_table(ctl)) {
             print_table_write(&listing->table, ctl->out, ctl->color, ctl->width);
             print_table_clear(&listing->table);
         } else if (ctl->output == CTL_JSON) {

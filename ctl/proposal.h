@@ -21,7 +21,7 @@
 #include "ctl/refusal.h"
 #include "lbd/base/buf.h"
 
-enum { PROPOSAL_TRIES = 3 };
+enum { PROPOSAL_TRIES = 8 }; /* when others change the same all the time */
 
 struct proposal {
     struct ctl *ctl;

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -87,6 +88,26 @@ class OneValue(ChangeCase):
         self.assertIn("unchanged", self.ctl("set", "pools/main/retries", "3").stdout)
         self.assertIn("unchanged", self.ctl("unset", "pools/main/slow").stdout)
         self.assertEqual(self.revision, revision)
+
+    def test_many_at_once_lose_nothing(self):
+        wishes = {
+            "retries": 3, "algorithm": "round_robin", "timeouts/connect": "250ms",
+            "timeouts/response": "7s", "when_all_down": "fail_open", "meta/note": "busy",
+        }
+        threads = [
+            threading.Thread(target=self.ctl, args=("set", f"pools/main/{key}", str(value)))
+            for key, value in wishes.items()
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        pool = self.pool()
+        for key, value in wishes.items():
+            found = pool
+            for part in key.split("/"):
+                found = found[part]
+            self.assertEqual(found, value, key)
 
     def test_invalid_is_7_and_says_where(self):
         result = self.ctl("set", "pools/main/algorithm", "leest_request", code=INVALID)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "ctl/cmd_apply.h"
+#include "ctl/proposal.h"
 #include "tests/unit/fake_api.h"
 #include "tests/unit/unit.h"
 
@@ -155,11 +156,11 @@ END_TEST
 
 START_TEST(but_not_for_ever)
 {
-    static const struct fake_turn turns[] = {
-        {"GET /v1/config", BEFORE}, {"PUT /v1/config?dry_run=true", OVERTAKEN},
-        {"GET /v1/config", BEFORE}, {"PUT /v1/config?dry_run=true", OVERTAKEN},
-        {"GET /v1/config", BEFORE}, {"PUT /v1/config?dry_run=true", OVERTAKEN},
-    };
+    struct fake_turn turns[2 * PROPOSAL_TRIES];
+    for (size_t i = 0; i < ARRAY_LEN(turns); i += 2) {
+        turns[i] = (struct fake_turn){"GET /v1/config", BEFORE};
+        turns[i + 1] = (struct fake_turn){"PUT /v1/config?dry_run=true", OVERTAKEN};
+    }
     set_up();
     struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "apply", "-f", file, NULL);
     ck_assert_int_eq(run.code, CTL_CONFLICT);

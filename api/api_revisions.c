@@ -3,7 +3,6 @@
 #include "api/api_change.h"
 #include "api/api_problem.h"
 #include "lbd/base/num.h"
-#include "lbd/tls/digest.h"
 
 #define TEXT_MAX (64U * 1024U * 1024U)
 
@@ -26,30 +25,13 @@ static const struct conf_revision *find(struct api_request *request)
     if (!number_of(request, &number)) {
         return NULL;
     }
+    control_revisions_hash(request->control);
     const struct conf_revision *revision = control_revision(request->control, number);
     if (revision == NULL) {
         api_problem(request, "not-found", "revision %llu is not kept", (unsigned long long)number);
         api_request_done(request);
     }
     return revision;
-}
-
-/* Revisions that were saved before notes were kept have no hash yet. */
-static void write_hash(const struct api_request *request, const struct conf_revision *revision,
-                       struct json_write *w)
-{
-    char hex[DIGEST_HEX_MAX] = "";
-    if (revision->hash[0] == '\0') {
-        struct buf text;
-        struct err ignored;
-        buf_init(&text, TEXT_MAX);
-        if (control_revision_text(request->control, revision->number, &text, &ignored) &&
-            text.len != 0) {
-            digest_hex(slice_of(text.data, text.len - 1), CONTROL_ETAG_MAX - 1, hex);
-        }
-        buf_fini(&text);
-    }
-    json_write_member_text(w, "hash", revision->hash[0] != '\0' ? revision->hash : hex);
 }
 
 static void write_revision(const struct api_request *request, const struct conf_revision *revision,
@@ -62,7 +44,7 @@ static void write_revision(const struct api_request *request, const struct conf_
     json_write_member_text(w, "via", revision->via);
     json_write_member_text(w, "summary", revision->summary);
     json_write_member_u64(w, "changes_total", revision->changes_total);
-    write_hash(request, revision, w);
+    json_write_member_text(w, "hash", revision->hash);
     json_write_member_u64(w, "bytes", revision->bytes);
     json_write_member_bool(w, "confirmed", revision->is_confirmed);
     json_write_member_bool(w, "current",
@@ -86,6 +68,7 @@ void api_revisions_list(struct api_request *request)
 {
     uint32_t count = 0;
     struct json_write w;
+    control_revisions_hash(request->control);
     const struct conf_revision *revisions = control_revisions(request->control, &count);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);

@@ -197,6 +197,16 @@ const struct conf_revision *conf_store_find(const struct conf_store *store, uint
     return NULL;
 }
 
+void conf_store_learn_hash(struct conf_store *store, uint64_t number, const char *hash)
+{
+    for (uint32_t i = 0; i < store->revision_count; i++) {
+        if (store->revisions[i].number == number) {
+            conf_revision_set(store->revisions[i].hash, sizeof(store->revisions[i].hash),
+                              slice_from(hash));
+        }
+    }
+}
+
 bool conf_store_read_revision(const struct conf_store *store, uint64_t revision, struct buf *out,
                               struct err *err)
 {

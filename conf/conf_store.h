@@ -109,6 +109,8 @@ void conf_store_noted(struct conf_store *store, const struct conf_store_save *sa
 const struct conf_revision *conf_store_history(const struct conf_store *store, uint32_t *count);
 /* NULL: not kept. */
 const struct conf_revision *conf_store_find(const struct conf_store *store, uint64_t number);
+/* Notes that were not kept when it was made: its hash (CONF_REVISION_HASH_MAX). */
+void conf_store_learn_hash(struct conf_store *store, uint64_t number, const char *hash);
 /* Appends the text of a revision. */
 LB_MUST_CHECK bool conf_store_read_revision(const struct conf_store *store, uint64_t revision,
                                             struct buf *out, struct err *err);

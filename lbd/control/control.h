@@ -143,6 +143,8 @@ void control_reload(struct control *control,
 
 /* Newest first; borrowed for the call. */
 const struct conf_revision *control_revisions(const struct control *control, uint32_t *count);
+/* Finds out the hashes of revisions that were saved before notes were kept. */
+void control_revisions_hash(struct control *control);
 /* NULL: not kept. */
 const struct conf_revision *control_revision(const struct control *control, uint64_t number);
 struct control_comparison {

@@ -4,6 +4,7 @@
 
 #include "lbd/base/mem.h"
 #include "lbd/control/control_inside.h"
+#include "lbd/tls/digest.h"
 
 const struct conf_revision *control_revisions(const struct control *control, uint32_t *count)
 {
@@ -23,6 +24,26 @@ bool control_revision_text(const struct control *control, uint64_t number, struc
         return false;
     }
     return true;
+}
+
+void control_revisions_hash(struct control *control)
+{
+    uint32_t count = 0;
+    const struct conf_revision *revisions = conf_store_history(control->store, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct buf text;
+        struct err ignored;
+        char hex[DIGEST_HEX_MAX];
+        if (revisions[i].hash[0] != '\0') {
+            continue;
+        }
+        buf_init(&text, CONF_STORE_FILE_MAX);
+        if (control_revision_text(control, revisions[i].number, &text, &ignored) && text.len != 0) {
+            digest_hex(slice_of(text.data, text.len - 1), CONTROL_ETAG_MAX - 1, hex);
+            conf_store_learn_hash(control->store, revisions[i].number, hex);
+        }
+        buf_fini(&text);
+    }
 }
 
 /* -- two of them, side by side -- */

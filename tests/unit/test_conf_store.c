@@ -507,6 +507,32 @@ START_TEST(notes_without_documents)
 }
 END_TEST
 
+START_TEST(keeps_64_mib)
+{
+    enum { TEXT_BYTES = 24 * 1024 * 1024, SAVES = 4, KEPT = 2 };
+    struct conf_store *store = must_open();
+    char *text = mem_alloc(TEXT_BYTES);
+    memset(text, ' ', TEXT_BYTES);
+    for (uint64_t i = 1; i <= SAVES; i++) {
+        struct conf_store_item item = {.text = slice_of(text, TEXT_BYTES)};
+        const struct conf_store_save large = {
+            .items = &item, .count = 1, .target = CONF_STORE_FILE};
+        conf_revision_init(&item.note, i);
+        ck_assert(conf_store_write(store, &large, &err));
+        conf_store_noted(store, &large);
+    }
+    uint32_t count = 0;
+    const struct conf_revision *revisions = conf_store_history(store, &count);
+    ck_assert_uint_eq(count, KEPT);
+    ck_assert_uint_eq(revisions[0].number, SAVES);
+    conf_store_learn_hash(store, SAVES, "0123456789abcdef");
+    ck_assert_str_eq(conf_store_find(store, SAVES)->hash, "0123456789abcdef");
+    conf_store_close(store);
+    ck_assert(!exists("revisions/000002.json") && exists("revisions/000003.json"));
+    free(text);
+}
+END_TEST
+
 START_TEST(a_failed_save_leaves_no_notes)
 {
     struct conf_store *store = must_open();
@@ -573,6 +599,7 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, what_was_confirmed_stays);
     tcase_add_test(tcase, several_are_saved_together);
     tcase_add_test(tcase, notes_without_documents);
+    tcase_add_test(tcase, keeps_64_mib);
     tcase_add_test(tcase, a_failed_save_leaves_no_notes);
     tcase_add_test(tcase, a_newer_schema_is_not_damage);
     tcase_add_test(tcase, revisions_of_a_file_are_no_saved_state);

@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +14,15 @@
 #include "lbd/base/addr.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
+#include "lbd/base/now.h"
 #include "lbd/net/flow.h"
 
 #define CONNECTIONS_MAX 256U /* of an observe address */
 #define PER_IP_MAX      64U  /* of those: one client must not keep others from the metrics */
 #define TIMEOUT_S       30U
 #define HEAD_MAX        (32U * 1024U)
+#define LEAVE_MS        250U /* for the last answers at sockets that live on */
+#define LEAVE_STEP_MS   10
 
 /* -- the loop -- */
 
@@ -303,6 +307,39 @@ void api_reload(struct api *api)
 void api_reopen_logs(struct api *api)
 {
     api_guard_reopen(api->guard);
+}
+
+static unsigned count_connections(const struct door *door)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info != NULL ? info->num_connections : 0;
+}
+
+/* Who is in the queue of a socket that the manager keeps waits for the next lbd; who was let in has
+ * a moment to be answered by this one. */
+static void leave_door(struct door *door)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct pollfd ready = {.fd = info != NULL ? info->epoll_fd : -1, .events = POLLIN};
+    uint64_t until = now_us() + LEAVE_MS * 1000U;
+    int fd = MHD_quiesce_daemon(door->daemon);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    do {
+        (void)MHD_run(door->daemon);
+    } while (count_connections(door) != 0 && now_us() < until &&
+             poll(&ready, 1, LEAVE_STEP_MS) >= 0);
+}
+
+void api_leave(struct api *api)
+{
+    for (uint32_t i = 0; api != NULL && i < api->door_count; i++) {
+        if (api->doors[i].is_inherited && api->doors[i].front == NULL) {
+            leave_door(&api->doors[i]);
+        }
+    }
 }
 
 void api_end_streams(struct api *api)

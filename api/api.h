@@ -39,6 +39,9 @@ LB_MUST_CHECK bool api_check(const struct conf_daemon *daemon, struct err *err);
 void api_reload(struct api *api);
 /* SIGUSR1: the audit file again. */
 void api_reopen_logs(struct api *api);
+/* The loop has ended: takes nobody new from sockets of the service manager, which the next lbd will
+ * have, and answers whom it took, within a moment. Before api_end_streams. NULL is fine. */
+void api_leave(struct api *api);
 /* Ends the answers that are still being made (they may look at control); before control_stop. NULL
  * is fine. */
 void api_end_streams(struct api *api);

@@ -387,6 +387,7 @@ static void stop(struct lbd *lbd)
     lbd->is_stopping = true;
     service_stop(&lbd->service);
     signals_free(lbd->signals);
+    api_leave(lbd->api);
     api_end_streams(lbd->api);
     control_stop(lbd->control); /* ends what API requests wait for */
     api_free(lbd->api);

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 import unittest
 
 from lab import LabCase, config_for
@@ -68,6 +69,39 @@ class SocketActivation(LabCase):
         proxy.start()
         late.settimeout(20)
         self.assertTrue(late.recv(64).startswith(b"HTTP/1.1 200 "))
+
+    def test_nobody_is_refused_while_it_restarts(self):
+        proxy = self.passing([("api", self.unix())])
+        statuses, end = [], threading.Event()
+
+        def ask():
+            while not end.is_set():
+                with Client(self.path, timeout=30) as client:
+                    client.send(b"GET /v1/config/status HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\n\r\n")
+                    statuses.append(client.read_response().status)
+
+        asking = [threading.Thread(target=self.noting(statuses, ask)) for _ in range(3)]
+        for thread in asking:
+            thread.start()
+        for _ in range(4):
+            before = len(statuses)
+            wait_for(lambda before=before: len(statuses) > before + 20, "answers")
+            proxy.stop()
+            proxy.start()
+        end.set()
+        for thread in asking:
+            thread.join()
+        self.assertEqual(set(statuses), {200}, f"of {len(statuses)}")
+
+    @staticmethod
+    def noting(statuses, ask):
+        def run():
+            try:
+                ask()
+            except Exception as error:  # noqa: BLE001
+                statuses.append(repr(error))
+
+        return run
 
     def test_observe_is_taken_over_too(self):
         passed, address = self.inet()

@@ -100,7 +100,7 @@ enum ctl_exit cmd_apply(struct ctl *ctl)
         proposal.body = buf_slice(&document.body);
         do {
             code = try_once(ctl, &document, &proposal);
-        } while (proposal.was_overtaken && ++tries < PROPOSAL_TRIES);
+        } while (proposal.was_overtaken && proposal_tries_again(ctl, ++tries));
         if (proposal.was_overtaken) {
             (void)ctl_fail(ctl, code,
                            "not applied: somebody else keeps changing the configuration");

@@ -330,7 +330,7 @@ static enum ctl_exit change(struct ctl *ctl, const char *text)
     enum ctl_exit code;
     do {
         code = try_once(ctl, ctl->args[0], text, &was_overtaken);
-    } while (was_overtaken && ++tries < PROPOSAL_TRIES);
+    } while (was_overtaken && proposal_tries_again(ctl, ++tries));
     if (was_overtaken) {
         (void)ctl_fail(ctl, code, "somebody else keeps changing it; nothing was changed");
     }

@@ -206,6 +206,35 @@ static void describe(struct top *top)
     aside_fini(&aside);
 }
 
+static bool is_in_use(const struct json *server)
+{
+    return slice_eq(ctl_text(server, "health"), SLICE("up")) &&
+           slice_eq(ctl_text(server, "admin"), SLICE("ready"));
+}
+
+/* Is the selected server the only one of its pool that receives requests? */
+static bool is_last_of_pool(const struct top *top)
+{
+    struct slice name = slice_from(top->selected);
+    size_t slash = slice_find(name, '/');
+    const struct json *server;
+    bool is_used = false;
+    if (slash == SIZE_MAX) {
+        return false;
+    }
+    json_for_each(server, ctl_member(top->model.now, "servers"))
+    {
+        bool is_this = slice_eq(json_key(server), name);
+        if (slice_starts(json_key(server), slice_of(name.ptr, slash + 1)) && is_in_use(server)) {
+            if (!is_this) {
+                return false;
+            }
+            is_used = true;
+        }
+    }
+    return is_used;
+}
+
 static void ask(struct top *top, const char *word, enum ctl_exit (*wish)(struct ctl *ctl))
 {
     struct buf question;
@@ -217,7 +246,9 @@ static void ask(struct top *top, const char *word, enum ctl_exit (*wish)(struct 
         return;
     }
     buf_init(&question, FOOT_MAX);
-    buf_printf(&question, "%s %s? [y/N]", word, top->selected);
+    bool is_last = wish == cmd_server_drain && is_last_of_pool(top);
+    buf_printf(&question, "%s %s%s? [y/N]", word, top->selected,
+               is_last ? ", the last one of its pool that receives requests" : "");
     set_foot(top, false, buf_slice(&question));
     buf_fini(&question);
     top->wish = wish;

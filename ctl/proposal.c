@@ -183,3 +183,13 @@ enum ctl_exit proposal_perform(struct proposal *proposal)
     rest_reply_fini(&reply);
     return code;
 }
+
+bool proposal_tries_again(const struct ctl *ctl, uint32_t tries)
+{
+    bool again = tries < PROPOSAL_TRIES;
+    if (again) {
+        (void)fflush(ctl->out);
+        (void)fputs("somebody else was faster; once more\n", ctl->err);
+    }
+    return again;
+}

@@ -50,6 +50,8 @@ enum ctl_exit proposal_rehearse(struct proposal *proposal);
 /* After a rehearsal: ends a dry run with a sentence, else does it and says so. */
 enum ctl_exit proposal_perform(struct proposal *proposal);
 
+/* Whether to try once more after being overtaken, for the `tries`th time; tells it. */
+bool proposal_tries_again(const struct ctl *ctl, uint32_t tries);
 /* Ends a line about a change that is done: ", revision 43 (undo: ...)", how long it lasts when it
  * has to be confirmed, and the newline. */
 void proposal_end_line(struct ctl *ctl, const struct rest_reply *reply, struct slice undo);

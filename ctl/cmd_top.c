@@ -14,7 +14,7 @@
 #include "ctl/top_view.h"
 #include "lbd/base/now.h"
 
-enum { SCREEN_BYTES_MAX = 4 * 1024 * 1024, FOOT_MAX = 1024, STATS_TIMEOUT_MS = 3000 };
+enum { SCREEN_BYTES_MAX = 4 * 1024 * 1024, FOOT_MAX = 1024, STATS_TIMEOUT_MS = 3000, LARGE = 5000 };
 
 /* What keys mean now. */
 enum mode {
@@ -31,6 +31,7 @@ struct top {
     enum mode mode;
     bool is_done;
     bool is_dirty;
+    bool is_large;    /* more servers than are asked for without need */
     uint64_t next_ms; /* when to ask again */
     enum ctl_exit code;
 
@@ -100,10 +101,21 @@ static void set_foot(struct top *top, bool is_bad, struct slice text)
     top->is_dirty = true;
 }
 
-static struct json *ask_stats(struct ctl *ctl, enum ctl_exit *code)
+/* All kinds at once, so that another view is there at once; of very many servers only those that
+ * are looked at. */
+static struct json *ask_stats(struct top *top, struct ctl *ctl, enum ctl_exit *code)
 {
-    return ctl_get(ctl, "/v1/stats?scope=process%2Clisteners%2Croutes%2Cpools%2Cservers", NULL,
-                   code);
+    struct buf target;
+    buf_init(&target, CTL_PATH_MAX);
+    buf_append_text(&target, "/v1/stats?scope=process%2C");
+    buf_append_text(&target, top->is_large ? top_view_words[top->model.view]
+                                           : "listeners%2Croutes%2Cpools%2Cservers");
+    struct json *stats = ctl_get(ctl, target.data, NULL, code);
+    if (json_count(ctl_member(stats, "servers")) > LARGE) {
+        top->is_large = true;
+    }
+    buf_fini(&target);
+    return stats;
 }
 
 static void refresh(struct top *top)
@@ -112,7 +124,7 @@ static void refresh(struct top *top)
     enum ctl_exit code = CTL_OK;
     aside_open(&aside, top->ctl);
     aside.ctl.timeout_ms = STATS_TIMEOUT_MS;
-    struct json *stats = ask_stats(&aside.ctl, &code);
+    struct json *stats = ask_stats(top, &aside.ctl, &code);
     aside_end(&aside);
     if (stats != NULL) {
         top_model_feed(&top->model, stats);
@@ -165,6 +177,9 @@ static void change_view(struct top *top, unsigned view)
     top->selected[0] = '\0';
     top->state.first = 0;
     top_model_arrange(&top->model);
+    if (top->is_large) {
+        refresh(top);
+    }
     select_row(top, 0);
     set_foot(top, false, SLICE_NONE);
 }
@@ -535,7 +550,7 @@ static enum ctl_exit run_live(struct ctl *ctl, struct top *top)
 {
     struct err err = {.kind = ERR_NONE};
     enum ctl_exit code = CTL_OK;
-    struct json *stats = ask_stats(ctl, &code); /* complaints before the screen is taken */
+    struct json *stats = ask_stats(top, ctl, &code); /* complaints before the screen is taken */
     if (stats == NULL) {
         return code;
     }
@@ -555,7 +570,7 @@ static enum ctl_exit run_once(struct ctl *ctl, struct top *top)
 {
     enum ctl_exit code = CTL_OK;
     for (int i = 0; i < 2; i++) {
-        struct json *stats = ask_stats(ctl, &code);
+        struct json *stats = ask_stats(top, ctl, &code);
         if (stats == NULL) {
             return code;
         }

@@ -223,10 +223,10 @@ void top_model_arrange(struct top_model *model)
     model->all = 0;
     json_for_each(one, ctl_member(model->now, word))
     {
-        const struct json *old = ctl_member_beside(olds, &last, json_key(one));
+        /* what is new began at 0; a kind that was not asked for has nothing to compare with */
+        const struct json *old = olds != NULL ? ctl_member_beside(olds, &last, json_key(one)) : one;
         model->all++;
         if (passes(model, json_key(one))) {
-            /* what is new began at 0 */
             struct top_row row = make_row(model, old, one, histograms[model->view]);
             add_row(model, &row);
         }

@@ -112,6 +112,22 @@ START_TEST(counters_that_went_back_are_no_news)
 }
 END_TEST
 
+START_TEST(a_kind_that_was_not_asked_for_has_no_rates_yet)
+{
+    struct top_model model;
+    top_model_init(&model, TOP_SERVERS);
+    feed(&model, HEAD("0", "1") "\"process\":{\"requests\":100}}");
+    ck_assert_uint_eq(model.count, 0);
+    feed(&model, now);
+    ck_assert_uint_eq(model.count, 3);
+    for (uint32_t i = 0; i < model.count; i++) {
+        ck_assert(near(model.rows[i].rate, 0.0));
+    }
+    ck_assert(near(model.process.rate, 100.0));
+    top_model_fini(&model);
+}
+END_TEST
+
 START_TEST(quantiles_of_the_time_between)
 {
     static const struct {
@@ -145,4 +161,5 @@ START_TEST(quantiles_of_the_time_between)
 END_TEST
 
 UNIT_TESTS("top_model", two_answers_make_rates, sorted_and_filtered,
-           counters_that_went_back_are_no_news, quantiles_of_the_time_between)
+           counters_that_went_back_are_no_news, a_kind_that_was_not_asked_for_has_no_rates_yet,
+           quantiles_of_the_time_between)

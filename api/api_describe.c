@@ -10,7 +10,9 @@ static const struct api_operation operations[] = {
 
 static const struct api_schema schemas[] = {
 #define SCHEMA(name_, doc_, ...)                                                                   \
-    {.name = (name_), .doc = (doc_), .members = (const struct api_member[]){__VA_ARGS__{.key = NULL}}},
+    {.name = (name_),                                                                              \
+     .doc = (doc_),                                                                                \
+     .members = (const struct api_member[]){__VA_ARGS__{.key = NULL}}},
 #define M(...) {__VA_ARGS__},
 #include "api/api_schemas.def"
 #undef M

@@ -118,6 +118,7 @@ struct explained {
     const struct route *route;     /* NULL: nobody takes it */
     const struct conf_route *conf; /* of the route; NULL: the default pool, or nobody */
     enum close_reason refusal;     /* CLOSE_OK: none */
+    bool is_drained;               /* the listener takes no new connections */
     struct route_question question;
 };
 
@@ -255,6 +256,10 @@ static void write_why(const struct explained *explained, struct json_write *w)
 {
     struct buf why;
     buf_init(&why, WHY_MAX);
+    if (explained->is_drained) {
+        (void)buf_append_text(&why, "the listener drains and takes no new connections; on one that "
+                                    "is open: ");
+    }
     if (explained->conf != NULL) {
         route_explain_fit(&explained->conf->match, &explained->question, &why);
         if (explained->refusal != CLOSE_OK) {
@@ -276,6 +281,7 @@ static void write_answer(const struct explained *explained, const struct snapsho
     bool is_routed = explained->question.path.ptr != NULL;
     json_write_object_begin(w);
     json_write_member_text(w, "listener", explained->plan->listener->name);
+    json_write_member_text(w, "listener_state", explained->is_drained ? "draining" : "up");
     json_write_member_u64(w, "revision", snapshot->revision);
     json_write_member_bool(w, "matched", route != NULL);
     json_write_member_string(w, "host", explained->question.host);
@@ -314,7 +320,12 @@ static void explain(struct api_request *request, const struct plan *plan,
                     const struct api_question *question)
 {
     const struct snapshot *snapshot = plan->snapshot;
-    struct explained explained = {.plan = plan};
+    const struct registry_listener *live = registry_find_listener(
+        control_registry(request->control), slice_from(plan->listener->name));
+    struct explained explained = {
+        .plan = plan,
+        .is_drained = live != NULL && control_listener_is_drained(request->control, live),
+    };
     struct message message = {0};
     struct arena arena;
     struct buf head;

@@ -202,6 +202,19 @@ class Questions(LabCase):
         self.assertEqual(self.proxy.api("POST", "/v1/explain/route", b"{", headers={
             "Content-Type": "application/json"}).status, 400)
 
+    def test_what_is_set_by_hand_counts(self):
+        self.proxy.put("/v1/pools/main/servers/a/overrides/weight", {"weight": 7})
+        question = {"url": "http://www.example.com/api", "listener": "web"}
+        self.assertEqual(self.ask(**question)["servers"][0]["weight"], 7)
+        self.proxy.admin("a", "maint")
+        (server,) = self.ask(**question)["servers"]
+        self.assertEqual((server["is_candidate"], server["reason"]), (False, "admin state maint"))
+        self.assertEqual(self.ask(**question)["listener_state"], "up")
+        self.proxy.put("/v1/listeners/web/admin-state", {"state": "drain"})
+        said = self.ask(**question)
+        self.assertEqual((said["listener_state"], said["route"]), ("draining", "api"))
+        self.assertIn("takes no new connections", said["why"])
+
     def test_it_is_bounded(self):
         pools = {"big": {"servers": {f"s{i}": {"address": f"127.0.0.1:{i + 1}"} for i in range(300)}}}
         routes = {f"r{i}": {"listener": "web", "match": {"path": f"/{i}"}, "action": {"pool": "big"}}

@@ -1,5 +1,6 @@
 #include "ctl/ctl.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,24 @@ bool ctl_endpoint(struct ctl *ctl, struct endpoint *out, enum ctl_exit *code)
     return ok;
 }
 
+/* Asks again when lbd says that it was too often, and when to come again: what is refused with 429
+ * was not begun. Within the time that an answer has. */
+static bool ask_patiently(const struct rest_client *client, const struct rest_request *request,
+                          struct rest_reply *reply, struct err *err)
+{
+    uint64_t waited_ms = 0;
+    for (;;) {
+        bool ok = rest_client_ask(client, request, reply, err);
+        if (!ok || reply->status != 429 || reply->retry_s == 0 ||
+            reply->retry_s > client->timeout_ms / 1000 ||
+            waited_ms + reply->retry_s * 1000 > client->timeout_ms) {
+            return ok;
+        }
+        waited_ms += reply->retry_s * 1000;
+        (void)poll(NULL, 0, (int)(reply->retry_s * 1000));
+    }
+}
+
 bool ctl_ask(struct ctl *ctl, const struct rest_request *request, struct rest_reply *reply,
              enum ctl_exit *code)
 {
@@ -204,7 +223,7 @@ bool ctl_ask(struct ctl *ctl, const struct rest_request *request, struct rest_re
     struct rest_client client = {.endpoint = &endpoint,
                                  .timeout_ms = ctl->timeout_ms,
                                  .trace = ctl->trace ? ctl->err : NULL};
-    bool ok = rest_client_ask(&client, request, reply, &err);
+    bool ok = ask_patiently(&client, request, reply, &err);
     if (!ok) {
         *code = ctl_fail(ctl, exit_of_err(&err), "%s", err.text);
     }

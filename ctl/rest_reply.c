@@ -108,6 +108,9 @@ static enum rest_verdict take_header(struct rest_reply *reply, struct slice line
         }
     } else if (slice_eq_nocase(name, SLICE("Lbd-Changed"))) {
         reply->is_changed = !slice_eq(value, SLICE("false"));
+    } else if (slice_eq_nocase(name, SLICE("Retry-After")) &&
+               !num_parse_u64(value, &reply->retry_s)) {
+        reply->retry_s = 0; /* a date: not from lbd */
     }
     return REST_MORE;
 }

@@ -54,6 +54,7 @@ struct rest_reply {
     bool is_taken;     /* `take` wanted no more */
     bool is_changed;   /* not told that nothing changed (Lbd-Changed: false) */
     uint64_t revision; /* Lbd-Revision; 0: not said */
+    uint64_t retry_s;  /* Retry-After in seconds; 0: not said */
     char etag[REST_REPLY_ETAG_MAX];
     struct buf body; /* empty when `take` took it */
 

@@ -91,6 +91,32 @@ START_TEST(what_is_no_json_is_a_bug)
 }
 END_TEST
 
+#define TOO_OFTEN(after)                                                                           \
+    FAKE_REPLY("429 Too Many",                                                                     \
+               "Retry-After: " after "\r\nContent-Type: application/problem+json\r\n",             \
+               "{\"title\":\"Too often\"}")
+
+START_TEST(who_is_told_to_come_again_does)
+{
+    static const struct fake_turn turns[] = {{"GET /v1/version", TOO_OFTEN("1")},
+                                             {"GET /v1/version", FAKE_JSON("{\"version\":\"7\"}")}};
+    static const struct fake_turn later[] = {{"GET /v1/version", TOO_OFTEN("3600")}};
+    static const struct fake_turn some_day[] = {
+        {"GET /v1/version", TOO_OFTEN("Thu, 26 Nov 2026 13:00:00 GMT")}};
+    struct fake_run run = fake_lbctl(turns, 2, "version", NULL);
+    ck_assert_int_eq(run.code, CTL_OK);
+    ck_assert_str_eq(run.err, "");
+    fake_run_fini(&run);
+    run = fake_lbctl(later, 1, "version", NULL); /* longer than an answer may take */
+    ck_assert_int_eq(run.code, CTL_REFUSED);
+    ck_assert_str_eq(run.err, "lbctl: Too often\n");
+    fake_run_fini(&run);
+    run = fake_lbctl(some_day, 1, "version", NULL);
+    ck_assert_int_eq(run.code, CTL_REFUSED);
+    fake_run_fini(&run);
+}
+END_TEST
+
 START_TEST(a_slow_answer_is_a_timeout)
 {
     static const struct fake_turn turns[] = {{"GET /v1/status", NULL}};
@@ -121,5 +147,5 @@ START_TEST(nobody_there_is_said_with_the_socket)
 END_TEST
 
 UNIT_TESTS("ctl", the_socket_is_looked_for_in_order, statuses_have_exit_codes,
-           members_are_reached_by_path, what_is_no_json_is_a_bug, a_slow_answer_is_a_timeout,
-           nobody_there_is_said_with_the_socket)
+           members_are_reached_by_path, what_is_no_json_is_a_bug, who_is_told_to_come_again_does,
+           a_slow_answer_is_a_timeout, nobody_there_is_said_with_the_socket)

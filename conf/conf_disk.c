@@ -59,15 +59,16 @@ bool conf_disk_replace(const struct conf_disk *disk, int dir_fd, const char *nam
     (void)snprintf(temporary, sizeof temporary, "%s.tmp", name);
 
     maybe_crash(disk, kind, "open");
-    int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return conf_disk_fail(disk, err, doing, temporary, errno);
     }
     maybe_crash(disk, kind, "write");
     doing = "write";
-    bool ok = write_all(fd, text);
+    /* Written over and then cut, not emptied first: ext4 would sync what was emptied. */
+    bool ok = write_all(fd, text) && ftruncate(fd, (off_t)text.len) == 0;
     maybe_crash(disk, kind, "fsync");
-    if (ok && durability == CONF_DISK_DURABLE) {
+    if (ok && durability != CONF_DISK_LAZY) {
         doing = "sync";
         ok = fsync(fd) == 0;
     }
@@ -79,7 +80,9 @@ bool conf_disk_replace(const struct conf_disk *disk, int dir_fd, const char *nam
     if (ok) {
         maybe_crash(disk, kind, "rename");
         doing = "rename";
-        ok = renameat(dir_fd, temporary, dir_fd, name) == 0;
+        ok = (durability == CONF_DISK_OFTEN &&
+              renameat2(dir_fd, temporary, dir_fd, name, RENAME_EXCHANGE) == 0) ||
+             renameat(dir_fd, temporary, dir_fd, name) == 0;
         error = errno;
     }
     if (!ok) {
@@ -87,7 +90,7 @@ bool conf_disk_replace(const struct conf_disk *disk, int dir_fd, const char *nam
         return conf_disk_fail(disk, err, doing, temporary, error);
     }
     maybe_crash(disk, kind, "dirsync");
-    if (durability == CONF_DISK_DURABLE && fsync(dir_fd) != 0) {
+    if (durability != CONF_DISK_LAZY && fsync(dir_fd) != 0) {
         return conf_disk_fail(disk, err, "sync the folder of", name, errno);
     }
     return true;

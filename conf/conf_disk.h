@@ -21,8 +21,10 @@
 #include "lbd/base/slice.h"
 
 enum conf_disk_durability {
-    CONF_DISK_LAZY,   /* survives our end, not the loss of power */
-    CONF_DISK_DURABLE /* survives both */
+    CONF_DISK_LAZY,    /* survives our end, not the loss of power */
+    CONF_DISK_DURABLE, /* survives both */
+    CONF_DISK_OFTEN /* both, and comes often: the old file stays, as NAME.tmp, and is the room for
+                       the next, so that no file is made and thrown away with each save */
 };
 
 struct conf_disk {

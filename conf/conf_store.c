@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,13 +79,25 @@ void conf_store_file_name(uint64_t number, enum conf_store_suffix suffix,
                    suffix == CONF_STORE_DOCUMENT ? "json" : "meta");
 }
 
+/* "000042.json.tmp" */
+static void temporary_name(uint64_t number, enum conf_store_suffix suffix,
+                           char out[CONF_STORE_NAME_MAX])
+{
+    conf_store_file_name(number, suffix, out);
+    (void)strcat(out, ".tmp"); /* numbers have at most 20 digits */
+}
+
+static const enum conf_store_suffix suffixes[] = {CONF_STORE_DOCUMENT, CONF_STORE_NOTE};
+
 static void remove_files(const struct conf_store *store, uint64_t number)
 {
-    char name[CONF_STORE_NAME_MAX];
-    conf_store_file_name(number, CONF_STORE_DOCUMENT, name);
-    (void)unlinkat(store->revisions_fd, name, 0);
-    conf_store_file_name(number, CONF_STORE_NOTE, name);
-    (void)unlinkat(store->revisions_fd, name, 0);
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        char name[CONF_STORE_NAME_MAX];
+        conf_store_file_name(number, suffixes[i], name);
+        (void)unlinkat(store->revisions_fd, name, 0);
+        temporary_name(number, suffixes[i], name);
+        (void)unlinkat(store->revisions_fd, name, 0);
+    }
 }
 
 void conf_store_remove_dropped(struct conf_store *store)
@@ -242,6 +255,22 @@ bool conf_store_write_number(struct conf_store *store, uint64_t revision, struct
                                slice_of(text, len), err);
 }
 
+/* What is dropped from the history makes room for what comes into it. */
+static void reuse(struct conf_store *store, uint64_t number)
+{
+    if (store->dropped_count == 0) {
+        return;
+    }
+    uint64_t old = store->dropped[--store->dropped_count];
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        char from[CONF_STORE_NAME_MAX];
+        char to[CONF_STORE_NAME_MAX];
+        conf_store_file_name(old, suffixes[i], from);
+        temporary_name(number, suffixes[i], to);
+        (void)renameat(store->revisions_fd, from, store->revisions_fd, to);
+    }
+}
+
 static bool write_note(const struct conf_store *store, const struct conf_revision *note,
                        enum conf_disk_durability durability, struct err *err)
 {
@@ -304,7 +333,7 @@ static bool write_boot(const struct conf_store *store, const struct conf_store_s
         (void)write_notes(store, save, CONF_DISK_LAZY, &ignored);
     }
     if (!conf_disk_replace(&store->disk, store->dir_fd, conf_store_config_name, "save",
-                           save->items[save->count - 1].text, CONF_DISK_DURABLE, err)) {
+                           save->items[save->count - 1].text, CONF_DISK_OFTEN, err)) {
         return false;
     }
     if (save->is_confirmation) { /* else it would seem to have been confirmed and lost */
@@ -337,6 +366,9 @@ bool conf_store_write(struct conf_store *store, const struct conf_store_save *sa
 {
     struct err ignored;
     assert(save->count != 0);
+    for (uint32_t i = 0; i < save->count && !save->is_confirmation; i++) {
+        reuse(store, save->items[i].note.number);
+    }
     if (save->has_members && !conf_store_save_file(store, CONF_STORE_MEMBERS, save->members, err)) {
         return false;
     }

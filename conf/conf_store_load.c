@@ -49,6 +49,14 @@ static void read_note(const struct conf_store *store, struct conf_revision *revi
     buf_fini(&text);
 }
 
+/* "000042.json.tmp": we ended while it was written. */
+static bool is_left_over(struct slice name)
+{
+    uint64_t number = 0;
+    return (slice_ends(name, SLICE(".json.tmp")) || slice_ends(name, SLICE(".meta.tmp"))) &&
+           num_parse_u64(slice_of(name.ptr, name.len - 9), &number);
+}
+
 /* What the folder holds: documents go into the list; the greatest number that has only a note is
  * returned, or 0. */
 static uint64_t list_revisions(struct conf_store *store)
@@ -75,6 +83,10 @@ static uint64_t list_revisions(struct conf_store *store)
         struct stat status;
         uint64_t number = 0;
         bool is_note = slice_ends(name, SLICE(".meta"));
+        if (is_left_over(name)) {
+            (void)unlinkat(store->revisions_fd, entry->d_name, 0);
+            continue;
+        }
         if ((!is_note && !slice_ends(name, SLICE(".json"))) ||
             !num_parse_u64(slice_of(name.ptr, name.len - 5), &number)) {
             continue;

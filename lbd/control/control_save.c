@@ -89,6 +89,7 @@ static bool render(struct conf_store_item *item, const struct conf_document *doc
 {
     char hex[DIGEST_HEX_MAX];
     buf_init(text, CONF_STORE_FILE_MAX);
+    (void)buf_reserve(text, conf_document_bytes(document) + 64);
     if (!conf_document_text(document, SLICE_NONE, text) || text->overflow) {
         return err_set(err, ERR_STORAGE, "the configuration is too large to be saved");
     }

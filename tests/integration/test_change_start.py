@@ -237,7 +237,9 @@ class DiskFull(LabCase):
     def test_confirm_and_reject(self):
         proxy = self.lbd(config_for(self.origin(name="a")), daemon={"state_dir": self.holder})
         base = proxy.patch("/v1/pools/main", {"retries": 1}).revision
-        number = proxy.patch("/v1/pools/main?confirm_within=1h", {"retries": 2}).revision
+        servers = {f"s{i}": {"address": "127.0.0.1:1"} for i in range(300)}
+        number = proxy.patch("/v1/pools/main?confirm_within=1h",
+                             {"retries": 2, "servers": servers}).revision
         self.fill()
         before = self.everything(proxy)
         self.assertEqual(proxy.api("POST", f"/v1/revisions/{number}/confirm").status, 507)

@@ -69,6 +69,24 @@ START_TEST(a_file_is_old_or_new)
 }
 END_TEST
 
+START_TEST(the_old_one_is_room_for_the_next)
+{
+    struct stat first;
+    struct stat third;
+    ck_assert(replace(&disk, "one, which is long", CONF_DISK_OFTEN));
+    ck_assert_str_eq(content("a.tmp"), "missing");
+    ck_assert_int_eq(fstatat(dir_fd, "a", &first, 0), 0);
+    ck_assert(replace(&disk, "two", CONF_DISK_OFTEN));
+    ck_assert_str_eq(content("a"), "two");
+    ck_assert_str_eq(content("a.tmp"), "one, which is long");
+    ck_assert(replace(&disk, "three", CONF_DISK_OFTEN));
+    ck_assert_str_eq(content("a"), "three");
+    ck_assert_str_eq(content("a.tmp"), "two");
+    ck_assert_int_eq(fstatat(dir_fd, "a", &third, 0), 0);
+    ck_assert_uint_eq(first.st_ino, third.st_ino);
+}
+END_TEST
+
 START_TEST(a_failure_leaves_what_was)
 {
     ck_assert(replace(&disk, "one", CONF_DISK_DURABLE));
@@ -167,6 +185,7 @@ static void add_all(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_file_is_old_or_new);
+    tcase_add_test(tcase, the_old_one_is_room_for_the_next);
     tcase_add_test(tcase, a_failure_leaves_what_was);
     tcase_add_test(tcase, ended_at_any_step);
     tcase_add_test(tcase, a_number_is_written_over);

@@ -161,7 +161,7 @@ START_TEST(what_was_saved_is_found_again)
     (void)snprintf(path, sizeof path, "%s/config.json", dir);
     ck_assert_int_eq(stat(path, &status), 0);
     ck_assert_uint_eq(status.st_mode & 0777, 0600);
-    ck_assert(!exists("config.json.tmp"));
+    ck_assert(exists("config.json.tmp")); /* the room for the next */
 }
 END_TEST
 
@@ -354,11 +354,14 @@ START_TEST(keeps_fifty_revisions)
     ck_assert(conf_store_read_revision(store, 10, &text, &err));
     ck_assert_str_eq(text.data, "{\"pools\":{\"p\":{\"retries\":0}}}\n");
     ck_assert_ptr_null(conf_store_find(store, 5));
+    ck_assert(exists("revisions/000005.json")); /* the next save writes over it */
+    ck_assert(save(store, 3, CONF_STORE_HISTORY_MAX + 6));
+    ck_assert(!exists("revisions/000005.json") && !exists("revisions/000056.json.tmp"));
     buf_fini(&text);
     conf_store_close(store);
     ck_assert(!exists("revisions/000005.json"));
-    ck_assert(!exists("revisions/000005.meta"));
-    ck_assert(exists("revisions/000006.meta"));
+    ck_assert(!exists("revisions/000006.meta"));
+    ck_assert(exists("revisions/000007.meta"));
 }
 END_TEST
 
@@ -401,11 +404,14 @@ START_TEST(foreign_files_do_no_harm)
     write_file("revisions/notes.txt", "x");
     write_file("revisions/x.json", "x");
     write_file("config.json.tmp", "half");
+    write_file("revisions/000009.json.tmp", "half");
+    write_file("revisions/notes.json.tmp", "half");
     ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 1), 1);
     store = must_open();
     ck_assert(save(store, 2, 2));
     conf_store_close(store);
     ck_assert(exists("revisions/notes.txt"));
+    ck_assert(!exists("revisions/000009.json.tmp") && exists("revisions/notes.json.tmp"));
     ck_assert_int_eq(found_retries(CONF_STORE_CURRENT, 2), 2);
 }
 END_TEST

@@ -1,6 +1,7 @@
 #include "api/api_revisions.h"
 
 #include "api/api_change.h"
+#include "api/api_document.h"
 #include "api/api_problem.h"
 #include "lbd/base/num.h"
 
@@ -95,25 +96,35 @@ void api_revisions_get(struct api_request *request)
     }
 }
 
+static void on_read(const struct control_comparison *comparison, void *arg)
+{
+    struct api_request *request = arg;
+    struct json_write w;
+    struct buf text;
+    if (comparison->before == NULL) {
+        api_problem(request, api_problem_of(comparison->err.kind), "%s", comparison->err.text);
+    } else if (api_document_is_large(comparison->before, SLICE_NONE)) {
+        request->reply.stream = api_document_stream(comparison->before, SLICE_NONE);
+        request->reply.status = 200;
+        request->reply.content_type = "application/json";
+    } else {
+        buf_init(&text, TEXT_MAX);
+        api_request_json_begin(request, &w);
+        if (conf_document_text(comparison->before, SLICE_NONE, &text)) {
+            json_write_raw(&w, buf_slice(&text));
+        }
+        api_request_json_end(request, 200);
+        buf_fini(&text);
+    }
+    api_request_done(request);
+}
+
 void api_revisions_config(struct api_request *request)
 {
     const struct conf_revision *revision = find(request);
-    struct json_write w;
-    struct buf text;
-    struct err err;
-    if (revision == NULL) {
-        return;
+    if (revision != NULL) {
+        control_compare(request->control, revision->number, revision->number, on_read, request);
     }
-    buf_init(&text, TEXT_MAX);
-    if (control_revision_text(request->control, revision->number, &text, &err)) {
-        api_request_json_begin(request, &w);
-        json_write_raw(&w, slice_trim(buf_slice(&text)));
-        api_request_json_end(request, 200);
-    } else {
-        api_problem(request, api_problem_of(err.kind), "%s", err.text);
-    }
-    buf_fini(&text);
-    api_request_done(request);
 }
 
 static void on_compared(const struct control_comparison *comparison, void *arg)

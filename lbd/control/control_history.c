@@ -88,7 +88,9 @@ static void compare(struct job *job)
     struct comparing *comparing = container_of(job, struct comparing, job);
     struct control_comparison *to = &comparing->comparison;
     to->before = read_like(comparing, to->from, comparing->current, &to->err);
-    if (to->before != NULL) {
+    if (to->before != NULL && to->to == to->from) {
+        to->after = conf_document_ref(to->before);
+    } else if (to->before != NULL) {
         to->after = read_like(comparing, to->to, to->before, &to->err);
     }
 }

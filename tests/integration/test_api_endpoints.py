@@ -82,6 +82,10 @@ class Endpoints(LabCase):
         self.assertEqual((answer.status, answer.header("Lbd-Changed")), (200, "true"))
         diff = proxy.get(f"/v1/revisions/{answer.revision - 1}/diff")
         self.assertEqual(diff["changes_total"], 1)
+        old = proxy.get(f"/v1/revisions/{answer.revision - 1}/config")
+        self.assertEqual(len(old["pools"]["main"]["servers"]), 10000)
+        new = proxy.get(f"/v1/revisions/{answer.revision}/config")
+        self.assertEqual(new["pools"]["main"]["servers"], body)
         # texts of this size are read beside the loop: the same comes out
         back = proxy.api("POST", f"/v1/revisions/{answer.revision - 1}/rollback")
         self.assertEqual((back.status, back.body["changes_total"]), (200, 1))

@@ -215,6 +215,8 @@ static void reply(struct batch *batch, const struct control_result *result)
     struct json_write w;
     char tag[CONTROL_ETAG_MAX];
     char quoted[CONTROL_ETAG_MAX + 2];
+    struct slice told = SLICE_NONE; /* whose tag that is: that of a large pool is dear */
+    bool has_tag = false;
     (void)control_etag(result->document, SLICE_NONE, request->reply.etag);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
@@ -227,7 +229,12 @@ static void reply(struct batch *batch, const struct control_result *result)
         json_write_object_begin(&w);
         json_write_member_u64(&w, "status", status_of(result, edit));
         json_write_member_string(&w, "path", batch->paths[i]);
-        if (edit->edit != CONF_EDIT_DELETE && control_etag(result->document, edit->pointer, tag)) {
+        bool may_have_tag = edit->edit != CONF_EDIT_DELETE;
+        if (may_have_tag && (told.ptr == NULL || !slice_eq(told, edit->pointer))) {
+            told = edit->pointer;
+            has_tag = control_etag(result->document, edit->pointer, tag);
+        }
+        if (may_have_tag && has_tag) {
             (void)snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
             json_write_member_text(&w, "etag", quoted);
         }

@@ -1,4 +1,5 @@
-/* control_ahead - large changes are read beside the loop; see control_inside.h.
+/* control_ahead - large changes are read beside the loop; see control_inside.h. A batch is also
+ * large when it has many operations on a large document.
  *
  *     queue: the first one is large --job--> parsed, validated --> its turn, as for all others
  *
@@ -13,6 +14,9 @@
 #include "lbd/control/control_inside.h"
 
 #define LARGE_BYTES (256U * 1024U) /* some milliseconds of work */
+/* An operation of a batch copies the list it is in: as dear as reading this part of the document.
+ */
+#define OPERATION_SHARE 16U
 
 static void read_ahead(struct job *job)
 {
@@ -45,6 +49,8 @@ static bool is_large(const struct control_job *job)
     case CONTROL_OWNER:
         break;
     case CONTROL_BATCH:
+        bytes += change->operation_count *
+                 (conf_document_bytes(job->control->document) / OPERATION_SHARE);
         for (uint32_t i = 0; i < change->operation_count; i++) {
             bytes += change->operations[i].edit.body.len;
         }

@@ -48,10 +48,26 @@ static bool tag_is_in(struct slice list, const char *tag)
     return false;
 }
 
-static bool precondition_holds(struct control_job *job, struct slice pointer, struct slice if_match,
-                               struct slice if_none_match)
+/* Of what ran before; the operations of a batch ask for the tag of one pool again and again. */
+struct tag_memory {
+    struct slice pointer;
+    bool is_known;
+    char tag[CONTROL_ETAG_MAX];
+};
+
+static const char *tag_of(const struct control_job *job, struct slice pointer,
+                          struct tag_memory *memory)
 {
-    char tag[CONTROL_ETAG_MAX] = "";
+    if (!memory->is_known || !slice_eq(memory->pointer, pointer)) {
+        memory->pointer = pointer;
+        memory->is_known = control_etag(job->result.before, pointer, memory->tag);
+    }
+    return memory->is_known ? memory->tag : "";
+}
+
+static bool precondition_holds(struct control_job *job, struct slice pointer, struct slice if_match,
+                               struct slice if_none_match, struct tag_memory *memory)
+{
     bool exists = conf_document_has(job->result.before, pointer);
     bool wants_any = slice_eq(slice_trim(if_match), SLICE("*"));
 
@@ -60,16 +76,16 @@ static bool precondition_holds(struct control_job *job, struct slice pointer, st
                       SLICE_ARG(pointer));
         return control_job_refuse(job, "precondition-failed");
     }
-    if (exists && if_none_match.len != 0 && control_etag(job->result.before, pointer, tag) &&
-        tag_is_in(if_none_match, tag)) {
-        (void)err_set(&job->result.err, ERR_PRECONDITION, "its ETag is still \"%s\"", tag);
+    if (exists && if_none_match.len != 0 &&
+        tag_is_in(if_none_match, tag_of(job, pointer, memory))) {
+        (void)err_set(&job->result.err, ERR_PRECONDITION, "its ETag is still \"%s\"", memory->tag);
         return control_job_refuse(job, "precondition-failed");
     }
     if (if_match.len == 0 || (wants_any && exists)) {
         return true;
     }
-    if (!wants_any && exists && control_etag(job->result.before, pointer, tag) &&
-        tag_is_in(if_match, tag)) {
+    const char *tag = exists ? tag_of(job, pointer, memory) : "";
+    if (!wants_any && exists && tag_is_in(if_match, tag)) {
         return true;
     }
     (void)err_set(&job->result.err, ERR_PRECONDITION,
@@ -90,6 +106,7 @@ static bool preconditions_hold(struct control_job *job)
 {
     const struct control_change *change = &job->change;
     bool has_any = change->if_match.len != 0 || change->if_none_match.len != 0;
+    struct tag_memory memory = {0};
     if (change->needs_precondition && !has_any && change->kind != CONTROL_BATCH) {
         return refuse_unconditional(job, 0);
     }
@@ -101,12 +118,13 @@ static bool preconditions_hold(struct control_job *job)
             return refuse_unconditional(job, i + 1);
         }
         if (!precondition_holds(job, operation->edit.pointer, operation->if_match,
-                                operation->if_none_match)) {
+                                operation->if_none_match, &memory)) {
             job->result.operation = i + 1;
             return false;
         }
     }
-    return precondition_holds(job, change->pointer, change->if_match, change->if_none_match);
+    return precondition_holds(job, change->pointer, change->if_match, change->if_none_match,
+                              &memory);
 }
 
 static bool owner_may_write(struct control_job *job)

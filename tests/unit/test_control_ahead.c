@@ -179,6 +179,54 @@ START_TEST(an_end_waits_for_the_thread_and_refuses)
 }
 END_TEST
 
+START_TEST(a_batch_of_many_on_a_large_document_is_large)
+{
+    struct control_operation operations[64];
+    struct outcome outcome = {0};
+    struct buf text;
+    struct buf body;
+    memset(operations, 0, sizeof(operations));
+    live_control_start(&live, web, "");
+    buf_init(&text, 256 * 1024);
+    (void)buf_append_text(&text, "{");
+    for (unsigned i = 0; i < 2000; i++) {
+        (void)buf_printf(&text, "%s\"s%u\":{\"address\":\"127.0.0.1:%u\"}", i == 0 ? "" : ",", i,
+                         10000 + i);
+    }
+    (void)buf_append_text(&text, "}");
+    apply(&outcome, CONF_EDIT_PUT, "/pools/p/servers", text.data, "");
+    live_control_until(&live, &outcome.is_done);
+    ck_assert_int_eq(outcome.kind, ERR_NONE);
+
+    buf_init(&body, 64);
+    (void)buf_append_text(&body, "{\"weight\":7}");
+    for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
+        operations[i].edit = (struct conf_operation){.edit = CONF_EDIT_MERGE,
+                                                     .pointer = SLICE("/pools/p/servers/s7"),
+                                                     .body = buf_slice(&body)};
+    }
+    const struct control_change change = {.kind = CONTROL_BATCH,
+                                          .operations = operations,
+                                          .operation_count = ARRAY_LEN(operations),
+                                          .is_dry_run = true,
+                                          .who = SLICE("test")};
+    outcome = (struct outcome){0};
+    control_apply(live.control, &change, on_done, &outcome);
+    ck_assert(!outcome.is_done); /* a dry run of little is answered at once */
+    live_control_until(&live, &outcome.is_done);
+    ck_assert_int_eq(outcome.kind, ERR_NONE);
+
+    struct control_change little = change;
+    little.operation_count = 1;
+    outcome = (struct outcome){0};
+    control_apply(live.control, &little, on_done, &outcome);
+    ck_assert(outcome.is_done);
+    buf_fini(&text);
+    buf_fini(&body);
+    live_control_stop(&live);
+}
+END_TEST
+
 UNIT_TESTS("control_ahead", a_large_change_is_done_like_a_small_one,
            what_comes_meanwhile_follows_in_order, its_mistakes_are_found_in_their_place,
-           an_end_waits_for_the_thread_and_refuses)
+           an_end_waits_for_the_thread_and_refuses, a_batch_of_many_on_a_large_document_is_large)

@@ -111,10 +111,17 @@ bool conf_disk_read(const struct conf_disk *disk, int dir_fd, const char *name, 
                     bool *missing, struct err *err)
 {
     *missing = false;
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    /* O_NONBLOCK: a pipe in its place must not keep us waiting for a writer */
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         *missing = errno == ENOENT;
         return conf_disk_fail(disk, err, "open", name, errno);
+    }
+    struct stat found;
+    if (fstat(fd, &found) != 0 || !S_ISREG(found.st_mode)) {
+        int error = S_ISDIR(found.st_mode) ? EISDIR : EINVAL;
+        (void)close(fd);
+        return conf_disk_fail(disk, err, "read", name, error);
     }
     char chunk[CHUNK_BYTES];
     bool ok = true;

@@ -34,12 +34,13 @@ static bool write_at(int fd, const char *bytes, size_t len, size_t at)
 }
 
 /* All bytes are there from the beginning: appending then changes no size and needs no new block. */
-static bool fill(int fd)
+static bool fill(struct conf_journal *journal, int fd)
 {
     struct stat found;
     if (fstat(fd, &found) == 0 && found.st_size >= (off_t)CONF_JOURNAL_BYTES) {
         return true;
     }
+    journal->was_short = true;
     char *zeros = mem_zero(1, CONF_JOURNAL_BYTES);
     bool ok = write_at(fd, zeros, CONF_JOURNAL_BYTES, 0) && fsync(fd) == 0;
     int error = errno;
@@ -52,11 +53,11 @@ bool conf_journal_open(struct conf_journal *journal, const struct conf_disk *dis
                        const char *name, struct err *err)
 {
     *journal = (struct conf_journal){.disk = disk, .name = name, .fd = -1};
-    int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0) {
         return conf_disk_fail(disk, err, "open", name, errno);
     }
-    if (!fill(fd) || fsync(dir_fd) != 0) {
+    if (!fill(journal, fd) || fsync(dir_fd) != 0) {
         (void)conf_disk_fail(disk, err, "write", name, errno);
         (void)close(fd);
         return false;
@@ -95,17 +96,39 @@ static bool take(struct slice *rest, uint64_t tag, struct slice *record)
     return checksum(tag, *record) == sum;
 }
 
+/* Is there a whole record of `tag` on any line? */
+static bool has_record(struct slice rest, uint64_t tag)
+{
+    while (rest.len != 0) {
+        struct slice look = rest;
+        struct slice record;
+        size_t len = slice_find(rest, '\n');
+        if (take(&look, tag, &record)) {
+            return true;
+        }
+        rest = len == SIZE_MAX ? SLICE_NONE : slice_from_at(rest, len + 1);
+    }
+    return false;
+}
+
 bool conf_journal_read(struct conf_journal *journal, uint64_t tag,
-                       bool (*record)(struct slice record, void *arg), void *arg)
+                       bool (*record)(struct slice record, void *arg), void *arg, bool *is_damaged)
 {
     char *bytes = mem_alloc(CONF_JOURNAL_BYTES);
     ssize_t got = journal->fd >= 0 ? pread(journal->fd, bytes, CONF_JOURNAL_BYTES, 0) : 0;
     struct slice rest = slice_of(bytes, got > 0 ? (size_t)got : 0);
     struct slice found;
     bool ok = true;
-    while (ok && rest.len != 0 && take(&rest, tag, &found)) {
+    while (ok && rest.len != 0) {
+        struct slice behind = rest;
+        if (!take(&behind, tag, &found)) {
+            break;
+        }
+        rest = behind;
         ok = record(found, arg);
     }
+    *is_damaged = journal->was_short || got < 0 || (ok && has_record(rest, tag));
+    journal->was_short = false;
     free(bytes);
     journal->tag = 0;
     return ok;

@@ -9,7 +9,8 @@
  *
  * Records count when they have the tag of the base file; the first one that has another, or whose
  * checksum is wrong because it was half written, is the end. A new base with a new tag empties the
- * journal without a write.
+ * journal without a write. One that is half written has none behind it: when there is one, or when
+ * the file is not as long as it was made, records were lost that had been promised to be kept.
  *
  * Limits: 256 KiB; then the base is to be written anew. Memory: one descriptor. Threads: one at a
  * time.
@@ -34,6 +35,7 @@ struct conf_journal {
     int fd;                       /* -1: not open */
     size_t end;                   /* where the next record goes */
     uint64_t tag;                 /* 0: nothing may be appended */
+    bool was_short;               /* when it was opened: new, or cut */
 };
 
 /* Opens or makes the file. False: ERR_STORAGE. */
@@ -41,9 +43,9 @@ LB_MUST_CHECK bool conf_journal_open(struct conf_journal *journal, const struct 
                                      int dir_fd, const char *name, struct err *err);
 void conf_journal_close(struct conf_journal *journal); /* safe when it is not open */
 /* Calls back for each record of `tag`, in order, until it says false; that is then the result.
- * Nothing may be appended after it before conf_journal_begin. */
+ * Nothing may be appended after it before conf_journal_begin. *is_damaged: some may be missing. */
 bool conf_journal_read(struct conf_journal *journal, uint64_t tag,
-                       bool (*record)(struct slice record, void *arg), void *arg);
+                       bool (*record)(struct slice record, void *arg), void *arg, bool *is_damaged);
 /* A base with this tag (not 0) was saved: what stood here is void. */
 void conf_journal_begin(struct conf_journal *journal, uint64_t tag);
 /* A record is one line. False: ERR_TOO_LARGE when the base must be saved first (also when none

@@ -397,7 +397,8 @@ bool conf_store_read_file(const struct conf_store *store, enum conf_store_file f
 {
     bool missing = false;
     if (conf_disk_read(&store->disk, store->dir_fd, small_files[file].name, out, &missing, err)) {
-        return true;
+        /* one that is empty is not the same as none: its text is there, and is no JSON */
+        return out->len != 0 || buf_append_char(out, '\n');
     }
     if (missing) {
         err_clear(err);

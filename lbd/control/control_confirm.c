@@ -98,8 +98,8 @@ bool control_owners_read(struct control *control, struct err *err)
     struct json *json = text.len != 0
                             ? json_parse(buf_slice(&text), JSON_STRICT, &json_limits_resource, &why)
                             : NULL;
-    if (text.len != 0 && json == NULL) {
-        log_error("owners.damaged", "why=\"%s\"", why.text);
+    if (text.len != 0 && !json_is(json, JSON_OBJECT)) {
+        log_error("owners.damaged", "why=\"%s\"", json == NULL ? why.text : "it is not an object");
         control->facts.is_degraded = true;
     }
     json_for_each(item, json)

@@ -63,18 +63,16 @@ static bool save_all(struct control *control, struct err *err)
 {
     struct buf text;
     struct err why;
-    uint64_t tag = now_wall_us();
+    struct conf_journal *journal = conf_store_overrides_journal(control->store, &why);
+    uint64_t tag = journal != NULL ? now_wall_us() : 0; /* not 0: there is a journal to it */
     buf_init(&text, OVERRIDES_BYTES);
     overrides_write(&control->overrides, tag, &text);
     bool ok = conf_store_save_overrides(control->store, buf_slice(&text), err);
     buf_fini(&text);
-    if (ok) {
-        struct conf_journal *journal = conf_store_overrides_journal(control->store, &why);
-        if (journal != NULL) {
-            conf_journal_begin(journal, tag);
-        } else {
-            log_warn("overrides.no_journal", "why=\"%s\"", why.text);
-        }
+    if (ok && journal != NULL) {
+        conf_journal_begin(journal, tag);
+    } else if (ok) {
+        log_warn("overrides.no_journal", "why=\"%s\"", why.text);
     }
     return ok;
 }
@@ -127,8 +125,14 @@ bool control_read_overrides(struct control *control, struct err *err)
     buf_fini(&text);
     if (ok && tag != 0) {
         struct conf_journal *journal = conf_store_overrides_journal(control->store, &why);
-        ok = journal == NULL || conf_journal_read(journal, tag, on_record, control) ||
-             err_set(err, ERR_MALFORMED, "a record of overrides.log is not a change");
+        bool is_damaged = false;
+        ok = journal != NULL ||
+             err_set(err, ERR_MALFORMED, "what was set last is not known: %s", why.text);
+        ok = ok && (conf_journal_read(journal, tag, on_record, control, &is_damaged) ||
+                    err_set(err, ERR_MALFORMED, "a record of overrides.log is not a change"));
+        ok = ok && (!is_damaged || err_set(err, ERR_MALFORMED,
+                                           "overrides.log is cut or damaged: some of what was set "
+                                           "last may be missing"));
     }
     if (!ok && err->kind == ERR_MALFORMED) {
         /* Serving is more than admin states; but somebody must know. */

@@ -305,6 +305,9 @@ static bool read_kind(struct overrides *overrides, enum override_kind kind,
                       const struct json *section, struct err *err)
 {
     const struct json *item = NULL;
+    if (section != NULL && !json_is(section, JSON_OBJECT)) {
+        return err_set(err, ERR_MALFORMED, "'%.*s' is not an object", SLICE_ARG(json_key(section)));
+    }
     json_for_each(item, section)
     {
         if (!read_one(overrides, kind, item)) {
@@ -333,8 +336,9 @@ bool overrides_read(struct overrides *overrides, struct slice text, uint64_t *ta
     }
     struct overrides read;
     overrides_init(&read);
-    bool ok = read_number(json, "tag", 0, INT64_MAX, &found) ||
-              err_set(err, ERR_MALFORMED, "the tag is not a number");
+    bool ok = json_is(json, JSON_OBJECT) || err_set(err, ERR_MALFORMED, "it is not an object");
+    ok = ok && (read_number(json, "tag", 0, INT64_MAX, &found) ||
+                err_set(err, ERR_MALFORMED, "the tag is not a number"));
     for (size_t i = 0; ok && i < ARRAY_LEN(sections); i++) {
         ok = read_kind(&read, sections[i].kind, json_get(json, slice_from(sections[i].key)), err);
     }

@@ -131,6 +131,19 @@ class Start(LabCase):
         self.assertTrue((folder / "notes.txt").exists())
         (folder / "x.meta").rmdir()
 
+    def test_a_pipe_is_no_file(self):
+        """Reading it would wait for a writer without end."""
+        self.proxy.stop()
+        (self.state / "config.json").unlink()
+        os.mkfifo(self.state / "config.json")
+        self.proxy.restart()
+        self.assertEqual(self.retries(), 3)
+        self.assertTrue(self.proxy.get("/v1/config/status")["degraded"])
+        self.proxy.stop()
+        (self.state / "owners.json").write_text("[]")
+        self.proxy.restart()
+        self.assertTrue(self.proxy.get("/v1/config/status")["degraded"])
+
     def test_killed_at_each_step_of_each_file(self):
         """Also of the notes and documents of the history, for each door."""
         doors = {

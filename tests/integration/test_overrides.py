@@ -160,6 +160,47 @@ class Overrides(LabCase):
         self.assertEqual(self.proxy.get(WEIGHT)["weight"], 8)
         self.assertEqual(self.proxy.api("GET", "/v1/config/status").body["degraded"], False)
 
+    def test_what_is_lost_of_them_is_told(self):
+        """A server in maintenance that is in use again after a start: somebody must know."""
+        self.proxy.put(WEIGHT, {"weight": 7})  # into the file
+        self.proxy.put(STATE, {"state": "maint"})  # the rest into its journal
+        self.proxy.put(WEIGHT, {"weight": 9})
+        self.proxy.stop()
+        state = self.proxy.state_directory
+        good = {name: (state / name).read_bytes() for name in ("overrides.json", "overrides.log")}
+        log = good["overrides.log"]
+        damages = {
+            "empty": ("overrides.json", b""),
+            "no object": ("overrides.json", b"[1]"),
+            "a flipped bit": ("overrides.log", log[:50] + bytes([log[50] ^ 1]) + log[51:]),
+            "cut": ("overrides.log", log[:60]),
+            "cut to nothing": ("overrides.log", b""),
+            "gone": ("overrides.log", None),
+            "a folder": ("overrides.log", "folder"),
+        }
+        for what, (name, damage) in damages.items():
+            with self.subTest(what):
+                for other, text in good.items():
+                    (state / other).write_bytes(text)
+                path = state / name
+                if isinstance(damage, bytes):
+                    path.write_bytes(damage)
+                else:
+                    path.unlink()
+                    if damage is not None:
+                        path.mkdir()
+                self.proxy.start()
+                self.assertTrue(self.proxy.get("/v1/config/status")["degraded"])
+                self.assertIn("overrides.damaged", self.proxy.log_text())
+                self.proxy.put(STATE, {"state": "drain"})  # and it goes on
+                self.proxy.kill()
+                if path.is_dir():
+                    path.rmdir()
+                self.proxy.start()
+                self.assertEqual(self.proxy.get(STATE)["state"], "drain")
+                self.assertFalse(self.proxy.get("/v1/config/status")["degraded"])
+                self.proxy.stop()
+
     def test_a_file_of_an_earlier_version(self):
         self.proxy.kill()
         (self.proxy.state_directory / "overrides.json").write_text(

@@ -14,6 +14,7 @@ static int dir_fd = -1;
 static struct conf_disk disk;
 static struct conf_journal journal;
 static char heard[512]; /* the records of the last reading, with a comma each */
+static bool is_damaged; /* ... and what was said about them */
 
 static void open_it(void)
 {
@@ -51,7 +52,7 @@ static const char *all(uint64_t tag)
     conf_journal_close(&journal);
     open_it();
     heard[0] = '\0';
-    (void)conf_journal_read(&journal, tag, hear, NULL);
+    (void)conf_journal_read(&journal, tag, hear, NULL, &is_damaged);
     return heard;
 }
 
@@ -108,8 +109,45 @@ START_TEST(half_a_record_ends_them)
         damage(38 + at); /* in the second: tag, checksum, text and the end of its line */
         const char *found = all(7);
         ck_assert_msg(strcmp(found, "one,") == 0, "byte %zu: %s", at, found);
+        if (at != 37) { /* without the end of its line the third has no line of its own */
+            ck_assert_msg(is_damaged, "byte %zu: the third is whole, it was not half written", at);
+        }
         end();
     }
+}
+END_TEST
+
+START_TEST(the_last_one_may_be_half_written)
+{
+    for (size_t at = 0; at < 38; at++) {
+        begin();
+        conf_journal_begin(&journal, 7);
+        append("one");
+        append("two");
+        damage(38 + at);
+        ck_assert_str_eq(all(7), "one,");
+        ck_assert(!is_damaged);
+        end();
+    }
+}
+END_TEST
+
+START_TEST(what_was_cut_or_is_gone_is_missed)
+{
+    begin();
+    ck_assert_str_eq(all(7), "");
+    ck_assert(!is_damaged); /* as it was made */
+    conf_journal_begin(&journal, 7);
+    append("one");
+    ck_assert_int_eq(ftruncate(journal.fd, 20), 0);
+    ck_assert_str_eq(all(7), "");
+    ck_assert(is_damaged);
+    ck_assert_str_eq(all(7), "");
+    ck_assert(!is_damaged); /* told once: it is as long as it should be again */
+    ck_assert_int_eq(unlinkat(dir_fd, "j.log", 0), 0);
+    ck_assert_str_eq(all(7), "");
+    ck_assert(is_damaged);
+    end();
 }
 END_TEST
 
@@ -171,5 +209,6 @@ START_TEST(whoever_reads_may_stop)
 END_TEST
 
 UNIT_TESTS("conf_journal", records_are_found_again_in_order, a_new_base_makes_them_void,
-           half_a_record_ends_them, without_a_base_or_room_nothing_is_appended,
+           half_a_record_ends_them, the_last_one_may_be_half_written,
+           what_was_cut_or_is_gone_is_missed, without_a_base_or_room_nothing_is_appended,
            what_could_not_be_written_is_void, whoever_reads_may_stop)

@@ -124,6 +124,11 @@ static const char *const damaged[] = {
     "{\"weights\":{\"a/b\":{\"since\":1,\"weight\":1}}}",
     "{\"listeners\":{\"web\":{\"since\":1}}}",
     "{\"process\":{\"process\":{\"since\":1,\"state\":\"\"}}}",
+    "[]",
+    "null",
+    "\n",
+    "{\"servers\":5}",
+    "{\"weights\":[]}",
 };
 
 START_TEST(damaged_text_is_refused_and_adds_nothing)

@@ -318,7 +318,8 @@ class Editor(TerminalCase):
         script = self.proxy.directory / "editor"
         script.write_text('cat "$1"; printf "line: "; read -r line; '
                           '[ -z "$line" ] || sed -i "s/^{/{ $line/" "$1"\n')
-        terminal = self.terminal(env={"VISUAL": f"sh {script}"})
+        terminal = self.terminal(
+            env={"VISUAL": f"sh {script}", "TMPDIR": str(self.proxy.directory)})
         terminal.run("clear; lbctl edit pool main")
         terminal.wait(r"as lbd runs it(.|\n)*line:\n*\Z")
         terminal.run('"retrise": 3,')

@@ -26,7 +26,11 @@ class Terminal:
         self.env = shell_env
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), "-s", "t",
                   "env", *words, "PS1=shell> ", "bash", "--norc", "--noprofile")
-        self.wait("shell>")
+        try:
+            self.wait("shell>")
+        except AssertionError:
+            self.close()
+            raise
 
     def tmux(self, *args):
         done = subprocess.run(

@@ -202,11 +202,11 @@ class Questions(TerminalCase):
         terminal.type("n", "Enter")
         terminal.wait("ended: 1")
         self.assertEqual(self.state("a"), "ready")
-        terminal.run("clear; lbctl drain main/a")
+        terminal.fresh("lbctl drain main/a")
         terminal.wait(r"Go on\? \[y/N\]\n*\Z")
         terminal.type("Enter")
         terminal.wait("ended: 1")
-        terminal.run("clear; lbctl drain main/a")
+        terminal.fresh("lbctl drain main/a")
         terminal.wait(r"Go on\? \[y/N\]\n*\Z")
         terminal.type("y", "Enter")
         terminal.wait("ended: 0")
@@ -237,30 +237,30 @@ class Questions(TerminalCase):
     def test_colour_only_with_a_word_and_only_here(self):
         terminal = self.terminal()
         for args, painted in (("", True), ("--color=never", False)):
-            terminal.run(f"clear; lbctl get servers {args}")
+            terminal.fresh(f"lbctl get servers {args}")
             terminal.wait("ended: 0")
             raw = terminal.tmux("capture-pane", "-t", "t", "-p", "-e")
             self.assertEqual("\x1b[32mup" in raw, painted, raw)
         for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
-            terminal.run(f"clear; {name}={value} lbctl get servers")
+            terminal.fresh(f"{name}={value} lbctl get servers")
             terminal.wait("ended: 0")
             self.assertNotIn("\x1b[32m", terminal.tmux("capture-pane", "-t", "t", "-p", "-e"))
 
     def test_a_long_page_goes_through_a_pager(self):
         terminal = self.terminal(height=12, env={"PAGER": "sed 's/^/| /'"})
-        terminal.run("clear; lbctl describe pool main")
+        terminal.fresh("lbctl describe pool main")
         self.assertIn("\n| ", terminal.wait("ended: 0"))
-        terminal.run("clear; lbctl history")  # fits
+        terminal.fresh("lbctl history")  # fits
         self.assertNotIn("\n| ", terminal.wait("ended: 0"))
         for pager in ("''", "cat", "/nonexistent/pager"):
-            terminal.run(f"clear; PAGER={pager} lbctl describe pool main")
+            terminal.fresh(f"PAGER={pager} lbctl describe pool main")
             text = terminal.wait("ended: 0")
             self.assertIn("main/b", text)
             self.assertNotIn("\n| ", text)
 
     def test_a_table_fits_the_screen(self):
         terminal = self.terminal(width=50)
-        terminal.run("clear; lbctl get servers -o wide")
+        terminal.fresh("lbctl get servers -o wide")
         text = terminal.wait("ended: 0")
         self.assertIn("…", text)
         self.assertEqual(len([line for line in text.splitlines() if "main/" in line]), 2)
@@ -320,7 +320,7 @@ class Editor(TerminalCase):
                           '[ -z "$line" ] || sed -i "s/^{/{ $line/" "$1"\n')
         terminal = self.terminal(
             env={"VISUAL": f"sh {script}", "TMPDIR": str(self.proxy.directory)})
-        terminal.run("clear; lbctl edit pool main")
+        terminal.fresh("lbctl edit pool main")
         terminal.wait(r"as lbd runs it(.|\n)*line:\n*\Z")
         terminal.run('"retrise": 3,')
         terminal.wait(r"// error: /pools/main/retrise: (.|\n)*line:\n*\Z")

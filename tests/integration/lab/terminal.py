@@ -48,6 +48,12 @@ class Terminal:
         self.tmux("send-keys", "-t", "t", "-l", line)
         self.type("Enter")
 
+    def fresh(self, line):
+        """Runs it on an empty screen: what an earlier line said is not there any more."""
+        self.run("clear")
+        self.wait(r"\A\w+>\n*\Z")
+        self.run(line)
+
     def text(self):
         return self.tmux("capture-pane", "-t", "t", "-p")
 

@@ -100,6 +100,9 @@ static bool read_tag(struct batch *batch, uint32_t index, const struct json *ite
     if (tag != NULL && !json_is(tag, JSON_STRING)) {
         return refuse(batch, index, key, "must be a string, as the header of that name");
     }
+    if (tag != NULL && slice_trim(json_string(tag)).len == 0) {
+        return refuse(batch, index, key, "must name a tag, or be \"*\"");
+    }
     *out = arena_copy(&batch->arena, json_string(tag));
     return true;
 }

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -58,43 +59,81 @@ static bool query_is_fine(struct call *call)
     return !walk.is_bad;
 }
 
-struct header_count {
-    const char *name;
-    uint32_t seen;
+/* libmicrohttpd 0.9.75 goes by one of several; whoever stands in front may go by another. Of a list
+ * of tags it would give us the first line. */
+static const char *const said_once[] = {
+    MHD_HTTP_HEADER_CONTENT_LENGTH,
+    MHD_HTTP_HEADER_TRANSFER_ENCODING,
+    MHD_HTTP_HEADER_HOST,
+    MHD_HTTP_HEADER_AUTHORIZATION,
+    MHD_HTTP_HEADER_IF_MATCH,
+    MHD_HTTP_HEADER_IF_NONE_MATCH,
+    "Idempotency-Key",
 };
+
+struct header_walk {
+    bool is_bad_name;
+    uint32_t seen[ARRAY_LEN(said_once)];
+};
+
+/* RFC 9110 5.1: a token. "Content-Length : 5" is none, and would be another header to us than to
+ * whoever stands in front (RFC 9112 5.1). */
+static bool is_token(const char *name)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                  "!#$%&'*+-.^_`|~";
+    return name[0] != '\0' && name[strspn(name, letters)] == '\0';
+}
 
 static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char *key,
                                  const char *value)
 {
-    struct header_count *count = arg;
+    struct header_walk *walk = arg;
     (void)kind;
     (void)value;
-    count->seen += strcasecmp(key, count->name) == 0 ? 1U : 0U;
+    walk->is_bad_name = walk->is_bad_name || !is_token(key);
+    for (size_t i = 0; i < ARRAY_LEN(said_once); i++) {
+        walk->seen[i] += strcasecmp(key, said_once[i]) == 0 ? 1U : 0U;
+    }
     return MHD_YES;
 }
 
-/* libmicrohttpd 0.9.75 goes by one of several; whoever stands in front may go by another. */
-static bool is_said_once(struct call *call, const char *name)
+static bool refuse_headers(struct call *call, const char *detail)
 {
-    struct header_count count = {.name = name};
-    (void)MHD_get_connection_values(call->connection, MHD_HEADER_KIND, on_header, &count);
-    if (count.seen > 1) {
-        call->request.reply.must_close = true;
-        api_problem(&call->request, "malformed-request", "%s more than once", name);
-        return false;
+    call->request.reply.must_close = true;
+    api_problem(&call->request, "malformed-request", "%s", detail);
+    return false;
+}
+
+/* One that says nothing is not the same as none: an empty variable of a script must not make a
+ * change unconditional. */
+static bool says_something(struct slice tags)
+{
+    return tags.ptr == NULL || slice_trim(tags).len != 0;
+}
+
+static bool headers_are_fine(struct call *call)
+{
+    struct header_walk walk = {0};
+    (void)MHD_get_connection_values(call->connection, MHD_HEADER_KIND, on_header, &walk);
+    if (walk.is_bad_name) {
+        return refuse_headers(call, "the name of a header is not a token");
     }
-    return true;
+    for (size_t i = 0; i < ARRAY_LEN(said_once); i++) {
+        if (walk.seen[i] > 1) {
+            char detail[64];
+            (void)snprintf(detail, sizeof(detail), "%s more than once", said_once[i]);
+            return refuse_headers(call, detail);
+        }
+    }
+    return (says_something(call->request.if_match) &&
+            says_something(call->request.if_none_match)) ||
+           refuse_headers(call, "If-Match or If-None-Match without a tag");
 }
 
 /* libmicrohttpd 0.9.75 takes both framings at once and serves what follows as a request. */
 static bool framing_is_fine(struct call *call)
 {
-    if (!is_said_once(call, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
-        !is_said_once(call, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
-        !is_said_once(call, MHD_HTTP_HEADER_HOST) ||
-        !is_said_once(call, MHD_HTTP_HEADER_AUTHORIZATION)) {
-        return false;
-    }
     struct slice length = api_head_field(call->connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
     struct slice coding = api_head_field(call->connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
     if (coding.ptr == NULL || (length.ptr == NULL && slice_eq_nocase(coding, SLICE("chunked")))) {
@@ -312,7 +351,8 @@ static bool may_go_on(struct call *call)
 
 bool api_head_is_fine(struct call *call)
 {
-    return framing_is_fine(call) && is_no_browser(call) && host_is_ours(call) && is_known(call) &&
-           path_is_known(call) && method_is_known(call) && role_is_enough(call) &&
-           query_is_fine(call) && type_is_fine(call) && length_is_fine(call) && may_go_on(call);
+    return headers_are_fine(call) && framing_is_fine(call) && is_no_browser(call) &&
+           host_is_ours(call) && is_known(call) && path_is_known(call) && method_is_known(call) &&
+           role_is_enough(call) && query_is_fine(call) && type_is_fine(call) &&
+           length_is_fine(call) && may_go_on(call);
 }

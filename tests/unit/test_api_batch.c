@@ -32,6 +32,8 @@ static const struct {
     {"", "[{\"method\":\"PUT\",\"path\":\"/v1/pools/x\"}]", 422, "\"#/0/body\""},
     {"", "[{\"method\":\"PUT\",\"path\":\"/v1/pools/x\",\"body\":{},\"if_match\":1}]", 422,
      "\"#/0/if_match\""},
+    {"", "[{\"method\":\"PUT\",\"path\":\"/v1/pools/x\",\"body\":{},\"if_match\":\"\"}]", 422,
+     "\"#/0/if_match\""},
     {"", "[", 400, "malformed-json"},
     {"?owner=x", "[]", 400, "unknown-parameter"},
 };

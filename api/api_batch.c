@@ -10,6 +10,7 @@
 #include "lbd/base/mem.h"
 
 #define OPERATION_MAX (16U * 1024U * 1024U)
+#define LARGE_BYTES   (256U * 1024U) /* some milliseconds of reading */
 
 /* A batch on its way. */
 struct batch {
@@ -18,6 +19,12 @@ struct batch {
     struct control_operation *operations;
     struct slice *paths;
     uint32_t count;
+    struct control_change change;
+    struct control_work work;
+    const char *problem; /* NULL: it can be read */
+    uint32_t blamed;     /* from 1; 0: none */
+    char place[64];
+    char why[256];
 };
 
 static void batch_free(struct batch *batch)
@@ -30,19 +37,34 @@ static void batch_free(struct batch *batch)
 
 /* -- what is asked -- */
 
+/* Only noted: the answer is made on the loop. */
 static bool refuse(struct batch *batch, uint32_t index, const char *key, const char *why)
 {
-    struct conf_errors *errors = mem_zero(1, sizeof(*errors));
-    char pointer[64];
-    (void)snprintf(pointer, sizeof(pointer), "/%u%s%s", index, key[0] != '\0' ? "/" : "", key);
-    conf_errors_init(errors);
-    errors->operation = index + 1;
-    conf_errors_add_at(errors, slice_from(pointer), "invalid-operation", SLICE_NONE, "%s", why);
-    const struct api_problem_more more = {.errors = errors, .operation = index + 1};
-    api_problem_more(batch->request, "invalid-body", why, &more);
-    conf_errors_fini(errors);
-    free(errors);
+    batch->problem = "invalid-body";
+    batch->blamed = index + 1;
+    (void)snprintf(batch->place, sizeof(batch->place), "/%u%s%s", index, key[0] != '\0' ? "/" : "",
+                   key);
+    (void)snprintf(batch->why, sizeof(batch->why), "%s", why);
     return false;
+}
+
+static void reply_refusal(struct batch *batch)
+{
+    struct conf_errors *errors = NULL;
+    struct api_problem_more more = {.operation = batch->blamed};
+    if (batch->blamed != 0) {
+        errors = mem_zero(1, sizeof(*errors));
+        conf_errors_init(errors);
+        errors->operation = batch->blamed;
+        conf_errors_add_at(errors, slice_from(batch->place), "invalid-operation", SLICE_NONE, "%s",
+                           batch->why);
+        more.errors = errors;
+    }
+    api_problem_more(batch->request, batch->problem, batch->why, &more);
+    if (errors != NULL) {
+        conf_errors_fini(errors);
+        free(errors);
+    }
 }
 
 static bool read_method(struct batch *batch, uint32_t index, const struct json *item,
@@ -174,23 +196,26 @@ static bool read_one(struct batch *batch, uint32_t index, const struct json *ite
            read_missing(batch, index, item) && read_body(batch, index, item);
 }
 
+/* Also beside the loop: touches nothing but the batch and the body. */
 static bool read_all(struct batch *batch)
 {
-    struct api_request *request = batch->request;
     struct json_error why;
     uint32_t index = 0;
     const struct json *item = NULL;
-    struct json *json = json_parse(request->body, JSON_STRICT, &json_limits_document, &why);
+    struct json *json = json_parse(batch->request->body, JSON_STRICT, &json_limits_document, &why);
     if (json == NULL) {
-        api_problem(request, why.too_large ? "too-large" : "malformed-json",
-                    "line %u, column %u: %s", why.line, why.column, why.text);
+        batch->problem = why.too_large ? "too-large" : "malformed-json";
+        (void)snprintf(batch->why, sizeof(batch->why), "line %u, column %u: %s", why.line,
+                       why.column, why.text);
         return false;
     }
     uint32_t count = json_is(json, JSON_ARRAY) ? json_count(json) : 0;
     bool ok = count >= 1 && count <= API_BATCH_MAX;
     if (!ok) {
-        api_problem(request, "invalid-body", "the body must be an array of 1 to %u operations",
-                    (unsigned)API_BATCH_MAX);
+        batch->problem = "invalid-body";
+        (void)snprintf(batch->why, sizeof(batch->why),
+                       "the body must be an array of 1 to %u operations", (unsigned)API_BATCH_MAX);
+        count = 0;
     }
     batch->operations = mem_zero(count + 1, sizeof(*batch->operations));
     batch->paths = mem_zero(count + 1, sizeof(*batch->paths));
@@ -268,22 +293,40 @@ static void on_applied(const struct control_result *result, void *arg)
     api_request_done(request);
 }
 
-void api_batch_post(struct api_request *request)
+static void on_read(struct control_work *work)
 {
-    struct control_change change = {.kind = CONTROL_BATCH};
-    struct batch *batch = mem_zero(1, sizeof(*batch));
-    batch->request = request;
-    arena_init(&batch->arena, NULL, 0);
-    if (!api_change_begin(request, &change)) {
-        batch_free(batch);
-        return;
-    }
-    if (!read_all(batch)) {
+    struct batch *batch = container_of(work, struct batch, work);
+    struct api_request *request = batch->request;
+    if (batch->problem != NULL) {
+        reply_refusal(batch);
         batch_free(batch);
         api_request_done(request);
         return;
     }
-    change.operations = batch->operations;
-    change.operation_count = batch->count;
-    control_apply(request->control, &change, on_applied, batch);
+    batch->change.operations = batch->operations;
+    batch->change.operation_count = batch->count;
+    control_apply(request->control, &batch->change, on_applied, batch);
+}
+
+static void read_beside(struct control_work *work)
+{
+    (void)read_all(container_of(work, struct batch, work)); /* batch->problem tells */
+}
+
+void api_batch_post(struct api_request *request)
+{
+    struct batch *batch = mem_zero(1, sizeof(*batch));
+    batch->request = request;
+    batch->change.kind = CONTROL_BATCH;
+    arena_init(&batch->arena, NULL, 0);
+    if (!api_change_begin(request, &batch->change)) {
+        batch_free(batch);
+    } else if (request->body.len >= LARGE_BYTES) {
+        batch->work.work = read_beside;
+        batch->work.done = on_read;
+        control_work(request->control, &batch->work);
+    } else {
+        read_beside(&batch->work);
+        on_read(&batch->work);
+    }
 }

@@ -23,6 +23,7 @@
 #include "conf/conf_revision.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
+#include "lbd/base/job.h"
 #include "lbd/control/overrides.h"
 #include "lbd/net/loop.h"
 #include "lbd/snapshot/registry.h"
@@ -134,6 +135,14 @@ struct control_result {
  * else when all workers run it, at the latest after wait_ms. */
 void control_apply(struct control *control, const struct control_change *change,
                    void (*done)(const struct control_result *result, void *arg), void *arg);
+/* Work beside the loop, in order with the reading and saving of changes: work() on a thread, then
+ * done() on this one. The caller's, embedded in what it is about. */
+struct control_work {
+    struct job job;
+    void (*work)(struct control_work *work);
+    void (*done)(struct control_work *work);
+};
+void control_work(struct control *control, struct control_work *work);
 /* Reads the file again (config_source file), else says in the log why not; names keys of `daemon`
  * that need a restart. done() (may be NULL) as with control_apply. */
 void control_reload(struct control *control,

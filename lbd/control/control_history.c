@@ -46,10 +46,31 @@ void control_revisions_hash(struct control *control)
     }
 }
 
+/* -- beside the loop -- */
+
+static void do_work(struct job *job)
+{
+    struct control_work *work = container_of(job, struct control_work, job);
+    work->work(work);
+}
+
+static void on_worked(struct job *job)
+{
+    struct control_work *work = container_of(job, struct control_work, job);
+    work->done(work);
+}
+
+void control_work(struct control *control, struct control_work *work)
+{
+    work->job.work = do_work;
+    work->job.done = on_worked;
+    job_post(control->saver, &work->job);
+}
+
 /* -- two of them, side by side -- */
 
 struct comparing {
-    struct job job;
+    struct control_work work;
     struct control *control;
     struct control_comparison comparison;
     struct conf_document *current; /* held */
@@ -83,9 +104,9 @@ static struct conf_document *read_like(const struct comparing *comparing, uint64
     return document;
 }
 
-static void compare(struct job *job)
+static void compare(struct control_work *work)
 {
-    struct comparing *comparing = container_of(job, struct comparing, job);
+    struct comparing *comparing = container_of(work, struct comparing, work);
     struct control_comparison *to = &comparing->comparison;
     to->before = read_like(comparing, to->from, comparing->current, &to->err);
     if (to->before != NULL && to->to == to->from) {
@@ -95,9 +116,9 @@ static void compare(struct job *job)
     }
 }
 
-static void on_compared(struct job *job)
+static void on_compared(struct control_work *work)
 {
-    struct comparing *comparing = container_of(job, struct comparing, job);
+    struct comparing *comparing = container_of(work, struct comparing, work);
     comparing->done(&comparing->comparison, comparing->arg);
     conf_document_unref(comparing->comparison.before);
     conf_document_unref(comparing->comparison.after);
@@ -110,8 +131,8 @@ void control_compare(struct control *control, uint64_t from, uint64_t to,
                      void *arg)
 {
     struct comparing *comparing = mem_zero(1, sizeof(*comparing));
-    comparing->job.work = compare;
-    comparing->job.done = on_compared;
+    comparing->work.work = compare;
+    comparing->work.done = on_compared;
     comparing->control = control;
     comparing->comparison.from = from;
     comparing->comparison.to = to;
@@ -119,5 +140,5 @@ void control_compare(struct control *control, uint64_t from, uint64_t to,
     comparing->revision = control->facts.revision;
     comparing->done = done;
     comparing->arg = arg;
-    job_post(control->saver, &comparing->job);
+    control_work(control, &comparing->work);
 }

@@ -187,7 +187,7 @@ class FileMode(LabCase):
             path.write_text(text)
             self.proxy.restart()
             self.assertEqual(self.members(), {"seed": {"address": "127.0.0.1:1"}})
-            self.assertEqual(self.proxy.get("/v1/config/status")["degraded"], text != "", text)
+            self.assertTrue(self.proxy.get("/v1/config/status")["degraded"], text)
         self.proxy.stop()
         path.write_text('{"pools":{"ours":{"x":{"weight":1}},"too":{"y":{"address":"a:1"}},'
                         '"X/../":{},"main":{}}}')

@@ -29,21 +29,6 @@ static struct control_wish wish_of(const struct api_request *request, enum overr
     return wish;
 }
 
-static struct slice key_of(const struct control_wish *wish, char out[OVERRIDES_KEY_MAX])
-{
-    switch (wish->kind) {
-    case OVERRIDE_ADMIN:
-    case OVERRIDE_WEIGHT:
-        return overrides_server_key(wish->pool, wish->name, out);
-    case OVERRIDE_LISTENER:
-        return wish->name;
-    case OVERRIDE_PROCESS:
-    case OVERRIDE_KINDS:
-        break;
-    }
-    return SLICE(OVERRIDES_PROCESS);
-}
-
 static const struct conf_server *server_of(const struct api_request *request,
                                            const struct control_wish *wish)
 {
@@ -184,7 +169,7 @@ static void reply_with(struct api_request *request, const struct control_wish *t
                        const struct control_wish *wish)
 {
     char key_text[OVERRIDES_KEY_MAX];
-    struct slice key = key_of(target, key_text);
+    struct slice key = control_wish_key(target, key_text);
     const struct override *override =
         overrides_find(control_overrides(request->control), target->kind, key);
     struct json_write w;

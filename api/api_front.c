@@ -48,7 +48,7 @@ struct bridge {
 
 /* -- certificates -- */
 
-/* Terminated, on loan until the next call with the same number. */
+/* As a C string in `out`; NULL when it is empty. Settings are no longer than 4,095 bytes. */
 static const char *text_of(struct slice s, char *out, size_t size)
 {
     if (s.len == 0) {

@@ -196,6 +196,9 @@ struct control_wished {
     bool is_changed;
 };
 
+/* What overrides and drains call its target: "web/a", "web", or OVERRIDES_PROCESS. */
+struct slice control_wish_key(const struct control_wish *wish, char out[OVERRIDES_KEY_MAX]);
+
 /* What is asked for in one pass of the loop is saved together, then takes effect: new requests heed
  * it from then on, the schedules and sockets of workers when they adopt what is published for it.
  * done() is called then, once; with an error perhaps during the call. Texts are copied. */

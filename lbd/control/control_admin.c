@@ -35,7 +35,7 @@ struct wish {
 
 /* -- is a wish possible? -- */
 
-static struct slice key_of(const struct control_wish *wish, char out[OVERRIDES_KEY_MAX])
+struct slice control_wish_key(const struct control_wish *wish, char out[OVERRIDES_KEY_MAX])
 {
     switch (wish->kind) {
     case OVERRIDE_ADMIN:
@@ -416,7 +416,7 @@ void control_override_set(struct control *control, const struct control_wish *as
         done(&refused, arg);
         return;
     }
-    struct wish *wish = new_wish(control, asked->kind, key_of(asked, key));
+    struct wish *wish = new_wish(control, asked->kind, control_wish_key(asked, key));
     bool is_server = asked->kind == OVERRIDE_ADMIN || asked->kind == OVERRIDE_WEIGHT;
     set_value(wish, asked,
               is_server ? control_server_of(control, slice_from(wish->key), &pool) : NULL);

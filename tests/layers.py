@@ -20,12 +20,12 @@ CTL_MAY_NOT_INCLUDE = {"lbd/tls/tls_conn.h"}
 
 # Header prefix -> where it may be named: a room, or one file.
 LIBRARIES = {
-    "event2/": {"net", "control", "main"},
-    "event.h": {"net", "control", "main"},
+    "event2/": {"lbd/net/loop.h"},
+    "event.h": set(),
     "openssl/": {"tls"},
     "ares": {"lbd/net/resolve.c"},
     "microhttpd": {"api/api_inside.h"},
-    "cjson/": {"json"},
+    "cjson/": {"conf/json/json.c"},
     "check.h": set(),
     "nghttp2/": set(),
 }

@@ -14,15 +14,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # -- man pages --
-if command -v mandoc >/dev/null 2>&1; then
-    for page in docs/man/*.[1-9]; do
-        mandoc -Tlint "$page" 2>&1 |
-            grep -v -e 'outdated mandoc.db' -e 'referenced manual not found' >"$work/lint" &&
-            fail "$page: $(cat "$work/lint")"
-    done
-else
-    echo "no mandoc: man pages are not linted"
-fi
+command -v mandoc >/dev/null 2>&1 || fail "no mandoc: scripts/deps.sh test"
+for page in docs/man/*.[1-9]; do
+    mandoc -Tlint "$page" 2>&1 |
+        grep -v -e 'outdated mandoc.db' -e 'referenced manual not found' >"$work/lint" &&
+        fail "$page: $(cat "$work/lint")"
+done
 
 lbctl=${LBCTL_BIN:-}
 if [ -n "$lbctl" ] && [ -x "$lbctl" ]; then
@@ -49,14 +46,14 @@ if [ -n "$lbctl" ] && [ -x "$lbctl" ]; then
     [ ! -s "$work/foreign" ] || fail "$(cat "$work/foreign")"
     sed 's/ .*//' "$work/commands" >"$work/words"
     # what the documents tell people to type
-    grep -ho 'lbctl [a-z][a-z]*' README.md CONTRIBUTING.md conf/lbd.json docs/man/*.[1-9] |
+    grep -ho 'lbctl [a-z][a-z]*' README.md CONTRIBUTING.md docs/*.md conf/lbd.json docs/man/*.[1-9] |
         sort -u | while read -r _ word; do
             case $word in is | and | asks | over | refuses | holds | sees) continue ;; esac
             grep -qx "$word" "$work/words" || echo "a document says 'lbctl $word'"
         done >"$work/typed"
     [ ! -s "$work/typed" ] || fail "$(cat "$work/typed")"
 else
-    echo "no lbctl: its man page is not compared with it"
+    fail "no lbctl: LBCTL_BIN is '$lbctl'"
 fi
 
 # -- examples are valid; what lbd.json(5) says of settings is compared by test_conf_schema --
@@ -74,16 +71,22 @@ if [ -n "$lbd" ] && [ -x "$lbd" ]; then
     sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' docs/man/lbd.json.5 | sed '/^\./d' >"$work/man.json"
     awk '/^```jsonc/ { n++; inside = 1; next } /^```/ { inside = 0 }
          inside { print > (dir "/readme" n ".json") }' dir="$work" README.md
+    # certificates that an example names are looked at: these stand for them
+    mkdir "$work/etc"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=lb.example.com \
+        -keyout "$work/etc/api-key.pem" -out "$work/etc/api-chain.pem" 2>"$work/out" || fail "$(cat "$work/out")"
+    cp "$work/etc/api-chain.pem" "$work/etc/client-ca.pem"
     for file in "$work"/*.json conf/lbd.json conf/examples/*.json; do
         [ -s "$file" ] || continue
-        "$lbd" -t -c "$file" >"$work/out" 2>&1 || fail "lbd -t -c $file: $(cat "$work/out")"
+        sed "s|/etc/lbd/|$work/etc/|" "$file" >"$work/one"
+        "$lbd" -t -c "$work/one" >"$work/out" 2>&1 || fail "lbd -t -c $file: $(cat "$work/out")"
     done
 else
-    echo "no lbd: examples are not checked with it"
+    fail "no lbd: LBD_BIN is '$lbd'"
 fi
 
 # -- paths, links and targets --
-for document in README.md CONTRIBUTING.md ARCHITECTURE.md docs/api.md; do
+for document in README.md CONTRIBUTING.md ARCHITECTURE.md docs/*.md tests/bench/README.md; do
     [ -s "$document" ] || { fail "$document is missing"; continue; }
     for target in $(grep -o '](\([^)#]*\)[)#]' "$document" | sed 's/^](//; s/[)#]$//' | grep -v '^https*:'); do
         [ -e "$target" ] || [ -e "$(dirname "$document")/$target" ] || fail "$document links to $target"
@@ -92,7 +95,7 @@ for document in README.md CONTRIBUTING.md ARCHITECTURE.md docs/api.md; do
     for path in $(grep -o '`[a-z][A-Za-z0-9_./-]*`' "$document" | tr -d '`' | sort -u); do
         case $path in
         build/* | lbd/ | */ | *STEM*) continue ;;
-        lbd/*/* | conf/* | api/* | ctl/* | tests/* | scripts/* | cmake/* | docs/* | systemd/*)
+        lbd/*/* | conf/* | api/* | ctl/* | tests/* | scripts/* | cmake/* | docs/* | systemd/* | contrib/* | packaging/*)
             [ -e "$path" ] || [ -e "$path.h" ] || [ -e "$path.c" ] || fail "$document names $path" ;;
         esac
     done

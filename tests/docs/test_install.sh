@@ -5,8 +5,8 @@
 set -u
 build=${LBD_BUILD:-}
 if [ -z "$build" ] || [ ! -x "${LBD_BIN:-}" ] || [ ! -x "${LBCTL_BIN:-}" ]; then
-    echo "lbd is not built"
-    exit 77
+    echo "FAIL: lbd is not built"
+    exit 1
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

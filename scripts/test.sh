@@ -2,7 +2,7 @@
 # test.sh [asan|tsan|release ...] - builds and tests; all three when none is named.
 #
 #   release   builds with warnings as errors; the Debian packages of it are made, linted, installed,
-#             upgraded and purged in a root that is thrown away
+#             upgraded and purged in a root that is thrown away; journeys that measure memory
 #   asan      every test under the address and undefined-behaviour sanitizers
 #   tsan      those that cross threads, under the thread sanitizer
 #
@@ -30,7 +30,7 @@ for step in "$@"; do
         continue
     fi
     case $step in
-    release) labels="-L package" ;;
+    release) labels="-L package|memory" ;;
     asan) labels= ;;
     tsan) labels="-L tsan" ;;
     *) continue ;;

@@ -3,6 +3,9 @@
 set(LB_TSAN_JOURNEYS test_change_doors test_change_live test_health test_kill_server test_signals
   test_api_admin_state test_connections test_drain test_events test_operate_storm test_overrides test_metrics test_request_body test_request_balance)
 
+# Those in LB_MEMORY_JOURNEYS measure memory, which sanitizers do not give back: of the release too.
+set(LB_MEMORY_JOURNEYS test_events test_metrics_scrape)
+
 file(GLOB journeys CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/integration/test_*.py")
 foreach(journey IN LISTS journeys)
   get_filename_component(name "${journey}" NAME_WE)
@@ -12,6 +15,9 @@ foreach(journey IN LISTS journeys)
   set(labels integration)
   if(name IN_LIST LB_TSAN_JOURNEYS)
     list(APPEND labels tsan)
+  endif()
+  if(name IN_LIST LB_MEMORY_JOURNEYS)
+    list(APPEND labels memory)
   endif()
   set_tests_properties(integration/${name} PROPERTIES
     LABELS "${labels}" TIMEOUT 240

@@ -38,10 +38,9 @@ as() { # user, groups, command
     shift 2
     HOME=/nonexistent setpriv --reuid "$user" --regid nogroup --groups "$groups" "$@"
 }
-# names of ours anywhere, but for where dpkg and apt write what they did and what a -dev package brings
+# names of ours where packages may put things, but for the index of all manuals
 ours() {
-    find / -xdev \( -path /proc -o -path /dev -o -path /sys -o -path /debs -o -path /tmp \
-        -o -path /root -o -path /home -o -path /var/cache/man -o -path /work -o -path /builds \) -prune -o \
+    find /etc /opt /srv /usr /var -xdev \( -path /var/cache/man -o -path /var/tmp \) -prune -o \
         \( -iname 'lbd' -o -iname 'lbd.*' -o -iname '*lbctl*' -o -iname 'lbd-*' \) -print | sort
 }
 

@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 from lab import Client, LabCase, config_for
-from lab.certs import HAS_OPENSSL, Authority, client_context
+from lab.certs import Authority, client_context
 from lab.contract import check_message
 from lab.users import acting_as
 
@@ -141,7 +141,6 @@ class Roles(LabCase):
     def test_our_own_user(self):
         self.check_all("admin", lambda: Client(self.proxy.api_socket))
 
-    @unittest.skipUnless(HAS_OPENSSL, "needs openssl")
     def test_certificates_over_tls(self):
         folder = tempfile.mkdtemp(prefix="lab-tls-")
         self.addCleanup(shutil.rmtree, folder, True)

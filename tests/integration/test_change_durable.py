@@ -258,8 +258,6 @@ class DiskFull(LabCase):
 
     def test_file_size_limit(self):
         """The same as an ordinary user: a write fails with EFBIG beyond RLIMIT_FSIZE."""
-        if shutil.which("prlimit") is None:
-            self.skipTest("no prlimit")
         proxy = self.lbd(
             config_for(self.origin()),
             daemon={"log": {"level": "info", "format": "text", "path": "stderr"},

@@ -27,6 +27,10 @@ class Drain(LabCase):
         query = "&".join(f"{k}={v}" for k, v in (("types", types), ("name", name)) if v)
         return proxy.get("/v1/events" + (f"?{query}" if query else ""))["events"]
 
+    def assert_served(self, address):
+        with Client(address) as client:
+            self.assertEqual(client.get("/").status, 200)
+
     def drain_of(self, proxy, target):
         """The newest drain of a target, as GET /v1/drains shows it."""
         for drain in proxy.get("/v1/drains")["drains"]:
@@ -261,14 +265,14 @@ class ListenerDrain(Drain):
         last = busy.get("/")
         self.assertEqual((last.status, last.get("Connection")), (200, "close"))
         self.assertEqual(busy.read_rest(), b"")
-        self.assertEqual(Client(other).get("/").status, 200)
+        self.assert_served(other)
         wait_for(lambda: self.drain_of(proxy, "listener/web")["remaining"] == 1, "one left")
 
         proxy.delete(self.PATH)
         self.assertEqual(self.drain_of(proxy, "listener/web")["phase"], "cancelled")
         self.assertEqual(proxy.address(), address)
         for _ in range(20):  # on every worker
-            self.assertEqual(Client(address).get("/").status, 200)
+            self.assert_served(address)
         answer = idle.get("/")
         self.assertEqual((answer.status, answer.get("Connection")), (200, None))
         types = [e["type"] for e in self.events(proxy, name="listener/web")]
@@ -375,7 +379,7 @@ class ListenerDrain(Drain):
         proxy.delete(self.PATH)
         for text in proxy.addresses():
             host, _, port = text.rpartition(":")
-            self.assertEqual(Client((host, int(port))).get("/").status, 200)
+            self.assert_served((host, int(port)))
 
     def test_a_unix_socket(self):
         config = config_for(self.origin())
@@ -390,7 +394,7 @@ class ListenerDrain(Drain):
             proxy.put(local, {"state": "drain"})
             self.assertRaises(FileNotFoundError, Client, path)
             proxy.put(local, {"state": "ready"})
-            self.assertEqual(Client(path).get("/").status, 200)
+            self.assert_served(path)
         proxy.put(local, {"state": "drain"})
         proxy.delete("/v1/listeners/local")
         wait_for(lambda: not list(proxy.directory.glob("web.sock*")), "no socket file is left")
@@ -483,7 +487,7 @@ class ProcessDrain(Drain):
         proxy.put(self.PATH, {"state": "ready"})
         self.assertEqual(proxy.api("GET", "/readyz").status, 200)
         for address in [*addresses, proxy.address("more")]:
-            self.assertEqual(Client(address).get("/").status, 200)
+            self.assert_served(address)
         told = [e["message"] for e in self.events(proxy, "daemon.drain")]
         self.assertEqual(told, ["drained by hand", "accepts connections again"])
 
@@ -511,7 +515,7 @@ class ProcessDrain(Drain):
         proxy.delete(self.PATH)
         self.assertRaises(ConnectionRefusedError, Client, address)
         proxy.delete("/v1/listeners/web/admin-state")
-        self.assertEqual(Client(address).get("/").status, 200)
+        self.assert_served(address)
 
     def test_sigterm_is_the_same_thing(self):
         origin, go = self.slow()

@@ -64,14 +64,14 @@ class ByHand(LiveCase):
 
     def test_drain_waits_and_tells(self):
         client = self.slow_proxy()
-        timer = threading.Timer(0.5, self.go.set)
-        timer.start()
-        self.addCleanup(timer.join)
-        result = self.ctl("drain", "main/a", "--yes", "--wait", "--timeout", "15s",
-                          "--reason", "new kernel")
-        self.assertIn("drained main/a: 1 connection left", result.stdout)
-        self.assertIn("main/a is drained: 0 connections left", result.stdout)
-        self.assertIn("main/a: 1 connection left\n", result.stderr)
+        drain = self.follow("drain", "main/a", "--yes", "--wait", "--timeout", "15s",
+                            "--reason", "new kernel")
+        self.assertEqual(drain.stderr.readline(), "main/a: 1 connection left\n")
+        self.go.set()
+        out, _ = drain.communicate(timeout=20)
+        self.assertEqual(drain.returncode, OK)
+        self.assertIn("drained main/a: 1 connection left", out)
+        self.assertIn("main/a is drained: 0 connections left", out)
         self.assertEqual(client.read_response().status, 200)
 
     def test_drain_with_a_deadline_closes(self):

@@ -7,11 +7,10 @@ import tempfile
 import unittest
 
 from lab import LabCase, config_for, run_lbctl
-from lab.certs import HAS_OPENSSL, Authority
+from lab.certs import Authority
 from lab.lbd import environment
 
 
-@unittest.skipUnless(HAS_OPENSSL, "needs openssl")
 class Remote(LabCase):
     @classmethod
     def setUpClass(cls):

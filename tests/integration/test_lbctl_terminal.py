@@ -1,16 +1,14 @@
 """lbctl as a person has it: top, questions, the editor and progress on a real terminal (tmux)."""
 
 import os
-import shutil
 import signal
 import threading
 import unittest
 
 from lab import LBCTL_BIN, LabCase, config_for
-from lab.terminal import HAS_TMUX, Terminal, quoted
+from lab.terminal import Terminal, quoted
 
 
-@unittest.skipUnless(HAS_TMUX, "tmux is missing")
 class TerminalCase(LabCase):
     def setUp(self):
         super().setUp()
@@ -98,7 +96,7 @@ class Top(TerminalCase):
         terminal.type("/")
         terminal.wait("filter: _")
         terminal.type("/", "b")
-        terminal.wait("1 of 2  //b|1 of 2  /main/b|1 of 2")
+        terminal.wait("1 of 2")
         terminal.type("Enter")
         terminal.wait(r"(?m)^> main/b")
         self.assertNotIn("main/a", terminal.text())
@@ -303,7 +301,6 @@ class Completion(TerminalCase):
     def test_bash(self):
         self.check(self.shell(". <(lbctl completion bash)"))
 
-    @unittest.skipUnless(shutil.which("zsh"), "zsh is missing")
     def test_zsh(self):
         terminal = self.shell("PS1='zsh> ' exec zsh -f")
         terminal.run("autoload -U compinit && compinit -u -d $TMPPREFIX.$$; "

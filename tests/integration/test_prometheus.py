@@ -1,7 +1,6 @@
 """A real Prometheus scrapes a running lbd, in both formats, and answers queries."""
 
 import http.server
-import shutil
 import threading
 import unittest
 import urllib.request
@@ -40,7 +39,6 @@ class PlainText(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@unittest.skipIf(shutil.which("prometheus") is None, "no prometheus")
 class RealPrometheus(LabCase):
     def scrape(self, proxy):
         """Both formats of one lbd, as the jobs `lbd` and `text`."""

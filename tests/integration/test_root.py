@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 from lab import Client, LabCase, config_for
-from lab.certs import HAS_OPENSSL, Authority, client_context
+from lab.certs import Authority, client_context
 
 CAP_NET_BIND_SERVICE = 10
 USER = "nobody"
@@ -57,7 +57,6 @@ class Root(LabCase):
                 self.assertEqual(status["NoNewPrivs"].strip(), "1")
         self.assertGreaterEqual(count, 3, "control and two workers")
 
-    @unittest.skipUnless(HAS_OPENSSL, "needs openssl")
     def test_the_api_after_the_drop(self):
         """Tokens, audit and certificates are the user's business then."""
         entry = pwd.getpwnam(USER)

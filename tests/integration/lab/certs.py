@@ -12,8 +12,6 @@ import ssl
 import subprocess
 from pathlib import Path
 
-HAS_OPENSSL = shutil.which("openssl") is not None
-
 
 def _openssl(*args, stdin=None):
     done = subprocess.run(

@@ -157,10 +157,8 @@ class Lbd:
         self.notify.bind(notify_path)
         os.chmod(notify_path, 0o777)
         self.notified = []
-        command = list(self.wrapper)
-        if shutil.which("setpriv"):  # no lbd outlives its test, however that ends
-            command += ["setpriv", "--pdeathsig", "KILL"]
-        command += [LBD_BIN, "-c", str(self.config_path)]
+        # no lbd outlives its test, however that ends
+        command = [*self.wrapper, "setpriv", "--pdeathsig", "KILL", LBD_BIN, "-c", str(self.config_path)]
         fds = [passed.fileno() for _, passed in self.passed]
         with open(self.stderr_path, "ab") as stderr:
             self.process = subprocess.Popen(

@@ -37,10 +37,9 @@ class Prometheus:
         raise AssertionError(f"prometheus does not start\n{self.log()}")
 
     def _start(self):
-        command = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with open(self.directory / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [*command, "prometheus", f"--config.file={self.directory}/prometheus.yml",
+                ["setpriv", "--pdeathsig", "KILL", "prometheus", f"--config.file={self.directory}/prometheus.yml",
                  f"--storage.tsdb.path={self.directory}/data", "--log.level=warn",
                  f"--web.listen-address=127.0.0.1:{self.port}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -10,8 +10,6 @@ from pathlib import Path
 from .lbd import environment
 from .waits import wait_for
 
-HAS_TMUX = shutil.which("tmux") is not None
-
 
 class Terminal:
     """A shell on a screen of `width` by `height`. Keys have tmux's names: "Enter", "C-c", "Up"."""

@@ -65,6 +65,9 @@ static int start_thread(struct job_pool *pool)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&pool->threads[pool->thread_count], NULL, run, pool);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0) {
+        (void)pthread_setname_np(pool->threads[pool->thread_count], "lbd-job");
+    }
     return error;
 }
 

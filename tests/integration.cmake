@@ -1,7 +1,9 @@
 # Each tests/integration/test_*.py is one ctest test; it finds the programs by LBD_BIN and LBCTL_BIN.
 # Those in LB_TSAN_JOURNEYS run under the thread sanitizer too, for they cross threads.
 set(LB_TSAN_JOURNEYS test_change_doors test_change_live test_health test_kill_server test_signals
-  test_api_admin_state test_connections test_drain test_events test_operate_storm test_overrides test_metrics test_request_body test_request_balance)
+  test_api_admin_state test_api_batch test_change_large test_connections test_drain test_events
+  test_operate_storm test_overrides test_metrics test_metrics_scrape test_revisions test_request_body
+  test_request_balance)
 
 # Those in LB_MEMORY_JOURNEYS measure memory, which sanitizers do not give back: of the release too.
 set(LB_MEMORY_JOURNEYS test_events test_metrics_scrape)

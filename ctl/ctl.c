@@ -27,6 +27,7 @@ void ctl_init(struct ctl *ctl)
                         .timeout_ms = CTL_TIMEOUT_MS};
 }
 
+LB_PRINTF(3, 0)
 static void complain(struct ctl *ctl, const char *prefix, const char *fmt, va_list args)
 {
     struct buf text;

@@ -86,5 +86,5 @@ void control_read(const struct control_change *change, const struct conf_store *
     case CONTROL_EXPIRE:
         break;
     }
-    assert(!"only what has a body is read");
+    assert(false && "only what has a body is read");
 }

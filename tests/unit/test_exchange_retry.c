@@ -86,8 +86,8 @@ START_TEST(who_refuses_is_passed_over_also_with_a_body)
         upstream_stand_refuse(&stand.up, 0);
         upstream_stand_refuse(&stand.up, 1);
         int client = proxy_stand_client(&stand);
+        int server = -1;
         for (int n = 0; n < 3; n++) { /* whoever's turn it is */
-            int server;
             tell(&stand, client, requests[i]);
             if (n == 0) {
                 ck_assert_uint_eq(accept_any(&server), 2);

@@ -56,8 +56,8 @@ static const char *const requests[] = {
     "GET /old HTTP/1.0\r\nHost: a.example\r\n\r\n",
     "POST /p HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello",
     "POST /p HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000\r\n\r\n",
-    "POST /trailers HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n"
-    "5\r\nhello\r\n0\r\nT: 1\r\n\r\n",
+    ("POST /trailers HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "5\r\nhello\r\n0\r\nT: 1\r\n\r\n"),
     "GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly",
     "GET / HTTP/1.1\r\nHost: none.example\r\n\r\n",
     "POST /fixed HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello",
@@ -79,7 +79,7 @@ static const char *const answers[] = {
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n",
     "HTTP/1.1 204 No Content\r\n\r\n",
     "HTTP/1.1 304 Not Modified\r\n\r\n",
-    "HTTP/1.1 103 Early Hints\r\n\r\n" OK_ANSWER,
+    ("HTTP/1.1 103 Early Hints\r\n\r\n" OK_ANSWER),
     "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
     "3\r\nabc\r\n0\r\n\r\n",

@@ -139,8 +139,8 @@ static const struct {
     {9007199254740992.0, "9007199254740992"},
     {9007199254740994.0, "9007199254740994.0"},
     {DBL_MAX, "1.7976931348623157e+308"},
-    {INFINITY, "null"},
-    {NAN, "null"},
+    {(double)INFINITY, "null"},
+    {(double)NAN, "null"},
 };
 
 START_TEST(writes_doubles_that_read_back)

@@ -4,6 +4,7 @@
 
 #include "ctl/cmd_events.h"
 #include "lbd/base/now.h"
+#include "lbd/control/events.h"
 #include "tests/unit/fake_api.h"
 #include "tests/unit/unit.h"
 
@@ -58,4 +59,17 @@ START_TEST(what_happened_and_what_happens)
 }
 END_TEST
 
-UNIT_TESTS("cmd_events", what_happened_and_what_happens)
+START_TEST(types_are_those_of_lbd)
+{
+    size_t count = 0;
+    while (cmd_events_types[count] != NULL) {
+        count++;
+    }
+    ck_assert_uint_eq(count, events_type_count());
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_str_eq(cmd_events_types[i], events_type_word(i));
+    }
+}
+END_TEST
+
+UNIT_TESTS("cmd_events", what_happened_and_what_happens, types_are_those_of_lbd)

@@ -236,6 +236,17 @@ static const struct conn_ops inner_ops = {
 
 /* -- the handshake -- */
 
+/* Whoever had this number has it no longer: the server has closed that end, and what is left of
+ * the bridge only waits for its client. */
+static void forget_number(struct api_front *front, int fd)
+{
+    struct list_node *node = NULL;
+    list_for_each (node, &front->bridges) {
+        struct bridge *other = list_entry(node, struct bridge, link);
+        other->given_fd = other->given_fd == fd ? -1 : other->given_fd;
+    }
+}
+
 /* The connection behind TLS begins. False: it does not. */
 static bool open_inner(struct bridge *bridge)
 {
@@ -246,6 +257,7 @@ static bool open_inner(struct bridge *bridge)
     }
     conn_init(&bridge->inner, front->options.loop, pair[0], &inner_ops);
     bridge->is_open = true; /* the inner one is to be closed */
+    forget_number(front, pair[1]);
     bridge->given_fd = pair[1];
     if (!conn_watch(&bridge->inner)) {
         (void)close(pair[1]);
@@ -430,7 +442,7 @@ const struct tls_names *api_front_names(const struct api_front *front, int fd)
     struct list_node *node = NULL;
     list_for_each (node, &front->bridges) {
         const struct bridge *bridge = list_entry(node, struct bridge, link);
-        if (bridge->given_fd == fd) { /* the newest: an older one's number was used again */
+        if (bridge->given_fd == fd) {
             return &bridge->names;
         }
     }

@@ -174,6 +174,10 @@ static void apply(struct control *control, struct wish *wish)
     struct slice key = slice_from(wish->key);
     const struct override *old = overrides_find(&control->overrides, wish->kind, key);
     wish->from = state_now(control, wish);
+    if (wish->is_expiry &&
+        (old == NULL || old->expires_wall_us == 0 || old->expires_wall_us > now_wall_us())) {
+        return; /* it was set anew in the same pass */
+    }
     if (wish->is_clear) {
         wish->before = overrides_take(&control->overrides, wish->kind, key);
         wish->wished.is_changed = wish->before != NULL;

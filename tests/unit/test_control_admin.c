@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "lbd/base/now.h"
 #include "lbd/control/events.h"
 #include "tests/unit/live_control.h"
 #include "tests/unit/unit.h"
@@ -130,6 +131,39 @@ START_TEST(an_end_is_kept_and_the_same_again_is_no_change)
 }
 END_TEST
 
+static void set_anew(struct loop_timer *timer)
+{
+    const struct control_wish wish = {.kind = OVERRIDE_WEIGHT,
+                                      .pool = SLICE("p"),
+                                      .name = SLICE("a"),
+                                      .weight = 7,
+                                      .who = SLICE("me")};
+    (void)timer;
+    control_override_set(live.control, &wish, on_done, NULL);
+}
+
+START_TEST(what_is_set_anew_does_not_end_with_the_old)
+{
+    struct loop_timer timer = {0};
+    live_control_start(&live, web, "");
+    ck_assert(weigh(5, 0, 200).is_changed);
+    told = 0;
+    loop_timer_set(control_loop(live.control), &timer, 10, set_anew);
+    uint64_t end = now_us() + 210000;
+    while (now_us() < end) {
+        /* nothing turns: the next wish and the end of the old one meet in one pass */
+    }
+    for (int i = 0; i < 4000 && told == 0; i++) {
+        live_control_turn(&live);
+    }
+    ck_assert_uint_eq(told, 1);
+    live_control_turn(&live);
+    ck_assert_uint_eq(weight_of_a(), 7);
+    ck_assert_uint_eq(control_override_count(live.control), 1);
+    live_control_stop(&live);
+}
+END_TEST
+
 START_TEST(a_drain_that_is_configured_may_have_a_deadline)
 {
     live_control_start(&live, web, "");
@@ -152,4 +186,5 @@ END_TEST
 UNIT_TESTS("control_admin", a_weight_is_a_number_or_a_share_within_limits,
            what_is_asked_in_one_pass_is_published_once, who_waits_when_it_ends_is_told,
            an_end_is_kept_and_the_same_again_is_no_change,
+           what_is_set_anew_does_not_end_with_the_old,
            a_drain_that_is_configured_may_have_a_deadline)

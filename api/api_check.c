@@ -5,7 +5,24 @@
 #include "api/api_problem.h"
 #include "lbd/base/mem.h"
 
-#define AT_ONCE_MAX 64U
+/* Each takes a descriptor, of which clients need most. */
+#define AT_ONCE_MAX 64U /* of one pool */
+#define POOLS_MAX   4U
+#define SERVERS_MAX 64U /* asked for one by one */
+
+static uint32_t pools_running;
+static uint32_t servers_running;
+
+static bool is_too_much(struct api_request *request, uint32_t running, uint32_t most)
+{
+    if (running < most) {
+        return false;
+    }
+    api_request_header(request, "Retry-After", "%u", 1U);
+    api_problem(request, "unavailable", "%u such checks are under way", running);
+    api_request_done(request);
+    return true;
+}
 
 static void write_checked(struct json_write *w, const struct control_checked *checked)
 {
@@ -23,6 +40,7 @@ static void on_checked(const struct control_checked *checked, void *arg)
 {
     struct api_request *request = arg;
     struct json_write w;
+    servers_running--;
     api_request_json_begin(request, &w);
     write_checked(&w, checked);
     api_request_json_end(request, 200);
@@ -31,8 +49,13 @@ static void on_checked(const struct control_checked *checked, void *arg)
 
 void api_check_server(struct api_request *request)
 {
+    if (is_too_much(request, servers_running, SERVERS_MAX)) {
+        return;
+    }
+    servers_running++;
     if (!control_check(request->control, request->names[0], request->names[1], on_checked,
                        request)) {
+        servers_running--;
         api_problem(request, "not-found", "there is no server '%.*s/%.*s'",
                     SLICE_ARG(request->names[0]), SLICE_ARG(request->names[1]));
         api_request_done(request);
@@ -81,6 +104,7 @@ static void reply(struct pool_check *pool)
     json_write_object_end(&w);
     api_request_json_end(request, 200);
     free(pool);
+    pools_running--;
     api_request_done(request);
 }
 
@@ -119,6 +143,10 @@ void api_check_pool(struct api_request *request)
         api_request_done(request);
         return;
     }
+    if (is_too_much(request, pools_running, POOLS_MAX)) {
+        return;
+    }
+    pools_running++;
     struct pool_check *pool =
         mem_zero(1, sizeof(*pool) + named->server_count * sizeof(struct member_check));
     pool->request = request;

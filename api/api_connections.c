@@ -123,7 +123,7 @@ static void on_ended(const struct clients_answer *answer, void *arg)
                     SLICE_ARG(request->names[0]));
     } else {
         request->reply.has_changed = true;
-        request->reply.is_changed = true;
+        request->reply.is_changed = answer->ended != 0; /* else it was ending already */
         request->reply.status = 204;
     }
     api_request_done(request);

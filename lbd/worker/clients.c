@@ -22,6 +22,7 @@ struct part {
     struct clients_item *items; /* room for query.limit */
     uint32_t count;
     uint64_t total;
+    uint64_t ended;
 };
 
 struct question {
@@ -87,9 +88,10 @@ static bool on_visit(struct sweep *sweep, struct session *session)
         describe(&part->items[part->count++], session, &facts);
     }
     if (query->is_end && query->server != NULL) {
-        (void)session_leave_server(session, query->server, query->reason);
+        part->ended += session_leave_server(session, query->server, query->reason) ? 1U : 0U;
     } else if (query->is_end && facts.state != SESSION_IS_LINGER) {
         session_abort(session, query->reason, true);
+        part->ended++;
     }
     return query->id == 0; /* there is but one of that */
 }
@@ -141,6 +143,7 @@ static void on_answer(struct mailbox_message *message, void *receiver)
     }
     for (uint32_t i = 0; i < question->part_count; i++) {
         answer.total += question->parts[i].total;
+        answer.ended += question->parts[i].ended;
     }
     collect(question, &answer);
     question->done(&answer, question->arg);

@@ -49,6 +49,7 @@ struct clients_item {
 
 struct clients_answer {
     uint64_t total; /* that fit */
+    uint64_t ended; /* of them; the rest was ending already */
     uint32_t count; /* described; a fair share of each worker */
     const struct clients_item **items;
 };

@@ -1,9 +1,10 @@
 """Client connections as they are, one of them ended, and servers probed on demand."""
 
+import os
 import threading
 import unittest
 
-from lab import LabCase, config_for
+from lab import Client, LabCase, config_for
 
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
@@ -105,6 +106,15 @@ class Connections(LabCase):
         self.assertEqual(sorted(reasons), ["killed", "killed", "ok", "ok"])
         self.assertEqual(self.connect(self.proxy).get("/").status, 200)
 
+    def test_one_that_is_ending_is_ended_once(self):
+        client = self.connect(self.proxy)
+        client.get("/")
+        (found,) = self.list()["connections"]
+        path = f"/v1/connections/{found['id']}"
+        self.assertEqual(self.proxy.delete(path).header("Lbd-Changed"), "true")
+        again = self.proxy.api("DELETE", path)  # it waits for the client's end
+        self.assertIn((again.status, again.header("Lbd-Changed")), [(204, "false"), (404, None)])
+
     def test_ids_that_are_none(self):
         for name in ("1", "1-", "9-1", "0-0", "0-01", "63-1", "x"):
             self.assertEqual(
@@ -198,6 +208,33 @@ class Check(LabCase):
         self.assertEqual({int(n[1:]) % 2 for n, s in large.items() if s["result"] == "passed"}, {0})
         self.assertEqual(proxy.server_status("s1", "large")["health"], "up", "only told")
         self.assertEqual(proxy.api("POST", "/v1/pools/empty/check").body, {"servers": {}})
+
+    def test_checks_leave_descriptors_for_clients(self):
+        silent = self.origin(lambda peer: peer.stall())
+        config = config_for(silent)
+        config["health_checks"] = {"slow": {"type": "http", "path": "/", "interval": "1h",
+                                            "timeout": "30s"}}
+        config["pools"]["main"]["health_check"] = "slow"
+        config["pools"]["main"]["servers"] = {
+            f"s{i}": {"address": silent.address} for i in range(100)}
+        proxy = self.lbd(config, daemon={"workers": 1})
+        before = len(os.listdir(f"/proc/{proxy.pid}/fd"))
+        # on one connection each: they are answered when all was checked
+        waiting = [Client(proxy.api_socket) for _ in range(40)]
+        for client in waiting:
+            self.addCleanup(client.close)
+            client.send_request("POST", "/v1/pools/main/check", {"Content-Length": "0"})
+        answer = None
+
+        def is_refused():
+            nonlocal answer
+            answer = proxy.api("POST", "/v1/pools/main/check")
+            return answer.status == 503
+
+        self.wait_for(is_refused, "one too many")
+        self.assertEqual(answer.header("Retry-After"), "1")
+        self.assertLess(len(os.listdir(f"/proc/{proxy.pid}/fd")) - before, 400)
+        proxy.stop()
 
     def test_lbd_ends_under_a_check(self):
         silent = self.origin(lambda peer: peer.stall())

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api/api_admin_wish.h"
+#include "api/api_change.h"
 #include "api/api_problem.h"
 #include "conf/json/json.h"
 #include "lbd/base/mem.h"
@@ -244,6 +245,12 @@ static void on_set(const struct control_wished *wished, void *arg)
     api_request_done(request);
 }
 
+/* There is always one: what the configuration says, or what was set over it. */
+static bool is_expected(struct api_request *request, enum override_kind kind)
+{
+    return api_change_expects(request, true, kind == OVERRIDE_WEIGHT ? "weight" : "admin state");
+}
+
 /* Asks control; the request is answered later. */
 static void wish_for(struct api_request *request, const struct control_wish *wish)
 {
@@ -275,7 +282,7 @@ static void put(struct api_request *request, enum override_kind kind)
     struct control_wish wish = wish_of(request, kind);
     struct json_error why;
     struct conf_errors errors;
-    bool ok = exists(request, &wish);
+    bool ok = exists(request, &wish) && is_expected(request, kind);
     if (!ok) {
         api_request_done(request);
         return;
@@ -309,7 +316,7 @@ static void clear(struct api_request *request, enum override_kind kind)
 {
     struct control_wish wish = wish_of(request, kind);
     wish.is_clear = true;
-    if (!exists(request, &wish)) {
+    if (!exists(request, &wish) || !is_expected(request, kind)) {
         api_request_done(request);
     } else if (api_request_flag(request, "dry_run")) {
         answer_dry_run(request, &wish);

@@ -68,6 +68,26 @@ bool api_change_begin(struct api_request *request, struct control_change *change
     return true;
 }
 
+bool api_change_expects(struct api_request *request, bool is_there, const char *what)
+{
+    bool must_be = request->if_match.len != 0;
+    bool must_not_be = request->if_none_match.len != 0;
+    bool is_star = (!must_be || slice_eq(slice_trim(request->if_match), SLICE("*"))) &&
+                   (!must_not_be || slice_eq(slice_trim(request->if_none_match), SLICE("*")));
+    if ((!must_be && !must_not_be) ||
+        (is_star && (!must_be || is_there) && (!must_not_be || !is_there))) {
+        return true;
+    }
+    if (!is_star) {
+        api_problem(request, "precondition-failed", "the %s has no tag: only * can be asked for",
+                    what);
+    } else {
+        api_problem(request, "precondition-failed", "there is %s %s of this name",
+                    is_there ? "a" : "no", what);
+    }
+    return false;
+}
+
 /* -- answers -- */
 
 void api_change_head(struct api_request *request, const struct control_result *result)

@@ -19,6 +19,9 @@
 /* Fills in what headers and query say: preconditions, dry_run, confirm_within, wait, owner, force,
  * missing. False: the reply says what is wrong, and is done. */
 LB_MUST_CHECK bool api_change_begin(struct api_request *request, struct control_change *change);
+/* If-Match and If-None-Match at what has no tag: only * can be asked for. False: the reply says
+ * that it is not as expected. */
+LB_MUST_CHECK bool api_change_expects(struct api_request *request, bool is_there, const char *what);
 /* Lbd-Changed, Lbd-Warning, Lbd-Confirm-Deadline, and what the audit is told. */
 void api_change_head(struct api_request *request, const struct control_result *result);
 /* "changes" and "changes_total", members of an object. */

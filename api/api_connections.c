@@ -1,5 +1,6 @@
 #include "api/api_connections.h"
 
+#include "api/api_change.h"
 #include "api/api_problem.h"
 #include "lbd/base/addr.h"
 #include "lbd/base/num.h"
@@ -136,6 +137,10 @@ void api_connections_delete(struct api_request *request)
         api_problem(request, "not-found",
                     "'%.*s' is not the id of a connection: GET /v1/connections shows them",
                     SLICE_ARG(request->names[0]));
+        api_request_done(request);
+        return;
+    }
+    if (!api_change_expects(request, true, "connection")) {
         api_request_done(request);
         return;
     }

@@ -197,6 +197,9 @@ static void on_decided(const struct control_result *result, void *arg)
     }
     if (result->rolled_back_to != 0) {
         api_change_head(request, result);
+    } else { /* what runs is what a restart runs, from now on */
+        request->reply.has_changed = true;
+        request->reply.is_changed = true;
     }
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);

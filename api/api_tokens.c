@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/api_change.h"
 #include "api/api_guard.h"
 #include "api/api_problem.h"
 #include "api/token_file.h"
@@ -137,24 +138,6 @@ static bool has_token(const struct token_list *tokens, struct slice id)
     return false;
 }
 
-/* A token has no tag: only "there" and "not there" can be asked for. */
-static bool is_as_expected(struct api_request *request, bool is_there)
-{
-    bool must_be = request->if_match.len != 0;
-    bool must_not_be = request->if_none_match.len != 0;
-    bool is_star = (!must_be || slice_eq(slice_trim(request->if_match), SLICE("*"))) &&
-                   (!must_not_be || slice_eq(slice_trim(request->if_none_match), SLICE("*")));
-    if ((!must_be && !must_not_be) ||
-        (is_star && (!must_be || is_there) && (!must_not_be || !is_there))) {
-        return true;
-    }
-    api_problem(request, "precondition-failed", "%s",
-                !is_star   ? "a token has no tag: only * can be asked for"
-                : is_there ? "there is a token of this name"
-                           : "there is no token of this name");
-    return false;
-}
-
 /* {"changes":[{"change":"added","pointer":"#/tokens/ci"}],"changes_total":1} */
 static void reply_dry_run(struct api_request *request, const char *change, unsigned status)
 {
@@ -182,7 +165,7 @@ static void make(struct api_request *request, const struct token *wish)
 {
     struct token_file *file = api_guard_tokens(request->guard);
     bool is_new = !has_token(token_file_tokens(file), request->names[0]);
-    if (!is_as_expected(request, !is_new)) {
+    if (!api_change_expects(request, !is_new, "token")) {
         return;
     }
     if (api_request_flag(request, "dry_run")) {
@@ -239,7 +222,7 @@ void api_tokens_delete(struct api_request *request)
     bool missing_is_fine = api_request_query(request, "missing").ptr != NULL;
     if (!is_there && !missing_is_fine) {
         api_problem(request, "not-found", "there is no token '%.*s'", SLICE_ARG(request->names[0]));
-    } else if (!is_as_expected(request, is_there)) {
+    } else if (!api_change_expects(request, is_there, "token")) {
         ;
     } else if (api_request_flag(request, "dry_run")) {
         reply_dry_run(request, is_there ? "removed" : NULL, 200);

@@ -51,6 +51,7 @@ class Confirm(LabCase):
         number = self.set_weight(2).revision
         self.assertEqual(self.post(number - 1, "confirm").status, 409)
         answer = self.post(number, "confirm")
+        self.assertEqual(answer.header("Lbd-Changed"), "true")
         self.assertEqual((answer.status, answer.body), (200, {"revision": number, "confirmed": True}))
         self.assertEqual(self.saved_weight(), 2)
         self.assertNotIn("unconfirmed", self.status())
@@ -102,6 +103,8 @@ class Confirm(LabCase):
                 self.assertEqual((newest["revision"], newest["rolled_back_to"], newest["via"]),
                                  (number + 1, base, "auto-rollback"))
                 self.assertIn("restarted", newest["reason"])
+                self.assertEqual((newest["summary"], newest["changes_total"]),
+                                 ("pools/main/servers/a/weight: 2 -> 1", 1))
                 self.assertIn("config.rolled_back", self.proxy.log_text())
                 self.proxy.kill()
                 self.proxy.restart()

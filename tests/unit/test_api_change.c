@@ -61,10 +61,48 @@ START_TEST(who_loses_sees_what_is_there)
 }
 END_TEST
 
+static const struct {
+    const char *method;
+    const char *target;
+    const char *headers;
+    const char *body;
+    unsigned status;
+    const char *want;
+} tagless[] = {
+    {"PUT", "/v1/pools/p/servers/a/admin-state", LIVE_API_JSON "If-Match: \"x\"\r\n",
+     "{\"state\":\"drain\"}", 412, "the admin state has no tag"},
+    {"PUT", "/v1/pools/p/servers/a/admin-state", LIVE_API_JSON "If-None-Match: *\r\n",
+     "{\"state\":\"drain\"}", 412, "precondition-failed"},
+    {"PUT", "/v1/pools/p/servers/a/overrides/weight", LIVE_API_JSON "If-None-Match: \"x\"\r\n",
+     "{\"weight\":3}", 412, "the weight has no tag"},
+    {"DELETE", "/v1/listeners/web/admin-state", "If-Match: \"x\"\r\n", "", 412, "has no tag"},
+    {"PUT", "/v1/admin-state", LIVE_API_JSON "If-Match: \"x\"\r\n", "{\"state\":\"drain\"}", 412,
+     "has no tag"},
+    {"DELETE", "/v1/connections/0-1", "If-Match: \"x\"\r\n", "", 412, "has no tag"},
+    {"PUT", "/v1/pools/p/servers/a/admin-state", LIVE_API_JSON "If-Match: *\r\n",
+     "{\"state\":\"drain\"}", 200, "Lbd-Changed: true"},
+};
+
+START_TEST(a_precondition_is_never_passed_over)
+{
+    live_api_begin();
+    for (size_t i = 0; i < ARRAY_LEN(tagless); i++) {
+        unsigned status = live_api_call(tagless[i].method, tagless[i].target, tagless[i].headers,
+                                        tagless[i].body);
+        ck_assert_msg(status == tagless[i].status && live_api_has(tagless[i].want), "%s %s: %u %s",
+                      tagless[i].method, tagless[i].target, status, live_api.answer);
+        bool is_set = control_override_count(live_api.live.control) != 0;
+        ck_assert(is_set == (tagless[i].status == 200));
+    }
+    live_api_end();
+}
+END_TEST
+
 static void add_all(TCase *tcase)
 {
     tcase_add_test(tcase, parameters_and_answers);
     tcase_add_test(tcase, who_loses_sees_what_is_there);
+    tcase_add_test(tcase, a_precondition_is_never_passed_over);
 }
 
 UNIT_MAIN("api_change", add_all)

@@ -190,6 +190,33 @@ void control_save_free(struct control_save *save)
     free(save);
 }
 
+/* What a restart took back, in the words of any other change. */
+static void summarize_way_back(const struct control *control, struct conf_revision *note,
+                               const struct conf_document *document)
+{
+    uint32_t count = 0;
+    struct buf text;
+    struct err ignored;
+    const struct conf_revision *revisions = conf_store_history(control->store, &count);
+    if (note->rolled_back_to == 0 || count == 0) {
+        return;
+    }
+    struct conf_errors *errors = mem_zero(1, sizeof(*errors));
+    struct conf_document *before = NULL;
+    conf_errors_init(errors);
+    buf_init(&text, CONF_STORE_FILE_MAX);
+    if (conf_store_read_revision(control->store, revisions[0].number, &text, &ignored)) {
+        before = conf_document_from_saved_text(buf_slice(&text), errors);
+    }
+    if (before != NULL) {
+        summarize(note, before, document);
+    }
+    conf_document_unref(before);
+    buf_fini(&text);
+    conf_errors_fini(errors);
+    free(errors);
+}
+
 bool control_save_first(struct control *control, const struct conf_document *document,
                         const struct conf_revision *note, struct err *err)
 {
@@ -202,6 +229,7 @@ bool control_save_first(struct control *control, const struct conf_document *doc
     };
     item.note.time_us = now_wall_us();
     item.note.is_from_file = control->facts.source == CONF_SOURCE_FILE;
+    summarize_way_back(control, &item.note, document);
     bool ok = render(&item, document, &text, err) && conf_store_write(control->store, &save, err);
     if (ok) {
         conf_store_noted(control->store, &save);

@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 
 from lab import LabCase, config_for, run_lbd
+from lab.certs import HAS_OPENSSL, Authority
 from lab.lbd import LBD_BIN
 
 LINE = re.compile(
@@ -98,8 +99,25 @@ class ConfigFile(LabCase):
         self.assertTrue(examples, "conf/examples is empty")
         for path in examples:
             with self.subTest(path.name):
-                result = run_lbd("-t", "-c", str(path))
+                result = self.check_example(path)
                 self.assertEqual(result.returncode, 0, result.stderr)
+
+    def check_example(self, path):
+        """Files of /etc/lbd that it names are made."""
+        text = path.read_text()
+        if "/etc/lbd/" not in text:
+            return run_lbd("-t", "-c", str(path))
+        if not HAS_OPENSSL:
+            raise unittest.SkipTest("needs openssl")
+        folder = self.path.parent / "etc"
+        ca = Authority(folder)
+        server = ca.issue("server", "localhost")
+        for made, name in ((server.chain, "api-chain.pem"), (server.key, "api-key.pem"),
+                           (ca.certificate, "client-ca.pem")):
+            made.rename(folder / name)
+        copy = folder / path.name
+        copy.write_text(text.replace("/etc/lbd/", f"{folder}/"))
+        return run_lbd("-t", "-c", str(copy))
 
     # -- bad ----------------------------------------------------------------------------------
 

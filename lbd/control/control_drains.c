@@ -55,6 +55,11 @@ static bool count(const struct drain *drain, uint32_t *open, bool *is_settled, v
     return false;
 }
 
+/* Each is a walk over all clients of every worker, a slice of it in each pass of their loops: when
+ * the deadlines of a thousand servers pass at once, requests must not wait for a thousand slices.
+ */
+#define CLOSING_MAX 4U
+
 /* Which drain was asked to end what is left. */
 struct closing {
     struct control *control;
@@ -64,20 +69,26 @@ struct closing {
 static void on_closed(const struct clients_answer *answer, void *arg)
 {
     struct closing *closing = arg;
+    struct control *control = closing->control;
     log_info("drain.closed", "number=%llu ended=%llu", (unsigned long long)closing->number,
              (unsigned long long)answer->total);
-    if (!closing->control->is_ending) {
-        drains_closed(closing->control->drains, closing->number);
+    control->closing--;
+    if (!control->is_ending) {
+        drains_closed(control->drains, closing->number);
+        drains_look(control->drains); /* the next one's turn */
     }
     free(closing);
 }
 
-static void close_rest(const struct drain *drain, void *arg)
+static bool close_rest(const struct drain *drain, void *arg)
 {
     struct control *control = arg;
     struct clients_query query = {.is_end = true, .reason = CLOSE_DRAIN_DEADLINE};
     if (control->facts.is_draining && drain->kind == OVERRIDE_PROCESS) {
-        return; /* the workers have this deadline too */
+        return true; /* the workers have this deadline too */
+    }
+    if (control->closing >= CLOSING_MAX) {
+        return false;
     }
     if (drain->kind == OVERRIDE_ADMIN) {
         struct registry_server *live = server_of(control, drain);
@@ -90,7 +101,9 @@ static void close_rest(const struct drain *drain, void *arg)
     struct closing *closing = mem_zero(1, sizeof(*closing));
     closing->control = control;
     closing->number = drain->number;
+    control->closing++;
     clients_ask(control->workers, &query, on_closed, closing);
+    return true;
 }
 
 struct drains *control_drains_new(struct control *control)

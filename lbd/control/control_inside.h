@@ -78,6 +78,7 @@ struct control {
     struct drains *drains;
     struct list_node checks; /* that somebody asked for */
     uint32_t asking;         /* questions to workers under way */
+    uint32_t closing;        /* drains that end what is left */
     struct list_node wishes; /* overrides that are saved at the end of this pass */
     struct loop_ready wishes_ready;
     struct loop_timer expiry_timer; /* of overrides */

@@ -119,8 +119,7 @@ static void at_deadline(struct drains *drains, struct drain *drain)
         finish(drains, drain, DRAIN_KEPT, message);
         return;
     }
-    drain->is_closing = true;
-    drains->options.close(drain, drains->options.arg);
+    drain->is_closing = drains->options.close(drain, drains->options.arg);
 }
 
 static void look_at(struct drains *drains, struct drain *drain)
@@ -163,8 +162,9 @@ static void set_timer(struct drains *drains)
         if (now < drain->started_wall_us + TELL_US) {
             wait_ms = LOOK_SOON_MS;
         } else if (drain->deadline_wall_us != 0 && !drain->is_closing) {
-            uint64_t left_ms =
-                drain->deadline_wall_us > now ? (drain->deadline_wall_us - now) / 1000 + 1 : 1;
+            uint64_t left_ms = drain->deadline_wall_us > now
+                                   ? (drain->deadline_wall_us - now) / 1000 + 1
+                                   : LOOK_SOON_MS; /* its turn to close has not come */
             wait_ms = left_ms < wait_ms ? left_ms : wait_ms;
         }
     }

@@ -67,8 +67,9 @@ struct drains_options {
     /* How many are open there now? False: there is no such thing any more. *is_settled: nothing new
      * can come. */
     bool (*count)(const struct drain *drain, uint32_t *open, bool *is_settled, void *arg);
-    /* The deadline has passed: end what is left, then call drains_closed(number). */
-    void (*close)(const struct drain *drain, void *arg);
+    /* The deadline has passed: end what is left, then call drains_closed(number). False: not now,
+     * ask again. */
+    bool (*close)(const struct drain *drain, void *arg);
     void *arg;
 };
 

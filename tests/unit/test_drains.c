@@ -15,6 +15,7 @@ struct world {
     uint32_t open;
     bool is_settled;
     bool is_gone;
+    bool is_busy;     /* with ending others */
     uint64_t closing; /* number of the drain that was asked to end what is left */
     uint64_t elapsed_us;
 };
@@ -30,11 +31,15 @@ static bool count(const struct drain *drain, uint32_t *open, bool *is_settled, v
     return !world.is_gone;
 }
 
-static void close_rest(const struct drain *drain, void *arg)
+static bool close_rest(const struct drain *drain, void *arg)
 {
     (void)arg;
     ck_assert_uint_eq(world.closing, 0);
+    if (world.is_busy) {
+        return false;
+    }
     world.closing = drain->number;
+    return true;
 }
 
 static void pass(uint64_t us)
@@ -131,6 +136,32 @@ START_TEST(progress_is_told_once_a_second_and_only_when_there_is_some)
     world.open = 9; /* some were on their way in */
     pass(2000000);
     ck_assert_uint_eq(it()->initial, 9);
+    end();
+}
+END_TEST
+
+START_TEST(whose_turn_to_end_has_not_come_asks_again)
+{
+    begin(3);
+    world.is_busy = true;
+    start(5000000, OVERRIDE_CLOSE);
+    pass(5000000);
+    ck_assert_uint_eq(world.closing, 0);
+    ck_assert_int_eq(it()->phase, DRAIN_WAITING);
+    world.is_busy = false;
+    pass(1);
+    ck_assert_uint_eq(world.closing, it()->number);
+    drains_closed(world.drains, world.closing);
+    ck_assert_int_eq(it()->phase, DRAIN_CLOSED);
+    end();
+
+    begin(1);
+    world.is_busy = true;
+    start(5000000, OVERRIDE_CLOSE);
+    pass(5000000);
+    world.open = 0; /* they ended by themselves */
+    pass(1);
+    ck_assert_int_eq(it()->phase, DRAIN_DONE);
     end();
 }
 END_TEST
@@ -237,5 +268,6 @@ END_TEST
 
 UNIT_TESTS("drains", it_is_done_when_nothing_is_left,
            progress_is_told_once_a_second_and_only_when_there_is_some,
+           whose_turn_to_end_has_not_come_asks_again,
            at_the_deadline_what_is_left_is_ended_or_goes_on, the_same_again_extends_it,
            in_use_again_or_gone_cancels_it, the_last_that_ended_are_remembered, it_looks_by_itself)

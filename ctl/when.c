@@ -120,19 +120,3 @@ void when_write_span(char out[WHEN_TEXT_MAX], uint64_t seconds)
             units[first + 1].unit);
     }
 }
-
-void when_write_distance(char out[WHEN_TEXT_MAX], uint64_t wall_ms)
-{
-    uint64_t now = now_wall_us() / US_PER_MS;
-    when_write_span(out, (wall_ms > now ? wall_ms - now : now - wall_ms) / MS_PER_S);
-}
-
-void when_write_rfc3339(char out[WHEN_TEXT_MAX], uint64_t wall_ms)
-{
-    time_t moment = (time_t)(wall_ms / MS_PER_S);
-    struct tm tm;
-    out[0] = '\0';
-    if (gmtime_r(&moment, &tm) != NULL) {
-        (void)strftime(out, WHEN_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    }
-}

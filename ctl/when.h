@@ -26,9 +26,5 @@ void when_write_clock(char out[WHEN_TEXT_MAX], uint64_t wall_ms);
 void when_write_text(char out[WHEN_TEXT_MAX], struct slice text);
 /* The two largest units: "3d 4h", "12m 5s", "0s". */
 void when_write_span(char out[WHEN_TEXT_MAX], uint64_t seconds);
-/* How far a moment is from now: "12m 5s". */
-void when_write_distance(char out[WHEN_TEXT_MAX], uint64_t wall_ms);
-/* Writes a moment as RFC 3339 in UTC, to the second. */
-void when_write_rfc3339(char out[WHEN_TEXT_MAX], uint64_t wall_ms);
 
 #endif

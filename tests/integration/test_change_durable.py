@@ -134,7 +134,7 @@ class Crash(LabCase):
             pass
         if answer is not None:
             proxy.stop()
-            self.skipTest("this lbd has no LBD_TEST_CRASH_AT")
+            self.fail(f"LBD_TEST_CRASH_AT={step} does not end this lbd")
         self.assertNotEqual(proxy.wait_exit(), 0)
         proxy.check_sanitizers()
         proxy.process = None

@@ -1,10 +1,10 @@
 #include "ctl/cmd_top.h"
 
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/aside.h"
 #include "ctl/cmd_describe.h"
 #include "ctl/cmd_server.h"
 #include "ctl/command.h"
@@ -43,55 +43,7 @@ struct top {
     enum ctl_exit (*wish)(struct ctl *ctl); /* MODE_ASK */
 };
 
-/* -- asking lbd, without a word on the screen that is drawn -- */
-
-/* A ctl of its own for a command, whose words go into bufs. */
-struct aside {
-    struct ctl ctl;
-    char *out;
-    char *err;
-    size_t out_len;
-    size_t err_len;
-};
-
-static void aside_open(struct aside *aside, const struct ctl *ctl)
-{
-    *aside = (struct aside){.ctl = *ctl};
-    aside->ctl.out = open_memstream(&aside->out, &aside->out_len);
-    aside->ctl.err = open_memstream(&aside->err, &aside->err_len);
-    aside->ctl.color = false;
-    aside->ctl.is_interactive = false;
-    aside->ctl.is_followed = false;
-    aside->ctl.trace = false;
-    aside->ctl.output = CTL_TABLE;
-    if (aside->ctl.out == NULL || aside->ctl.err == NULL) {
-        abort(); /* no memory */
-    }
-}
-
-/* Ends both streams, so that the texts can be read. */
-static void aside_end(struct aside *aside)
-{
-    (void)fclose(aside->ctl.out);
-    (void)fclose(aside->ctl.err);
-}
-
-static void aside_fini(struct aside *aside)
-{
-    free(aside->out);
-    free(aside->err);
-}
-
-/* The first line of a text without "lbctl: ". */
-static struct slice first_line(const char *text)
-{
-    struct slice rest = slice_from(text);
-    struct slice line;
-    if (!slice_split(&rest, '\n', &line)) {
-        return SLICE_NONE;
-    }
-    return slice_starts(line, SLICE("lbctl: ")) ? slice_from_at(line, 7) : line;
-}
+/* -- asking lbd -- */
 
 static void set_foot(struct top *top, bool is_bad, struct slice text)
 {
@@ -136,7 +88,7 @@ static void refresh(struct top *top)
             set_foot(top, false, SLICE_NONE);
         }
     } else {
-        set_foot(top, true, first_line(aside.err));
+        set_foot(top, true, aside_line(aside.err));
     }
     aside_fini(&aside);
     top->next_ms = now_ms() + CMD_TOP_INTERVAL_MS;
@@ -216,7 +168,7 @@ static void describe(struct top *top)
         top->mode = MODE_TEXT;
         set_foot(top, false, SLICE("q back  Up Down PgUp PgDn"));
     } else {
-        set_foot(top, true, first_line(aside.err));
+        set_foot(top, true, aside_line(aside.err));
     }
     aside_fini(&aside);
 }
@@ -279,7 +231,7 @@ static void do_wish(struct top *top)
     aside.ctl.yes = true; /* we have asked */
     enum ctl_exit code = top->wish(&aside.ctl);
     aside_end(&aside);
-    set_foot(top, code != CTL_OK, first_line(code == CTL_OK ? aside.out : aside.err));
+    set_foot(top, code != CTL_OK, aside_line(code == CTL_OK ? aside.out : aside.err));
     aside_fini(&aside);
     top->next_ms = 0;
 }

@@ -15,6 +15,8 @@
 
 /* A body that is too large is read so many times its limit, then cut. */
 #define DISCARD_MAX_TIMES 4U
+/* Of all that are being read or wait for their turn: eight whole documents. */
+#define BODIES_MAX (128U * 1024U * 1024U)
 /* While a long answer is sent, its token is looked at again. */
 #define LOOK_US 1000000U
 /* A pass of the loop that has worked so long makes one more block at most: whoever asks something
@@ -318,18 +320,42 @@ static struct call *begin(struct door *door, struct MHD_Connection *connection, 
     return call;
 }
 
+static void drop_body(struct call *call)
+{
+    call->door->api->body_bytes -= call->body.len;
+    buf_fini(&call->body);
+}
+
 static void take_body(struct call *call, const char *data, size_t len)
 {
-    if (!call->body.overflow) {
-        (void)buf_append(&call->body, data, len);
-    } else {
-        call->discarded += len;
+    struct api *api = call->door->api;
+    if (!call->body.overflow && !call->is_too_much && api->body_bytes + len > BODIES_MAX) {
+        call->is_too_much = true;
+        drop_body(call);
+        buf_init(&call->body, 0);
     }
+    if (call->body.overflow || call->is_too_much) {
+        call->discarded += len;
+    } else if (buf_append(&call->body, data, len)) {
+        api->body_bytes += len;
+    }
+}
+
+static enum MHD_Result refuse_too_much(struct call *call)
+{
+    call->request.reply.must_close = true;
+    api_request_header(&call->request, MHD_HTTP_HEADER_RETRY_AFTER, "%u", 1U);
+    api_problem(&call->request, "unavailable", "the bodies of others take %u MiB already",
+                BODIES_MAX / (1024U * 1024U));
+    return queue(call);
 }
 
 static enum MHD_Result handle(struct call *call)
 {
     struct api_request *request = &call->request;
+    if (call->is_too_much) {
+        return refuse_too_much(call);
+    }
     if (call->body.overflow) {
         (void)api_head_refuse_large(call);
         return queue(call);
@@ -394,7 +420,7 @@ void api_call_on_completed(void *door, struct MHD_Connection *connection, void *
         assert(!call->is_suspended);
         api_call_end_stream(call);
         api_idempotency_abandon(call->door->api->idempotency, &call->request);
-        buf_fini(&call->body);
+        drop_body(call);
         buf_fini(&call->request.reply.body);
         buf_fini(&call->request.changes);
         free(call);

@@ -53,6 +53,7 @@ struct api {
     struct list_node streaming; /* struct call.link: answers that are still being made */
     struct list_node held; /* struct call.held_link: those of them that wait for the next pass */
     struct loop_ready held_ready;
+    size_t body_bytes;    /* of all bodies that are held */
     uint64_t pulled_pass; /* of the loop, in which a block was made last */
 };
 
@@ -73,6 +74,7 @@ struct call {
     uint64_t revision_before;
     uint64_t revision; /* when the answer was made */
     bool is_refused;   /* answered from the head alone */
+    bool is_too_much;  /* its body, beside those that are held already */
     bool is_write;     /* changes something: goes into the audit */
     bool is_denied;    /* so does this */
     bool is_suspended;

@@ -414,6 +414,27 @@ class Limits(ApiCase):
             # refused from the head alone: not one byte of the body was sent
             self.assertEqual(client.read_response().status, 413)
 
+    def test_all_bodies_together_have_a_limit(self):
+        """Who may only read may send documents to be validated, on as many connections as there are."""
+        most = 16 * 1024 * 1024
+        holders = []
+        for _ in range(9):  # 8 have room
+            client = Client(self.proxy.api_socket)
+            self.addCleanup(client.close)
+            client.send_request("POST", "/v1/config/validate", {
+                "Content-Type": "application/json", "Content-Length": str(most)}, host="lbd")
+            client.send(b" " * (most - 10))  # what the kernel holds of it is less than a ninth
+            holders.append(client)
+        self.assertEqual(self.api("GET", "/v1/pools").status, 200)
+        answers = []
+        for client in holders:
+            client.send(b" " * 8 + b"{}")
+            answers.append(client.read_response())
+        self.assertEqual(sorted(a.status for a in answers), [200] * 8 + [503])
+        refused = max(answers, key=lambda a: a.status)
+        self.assertEqual((refused.get("Retry-After"), refused.get("Connection")), ("1", "close"))
+        self.assertEqual(self.api("PUT", "/v1/pools/new", {}).status, 201)
+
     def test_chunked_body_has_the_limit_too(self):
         with Client(self.proxy.api_socket) as client:
             client.send("PUT /v1/pools/p HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"

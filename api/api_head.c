@@ -28,7 +28,7 @@ static bool is_repeated(const struct api_request *request, const char *key)
     return api_request_query(request, key).ptr != NULL && strcmp(key, "name[]") != 0;
 }
 
-/* Repeated, too many, or flags that are neither true nor false. */
+/* Not known, repeated, too many, or flags that are neither true nor false. */
 static enum MHD_Result on_query(void *arg, enum MHD_ValueKind kind, const char *key,
                                 const char *value)
 {
@@ -38,14 +38,27 @@ static enum MHD_Result on_query(void *arg, enum MHD_ValueKind kind, const char *
     struct slice given = slice_from(value != NULL ? value : "");
     (void)kind;
 
-    if (request->query_count == API_QUERY_MAX || is_repeated(request, key) ||
-        !api_table_knows_query(request->row, request->method, name) ||
-        (is_flag(name) && !slice_eq(given, SLICE("true")) && !slice_eq(given, SLICE("false"))) ||
-        (slice_eq(name, SLICE("missing")) &&
-         (request->method != API_DELETE || !slice_eq(given, SLICE("ok"))))) {
+    bool is_missing = slice_eq(name, SLICE("missing"));
+    if (!api_table_knows_query(request->row, request->method, name) ||
+        (is_missing && request->method != API_DELETE)) {
         api_problem(request, "unknown-parameter", "the query parameter '%s=%.*s' is not known here",
                     key, SLICE_ARG(given));
         walk->is_bad = true;
+    } else if (request->query_count == API_QUERY_MAX || is_repeated(request, key)) {
+        api_problem(request, "unknown-parameter", "the query parameter '%s' is given %s", key,
+                    is_repeated(request, key) ? "twice" : "too often");
+        walk->is_bad = true;
+    } else if (is_flag(name) && !slice_eq(given, SLICE("true")) &&
+               !slice_eq(given, SLICE("false"))) {
+        api_problem(request, "unknown-parameter", "'%s' must be true or false, not '%.*s'", key,
+                    SLICE_ARG(given));
+        walk->is_bad = true;
+    } else if (is_missing && !slice_eq(given, SLICE("ok"))) {
+        api_problem(request, "unknown-parameter", "'%s' must be ok, not '%.*s'", key,
+                    SLICE_ARG(given));
+        walk->is_bad = true;
+    }
+    if (walk->is_bad) {
         return MHD_NO;
     }
     request->query[request->query_count++] = (struct api_query){.name = name, .value = given};
@@ -235,7 +248,10 @@ static bool path_is_known(struct call *call)
                     "'%.*s' is not a name: a-z, 0-9 and inside also . _ -, at most 63 characters",
                     SLICE_ARG(bad));
     } else {
-        api_problem(request, "not-found", "there is no resource '%.*s'", SLICE_ARG(request->path));
+        api_problem(request, "not-found", "there is no resource '%.*s'; %s",
+                    SLICE_ARG(request->path),
+                    call->door->is_observe ? "here are /metrics, /healthz and /readyz"
+                                           : "GET /v1/openapi.json lists those that there are");
     }
     return false;
 }
@@ -268,22 +284,35 @@ static bool has_body(const struct call *call)
            api_head_field(call->connection, MHD_HTTP_HEADER_TRANSFER_ENCODING).ptr != NULL;
 }
 
+/* curl says application/x-www-form-urlencoded unless it is told otherwise: who forgot, sees it. */
+static void refuse_type(struct call *call, const char *method, const char *wanted)
+{
+    struct slice given = api_head_field(call->connection, MHD_HTTP_HEADER_CONTENT_TYPE);
+    if (given.ptr == NULL) {
+        api_problem(&call->request, "unsupported-media-type", "%s takes Content-Type: %s", method,
+                    wanted);
+    } else {
+        api_problem(&call->request, "unsupported-media-type",
+                    "%s takes Content-Type: %s, not '%.*s'", method, wanted, SLICE_ARG(given));
+    }
+}
+
 static bool type_is_fine(struct call *call)
 {
     struct api_request *request = &call->request;
     if (request->method == API_PUT && !api_request_has_type(request, "application/json")) {
-        api_problem(request, "unsupported-media-type", "PUT takes application/json");
+        refuse_type(call, "PUT", "application/json");
         return false;
     }
     if (request->method == API_PATCH &&
         !api_request_has_type(request, "application/merge-patch+json")) {
         request->reply.accept_patch = "application/merge-patch+json";
-        api_problem(request, "unsupported-media-type", "PATCH takes application/merge-patch+json");
+        refuse_type(call, "PATCH", "application/merge-patch+json");
         return false;
     }
     if (request->method == API_POST && has_body(call) &&
         !api_request_has_type(request, "application/json")) {
-        api_problem(request, "unsupported-media-type", "POST takes application/json");
+        refuse_type(call, "POST", "application/json");
         return false;
     }
     return true;

@@ -8,7 +8,7 @@ static const struct api_problem_type problems[] = {
      "The framing or the form of the HTTP request is not acceptable. The connection is closed."},
     {"malformed-json", 400, "The body is not JSON",
      "Bodies are strict JSON: no comments, no trailing commas, no duplicate keys, depth at most 32."},
-    {"unknown-parameter", 400, "A query parameter is not known here",
+    {"unknown-parameter", 400, "A query parameter or its value is not known here",
      "Unknown or repeated query parameters are errors, so that a typo in dry_run never applies a "
      "change. Flags are true or false."},
     {"unauthenticated", 401, "It is not known who asks",

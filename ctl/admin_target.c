@@ -60,7 +60,13 @@ static struct json *get_below(struct ctl *ctl, const struct admin_target *target
 struct json *admin_target_get(struct ctl *ctl, const struct admin_target *target,
                               enum ctl_exit *code)
 {
-    return get_below(ctl, target, "/admin-state", code);
+    struct json *state = get_below(ctl, target, "/admin-state", code);
+    if (state == NULL && *code == CTL_NOT_FOUND && target->kind == ADMIN_SERVER) {
+        server_name_hint(ctl, &target->server);
+    } else if (state == NULL && *code == CTL_NOT_FOUND) {
+        ctl_hint(ctl, "lbctl get listeners");
+    }
+    return state;
 }
 
 bool admin_target_connections(struct ctl *ctl, const struct admin_target *target, uint64_t *count,

@@ -7,6 +7,7 @@
 
 #include "ctl/contexts.h"
 #include "ctl/print_table.h"
+#include "ctl/shell_word.h"
 #include "lbd/base/mem.h"
 
 /* Loads, or says why not. */
@@ -162,13 +163,18 @@ static enum ctl_exit take_file(struct ctl *ctl, char **place, const char *path)
     return CTL_OK;
 }
 
+static bool is_from_stdin(const struct ctl *ctl)
+{
+    return ctl->token_file != NULL && strcmp(ctl->token_file, "-") == 0;
+}
+
 static enum ctl_exit take_token(struct ctl *ctl, const struct contexts *contexts,
                                 struct endpoint *endpoint)
 {
     char line[ENDPOINT_TOKEN_MAX];
     char path[CONTEXTS_PATH_MAX];
     struct err err = {.kind = ERR_NONE};
-    if (ctl->token_file == NULL || strcmp(ctl->token_file, "-") != 0) {
+    if (!is_from_stdin(ctl)) {
         return take_file(ctl, &endpoint->token_file, ctl->token_file);
     }
     if (fgets(line, (int)sizeof(line), ctl->in) == NULL) {
@@ -211,10 +217,39 @@ static enum ctl_exit read_endpoint(struct ctl *ctl, const struct contexts *conte
     return code;
 }
 
+/* The command that makes the context what it was: "lbctl context remove shop" when there was none,
+ * else the one that would add it, with the files that it had. */
+static void say_how_to_add(struct ctl *ctl, const struct endpoint *before)
+{
+    struct buf text;
+    buf_init(&text, (size_t)8 * CTL_PATH_MAX);
+    if (before == NULL) {
+        buf_printf(&text, "lbctl context remove %s", ctl->args[0]);
+    } else {
+        const char *const words[][2] = {{" --ca ", before->ca_file},
+                                        {" --cert ", before->cert_file},
+                                        {" --key ", before->key_file},
+                                        {" --token-file ", before->token_file}};
+        buf_printf(&text, "lbctl context add %s %s ", ctl->args[0],
+                   before->socket != NULL ? "--socket" : "--url");
+        shell_word_append(&text, slice_from(endpoint_name(before)));
+        for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+            if (words[i][1] != NULL) {
+                buf_append_text(&text, words[i][0]);
+                shell_word_append(&text, slice_from(words[i][1]));
+            }
+        }
+    }
+    print_text(ctl->out, buf_slice(&text));
+    buf_fini(&text);
+}
+
 enum ctl_exit cmd_context_add(struct ctl *ctl)
 {
     struct contexts contexts;
     struct endpoint endpoint;
+    struct endpoint before;
+    struct err err = {.kind = ERR_NONE};
     enum ctl_exit code = CTL_OK;
     struct slice name = slice_from(ctl->args[0]);
     if (!is_name(ctl->args[0])) {
@@ -225,23 +260,32 @@ enum ctl_exit cmd_context_add(struct ctl *ctl)
     if (!load(ctl, &contexts, &code)) {
         return code;
     }
-    bool is_there = contexts_has(&contexts, name);
+    endpoint_init(&before);
     endpoint_init(&endpoint);
+    bool is_there = contexts_has(&contexts, name);
+    if (is_there && !contexts_find(&contexts, name, &before, &err)) {
+        endpoint_fini(&before); /* it is of no use, and is not to be had back */
+        endpoint_init(&before);
+        is_there = false;
+    }
     code = read_endpoint(ctl, &contexts, &endpoint);
     if (code == CTL_OK) {
         contexts_put(&contexts, name, &endpoint);
         code = save(ctl, &contexts);
     }
     if (code == CTL_OK) {
-        (void)fprintf(ctl->out, "%s context %s: %s (undo: lbctl context remove %s)\n",
-                      is_there ? "replaced" : "added", ctl->args[0], endpoint_name(&endpoint),
-                      ctl->args[0]);
+        (void)fprintf(ctl->out, "%s context %s: %s (undo: ", is_there ? "replaced" : "added",
+                      ctl->args[0], endpoint_name(&endpoint));
+        say_how_to_add(ctl, is_there ? &before : NULL);
+        (void)fputs(is_there && is_from_stdin(ctl) ? "; its former token is gone)\n" : ")\n",
+                    ctl->out);
         if (!slice_eq(contexts_current(&contexts), name)) {
             (void)fflush(ctl->out);
             ctl_hint(ctl, "lbctl context use %s", ctl->args[0]);
         }
     }
     endpoint_fini(&endpoint);
+    endpoint_fini(&before);
     contexts_fini(&contexts);
     return code;
 }

@@ -4,6 +4,7 @@
 #include "ctl/cmd_events.h"
 #include "ctl/cmd_status.h"
 #include "ctl/pager.h"
+#include "ctl/print_override.h"
 #include "ctl/print_table.h"
 #include "ctl/when.h"
 
@@ -117,6 +118,9 @@ static enum ctl_exit ask(struct ctl *ctl, const struct kind_target *target, stru
     write_event_name(target, &name);
     page->config = ctl_get(ctl, target->path.data, &reply, &code);
     page->revision = reply.revision;
+    if (code == CTL_NOT_FOUND) {
+        ctl_hint(ctl, "lbctl get %s", target->kind->plural);
+    }
     if (code == CTL_OK && has_status(target->kind)) {
         page->status = ctl_get(ctl, path.data, NULL, &code);
     }
@@ -284,30 +288,8 @@ static void print_overrides(struct ctl *ctl, const struct json *overrides)
     (void)fputs("\nchanged by hand:\n", ctl->out);
     json_for_each(override, overrides)
     {
-        char when[WHEN_TEXT_MAX];
-        struct slice state = ctl_text(override, "state");
-        struct slice reason = ctl_text(override, "reason");
-        struct slice expires = ctl_text(override, "expires");
-        when_write_text(when, ctl_text(override, "since"));
         (void)fputs("  ", ctl->out);
-        print_text(ctl->out, ctl_text(override, "target"));
-        if (state.len != 0) {
-            (void)fputs(" state ", ctl->out);
-            print_text(ctl->out, state);
-        } else {
-            (void)fprintf(ctl->out, " weight %llu",
-                          (unsigned long long)ctl_number(override, "weight"));
-        }
-        (void)fprintf(ctl->out, ", since %s by ", when);
-        print_text(ctl->out, ctl_text(override, "who"));
-        if (expires.len != 0) {
-            when_write_text(when, expires);
-            (void)fprintf(ctl->out, ", until %s", when);
-        }
-        if (reason.len != 0) {
-            (void)fputs(": ", ctl->out);
-            print_text(ctl->out, reason);
-        }
+        print_override(ctl, override);
         (void)fputc('\n', ctl->out);
     }
 }
@@ -355,7 +337,9 @@ enum ctl_exit cmd_describe_target(struct ctl *ctl, const struct kind_target *tar
     if (code == CTL_OK && ctl_wants_json(ctl)) {
         print_as_json(ctl, &page);
     } else if (code == CTL_OK) {
-        (void)fprintf(ctl->out, "%s ", target->kind->singular);
+        if (target->kind->id != KIND_CONFIG) {
+            (void)fprintf(ctl->out, "%s ", target->kind->singular);
+        }
         print_text(ctl->out, buf_slice(&target->name));
         (void)fputc('\n', ctl->out);
         print_config(ctl, &page);

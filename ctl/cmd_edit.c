@@ -35,6 +35,7 @@ struct edit {
     struct buf written;       /* what the person was shown */
     struct buf text;          /* what came back */
     struct rest_reply answer; /* the last refusal */
+    bool is_untold;           /* its errors are in the file only */
     enum ctl_exit code;
 };
 
@@ -247,6 +248,7 @@ static enum outcome show_errors(struct edit *edit, const struct refusal_source *
     }
     qsort(notes, count, sizeof(notes[0]), compare_notes);
     annotate(edit, notes, count);
+    edit->is_untold = true;
     for (uint32_t i = 0; i < count; i++) {
         buf_fini(&texts[i]);
     }
@@ -403,10 +405,12 @@ static enum outcome take_back(struct edit *edit)
     if (mine == NULL) {
         const struct cmd_edit_note note = {.line = error.line, .text = error.text};
         annotate(edit, &note, 1);
+        edit->is_untold = true;
         edit->code = CTL_INVALID;
         return AGAIN;
     }
     enum outcome outcome = DONE;
+    edit->is_untold = false;
     if (json_equal(mine, edit->base)) {
         (void)fputs("unchanged: nothing was done\n", ctl->out);
         edit->code = CTL_OK;
@@ -415,6 +419,33 @@ static enum outcome take_back(struct edit *edit)
     }
     json_free(mine);
     return outcome;
+}
+
+/* The errors that only the file has so far, for who leaves the editor without mending them. */
+static void tell(struct edit *edit)
+{
+    struct json_error error;
+    struct buf root;
+    buf_clear(&edit->written);
+    if (text_file_read(edit->ctl, edit->path.data, &edit->written) != CTL_OK) {
+        return;
+    }
+    struct json *json =
+        json_parse(buf_slice(&edit->written), JSON_COMMENTS, &json_limits_document, &error);
+    if (json == NULL && !is_empty(buf_slice(&edit->written))) {
+        (void)ctl_fail(edit->ctl, CTL_INVALID, "%s:%u:%u: %s", edit->path.data, error.line,
+                       error.column, error.text);
+        return;
+    }
+    buf_init(&root, CTL_PATH_MAX);
+    write_root(edit, &root);
+    const struct refusal_source source = {
+        .name = edit->path.data, .text = buf_slice(&edit->written), .root = buf_slice(&root)};
+    if (edit->answer.status >= 300) {
+        (void)refusal_print(edit->ctl, &edit->answer, &source);
+    }
+    buf_fini(&root);
+    json_free(json);
 }
 
 /* As long as it comes back with errors, the person may go on. */
@@ -435,6 +466,9 @@ static void go_round(struct edit *edit)
         }
         last = edit->code;
         if (outcome == GIVEN_UP) {
+            if (edit->is_untold) {
+                tell(edit);
+            }
             (void)fputs("not applied; your text is kept in ", edit->ctl->err);
             print_text(edit->ctl->err, buf_slice(&edit->path));
             (void)fputc('\n', edit->ctl->err);

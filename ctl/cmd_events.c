@@ -177,9 +177,8 @@ enum ctl_exit cmd_events_watch(struct ctl *ctl)
     if (ctl->output == CTL_JSON) { /* a stream is a line each */
         ctl->output = CTL_JSONL;
     }
-    if (ctl->limit != NULL &&
-        (!num_parse_u64(slice_from(ctl->limit), &watch.left) || watch.left == 0)) {
-        watch.left = UINT64_MAX;
+    if (ctl->limit != NULL && !num_parse_u64(slice_from(ctl->limit), &watch.left)) {
+        watch.left = UINT64_MAX; /* the parser has seen to it */
     }
     const struct event_feed feed = {.ctl = ctl,
                                     .types = join_types(ctl, &types),

@@ -94,6 +94,24 @@ static void print_lines(struct ctl *ctl, const struct json *revisions, uint64_t 
     }
 }
 
+/* The document of the API, with as many as were asked for. */
+static void print_document(struct ctl *ctl, const struct json *revisions, uint64_t limit)
+{
+    const struct json *revision;
+    struct json *document = json_new_object();
+    struct json *list = json_new_array();
+    json_for_each(revision, revisions)
+    {
+        if (limit-- == 0) {
+            break;
+        }
+        json_append(list, json_copy(revision));
+    }
+    json_set(document, SLICE("revisions"), list);
+    ctl_print_json(ctl, document);
+    json_free(document);
+}
+
 enum ctl_exit cmd_history(struct ctl *ctl)
 {
     enum ctl_exit code = CTL_OK;
@@ -109,7 +127,7 @@ enum ctl_exit cmd_history(struct ctl *ctl)
     const struct json *revisions = json_get(answer, SLICE("revisions"));
     switch (ctl->output) {
     case CTL_JSON:
-        ctl_print_json(ctl, answer);
+        print_document(ctl, revisions, limit);
         break;
     case CTL_JSONL:
     case CTL_NAME:
@@ -270,9 +288,11 @@ out:
 
 /* -- confirm, reject -- */
 
-/* The one that was named, else the one that waits, else the current one. */
-static bool find_unconfirmed(struct ctl *ctl, uint64_t *number, enum ctl_exit *code)
+/* The one that was named, else the one that waits, else the current one; and the one before it,
+ * when that is told (0: it is not). */
+static bool find_unconfirmed(struct ctl *ctl, uint64_t *number, uint64_t *base, enum ctl_exit *code)
 {
+    *base = 0;
     if (ctl->arg_count != 0) {
         return read_revision(ctl, ctl->args[0], number, code);
     }
@@ -281,6 +301,7 @@ static bool find_unconfirmed(struct ctl *ctl, uint64_t *number, enum ctl_exit *c
         return false;
     }
     *number = ctl_number(status, "unconfirmed.revision");
+    *base = ctl_number(status, "unconfirmed.base_revision");
     if (*number == 0) {
         *number = ctl_number(status, "revision");
     }
@@ -306,12 +327,17 @@ enum ctl_exit cmd_history_confirm(struct ctl *ctl)
 {
     enum ctl_exit code = CTL_OK;
     uint64_t number = 0;
-    if (!find_unconfirmed(ctl, &number, &code)) {
+    uint64_t base = 0;
+    if (!find_unconfirmed(ctl, &number, &base, &code)) {
         return code;
     }
     struct json *answer = decide(ctl, "confirm", number, NULL, &code);
     if (answer != NULL && !ctl_wants_json(ctl)) {
-        (void)fprintf(ctl->out, "confirmed: revision %llu stays\n", (unsigned long long)number);
+        (void)fprintf(ctl->out, "confirmed: revision %llu stays", (unsigned long long)number);
+        if (base != 0) {
+            (void)fprintf(ctl->out, " (undo: lbctl rollback %llu)", (unsigned long long)base);
+        }
+        (void)fputc('\n', ctl->out);
     }
     json_free(answer);
     return code;
@@ -321,10 +347,11 @@ enum ctl_exit cmd_history_reject(struct ctl *ctl)
 {
     enum ctl_exit code = CTL_OK;
     uint64_t number = 0;
+    uint64_t base = 0;
     struct rest_reply reply;
     rest_reply_init(&reply);
     struct json *answer = NULL;
-    if (find_unconfirmed(ctl, &number, &code)) {
+    if (find_unconfirmed(ctl, &number, &base, &code)) {
         answer = decide(ctl, "reject", number, &reply, &code);
     }
     if (answer != NULL && !ctl_wants_json(ctl)) {

@@ -21,13 +21,14 @@ struct admin {
     const char *state;
     const char *command;
     const char *done[2]; /* what is said before and after its name */
+    const char *stays;   /* it was that before, and other things about it are new */
     const char *fate;    /* for the question before; NULL: nobody needs to be asked */
 };
 
 static const struct admin admins[] = {
-    {"ready", "enable", {"enabled ", ""}, NULL},
-    {"drain", "drain", {"drained ", ""}, "drained"},
-    {"maint", "maint", {"", " in maintenance"}, "taken out"},
+    {"ready", "enable", {"enabled ", ""}, "enabled", NULL},
+    {"drain", "drain", {"drained ", ""}, "drained", "drained"},
+    {"maint", "maint", {"", " in maintenance"}, "in maintenance", "taken out"},
 };
 
 static const struct admin *admin_of(struct slice state)
@@ -102,7 +103,7 @@ static void say_left(struct ctl *ctl, const struct json *answer, uint64_t left)
     struct slice deadline = ctl_text(answer, "drain.deadline");
     (void)fprintf(ctl->out, ": %llu %s left", (unsigned long long)left,
                   ctl_plural(left, "connection", "connections"));
-    if (deadline.len != 0) {
+    if (deadline.len != 0 && left != 0) {
         char clock[WHEN_TEXT_MAX];
         bool is_kept = slice_eq(ctl_text(answer, "drain.on_deadline"), SLICE("keep"));
         when_write_text(clock, deadline);
@@ -120,17 +121,61 @@ static void say_until(struct ctl *ctl, const char *expires)
     }
 }
 
+/* Is it in the same state for the same reason and time? */
+static bool is_same(const struct json *before, const struct json *after)
+{
+    static const char *const members[] = {"override.reason", "override.expires", "drain.deadline",
+                                          "drain.on_deadline"};
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        if (!slice_eq(ctl_text(before, members[i]), ctl_text(after, members[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* " --for 1800s": how long a moment is ahead. False: it is not. */
+static bool write_ahead(FILE *out, const char *option, struct slice moment)
+{
+    uint64_t wall_ms;
+    uint64_t now_ms = now_wall_us() / 1000;
+    if (!when_parse(moment, &wall_ms) || wall_ms <= now_ms) {
+        return false;
+    }
+    (void)fprintf(out, " %s %llus", option, (unsigned long long)((wall_ms - now_ms + 999) / 1000));
+    return true;
+}
+
+/* " (undo: lbctl maint web/anna --for 1800s)" */
+static void say_undo(struct ctl *ctl, const struct admin_target *target, const struct admin *was,
+                     const struct json *before)
+{
+    (void)fprintf(ctl->out, " (undo: lbctl %s %s", was->command, target->name.data);
+    if (strcmp(was->state, "maint") == 0 &&
+        !write_ahead(ctl->out, "--for", ctl_text(before, "override.expires"))) {
+        (void)fprintf(ctl->out, " --for %s", maint_endless);
+    }
+    if (slice_eq(ctl_text(before, "drain.phase"), SLICE("waiting"))) {
+        (void)write_ahead(ctl->out, "--deadline", ctl_text(before, "drain.deadline"));
+    }
+    (void)fputc(')', ctl->out);
+}
+
 /* "drained web/anna: 17 connections left (undo: lbctl enable web/anna)" */
 static enum ctl_exit say(struct ctl *ctl, const struct admin_target *target,
-                         const struct admin *was, const struct admin *wish,
+                         const struct admin *wish, const struct json *before,
                          const struct json *answer)
 {
     enum ctl_exit code = CTL_OK;
     uint64_t left = 0;
     const char *expires = expiry(ctl, wish);
-    if (was == wish) {
+    const struct admin *was = admin_of(ctl_text(before, "state"));
+    bool same = was == wish && is_same(before, answer);
+    if (same) {
         (void)fprintf(ctl->out, "unchanged: %s has the state %s already", target->name.data,
                       wish->state);
+    } else if (was == wish) {
+        (void)fprintf(ctl->out, "%s stays %s", target->name.data, wish->stays);
     } else {
         (void)fprintf(ctl->out, "%s%s%s", wish->done[0], target->name.data, wish->done[1]);
     }
@@ -144,8 +189,8 @@ static enum ctl_exit say(struct ctl *ctl, const struct admin_target *target,
         (void)fputs(", health ", ctl->out);
         code = cmd_status_print_health(ctl, &target->server);
     }
-    if (was != wish && was != NULL) {
-        (void)fprintf(ctl->out, " (undo: lbctl %s %s)", was->command, target->name.data);
+    if (!same && was != NULL) {
+        say_undo(ctl, target, was, before);
     }
     (void)fputc('\n', ctl->out);
     if (expires == maint_default) {
@@ -176,33 +221,33 @@ static enum ctl_exit change(struct ctl *ctl, const struct admin_target *target,
     struct buf body;
     struct rest_reply reply;
     enum ctl_exit code = CTL_OK;
-    const struct admin *was = NULL;
+    struct json *before = NULL;
+    struct json *answer = NULL;
     buf_init(&path, (size_t)2 * CTL_PATH_MAX);
     buf_init(&body, (size_t)2 * CTL_PATH_MAX);
     rest_reply_init(&reply);
     buf_printf(&path, "%s/admin-state", target->path.data);
     write_wish(ctl, wish, &body);
 
-    struct json *answer = admin_target_get(ctl, target, &code);
-    if (answer == NULL) {
+    before = admin_target_get(ctl, target, &code);
+    if (before == NULL) {
         goto out;
     }
-    was = admin_of(ctl_text(answer, "state"));
-    if (was != wish && wish->fate != NULL) {
+    if (admin_of(ctl_text(before, "state")) != wish && wish->fate != NULL) {
         code = confirm_taking_out(ctl, target, wish);
     }
     if (code != CTL_OK || !put(ctl, path.data, &body, &reply, &code)) {
         goto out;
     }
-    json_free(answer);
     answer = ctl_body(&reply);
     if (ctl_wants_json(ctl)) {
         ctl_print_body(ctl, &reply);
     } else {
-        code = say(ctl, target, was, wish, answer);
+        code = say(ctl, target, wish, before, answer);
     }
 out:
     json_free(answer);
+    json_free(before);
     rest_reply_fini(&reply);
     buf_fini(&body);
     buf_fini(&path);
@@ -449,6 +494,9 @@ enum ctl_exit cmd_server_check(struct ctl *ctl)
     server_name_path(&name, &path);
     buf_append_text(&path, "/check");
     struct json *answer = ctl_post(ctl, path.data, SLICE_NONE, NULL, &code);
+    if (code == CTL_NOT_FOUND) {
+        server_name_hint(ctl, &name);
+    }
     if (answer != NULL) {
         code = report_check(ctl, &name, answer);
     }

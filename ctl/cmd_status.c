@@ -2,8 +2,11 @@
 
 #include <string.h>
 
+#include "ctl/print_override.h"
 #include "ctl/when.h"
 #include "lbd_version.h"
+
+enum { BY_HAND_SHOWN = 10 };
 
 enum print_color cmd_status_health_color(struct slice health)
 {
@@ -179,6 +182,15 @@ static const char *remedy_of(struct slice type)
     return slice_eq(type, SLICE("SeedInSync")) ? " (lbctl diff --seed)" : "";
 }
 
+static void print_sentence(struct ctl *ctl, struct slice text)
+{
+    struct buf said;
+    buf_init(&said, CTL_TEXT_MAX);
+    when_write_sentence(&said, text);
+    print_text(ctl->out, buf_slice(&said));
+    buf_fini(&said);
+}
+
 /* Conditions that somebody should know of. Ready is told by the problems. Returns how many. */
 static uint32_t print_conditions(struct ctl *ctl, const struct json *conditions)
 {
@@ -195,7 +207,7 @@ static uint32_t print_conditions(struct ctl *ctl, const struct json *conditions)
         (void)fputs("note: ", ctl->out);
         print_colored(ctl->out, ctl->color, PRINT_WARN, type);
         (void)fputs(": ", ctl->out);
-        print_text(ctl->out, ctl_text(condition, "message"));
+        print_sentence(ctl, ctl_text(condition, "message"));
         (void)fprintf(ctl->out, "%s\n", remedy_of(type));
         count++;
     }
@@ -219,10 +231,62 @@ static void print_problems(struct ctl *ctl, const struct json *problems)
     }
 }
 
+/* Is anything not as it is configured, because a person wants it so? */
+static bool is_set_by_hand(const struct json *status)
+{
+    const struct json *pool;
+    const struct json *server;
+    const struct json *listener;
+    json_for_each(listener, ctl_member(status, "listeners"))
+    {
+        if (!slice_eq(ctl_text(listener, "state"), SLICE("up"))) {
+            return true;
+        }
+    }
+    json_for_each(pool, ctl_member(status, "pools"))
+    {
+        json_for_each(server, json_get(pool, SLICE("servers")))
+        {
+            if (json_bool(json_get(server, SLICE("overridden")))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Who did it, why and until when: whoever looks at night was not there. */
+static void print_set_by_hand(struct ctl *ctl, const struct json *status)
+{
+    enum ctl_exit code = CTL_OK;
+    const struct json *override;
+    uint32_t shown = 0;
+    if (!is_set_by_hand(status)) {
+        return;
+    }
+    struct json *answer = ctl_get(ctl, "/v1/overrides", NULL, &code);
+    const struct json *overrides = ctl_member(answer, "overrides");
+    json_for_each(override, overrides)
+    {
+        if (shown++ == BY_HAND_SHOWN) {
+            (void)fprintf(ctl->out, "by hand: ... and %u more\n",
+                          json_count(overrides) - BY_HAND_SHOWN);
+            break;
+        }
+        (void)fputs("by hand: ", ctl->out);
+        print_override(ctl, override);
+        (void)fputs(" (undo: ", ctl->out);
+        print_override_remedy(ctl, override);
+        (void)fputs(")\n", ctl->out);
+    }
+    json_free(answer);
+}
+
 static void print_what_is_wrong(struct ctl *ctl, const struct json *status)
 {
     const struct json *problems = ctl_member(status, "problems");
     (void)fputc('\n', ctl->out);
+    print_set_by_hand(ctl, status);
     uint32_t notes = print_conditions(ctl, ctl_member(status, "conditions"));
     print_problems(ctl, problems);
     if (notes + json_count(problems) == 0) {

@@ -182,7 +182,9 @@ enum ctl_exit cmd_token_revoke(struct ctl *ctl)
     const struct rest_request request = {.method = "DELETE", .target = target.data};
     if (ctl_ask(ctl, &request, &reply, &code)) {
         if (reply.status < 300) {
-            (void)fprintf(ctl->out, "revoked token %s: it lets nobody in any more\n", ctl->args[0]);
+            (void)fprintf(ctl->out,
+                          "revoked token %s: it lets nobody in any more (it cannot be undone)\n",
+                          ctl->args[0]);
         } else {
             code = refusal_print(ctl, &reply, NULL);
         }

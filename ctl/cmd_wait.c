@@ -202,6 +202,9 @@ static bool ask_servers(struct waiter *waiter, struct buf *text, enum ctl_exit *
     struct json *status = ctl_get(ctl, path.data, NULL, code);
     buf_fini(&path);
     if (status == NULL) {
+        if (*code == CTL_NOT_FOUND) {
+            server_name_hint(waiter->ctl, &waiter->server);
+        }
         return false;
     }
     const struct json *one =

@@ -259,8 +259,9 @@ static enum ctl_exit take_option(struct ctl *ctl, enum command_option option, co
         }
         break;
     case COMMAND_COUNT:
-        if (!num_parse_u64(slice_from(value), &number)) {
-            return ctl_fail(ctl, CTL_USAGE, "%s must be a number, not '%s'", row->word, value);
+        if (!num_parse_u64(slice_from(value), &number) || number == 0) {
+            return ctl_fail(ctl, CTL_USAGE, "%s must be a number, 1 or more, not '%s'", row->word,
+                            value);
         }
         break;
     case COMMAND_TEXT:

@@ -233,6 +233,11 @@ bool ctl_ask(struct ctl *ctl, const struct rest_request *request, struct rest_re
         ctl_hint(ctl, "is lbd running? --socket PATH or LBCTL_SOCKET names another socket, "
                       "--url another machine");
     }
+    if (!ok && *code == CTL_DENIED && endpoint.ca_file == NULL &&
+        strstr(err.text, "certificate of the peer") != NULL) {
+        ctl_hint(ctl, "--ca FILE names who may have signed it; without it only those count whom "
+                      "the system trusts");
+    }
     endpoint_fini(&endpoint);
     return ok;
 }

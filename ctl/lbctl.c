@@ -35,7 +35,9 @@ static enum ctl_exit finish(struct ctl *ctl, enum ctl_exit code)
     errno = 0;
     bool failed = fflush(ctl->out) != 0 || ferror(ctl->out) != 0;
     if (failed && errno != EPIPE && code == CTL_OK) {
-        return ctl_fail(ctl, CTL_REFUSED, "cannot write the output: %s", strerror(errno));
+        return errno == 0
+                   ? ctl_fail(ctl, CTL_REFUSED, "cannot write the output")
+                   : ctl_fail(ctl, CTL_REFUSED, "cannot write the output: %s", strerror(errno));
     }
     return code;
 }

@@ -306,6 +306,7 @@ enum ctl_exit listing_write(struct listing *listing, const char *name)
         if (listing->round == 1 && !listing->is_found && name != NULL) {
             code =
                 ctl_fail(ctl, CTL_NOT_FOUND, "there is no %s '%s'", listing->kind->singular, name);
+            ctl_hint(ctl, "lbctl get %s", listing->kind->plural);
         } else if (ctl_wants_table(ctl)) {
             print_table_write(&listing->table, ctl->out, ctl->color, ctl->width);
             print_table_clear(&listing->table);

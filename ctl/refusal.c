@@ -21,8 +21,8 @@ static struct refusal_entry entry_of(const struct json *error, bool has_source)
     if (entry.detail.len == 0) {
         entry.detail = ctl_text(error, "message");
     }
-    if (!has_source) { /* places in what we sent say nothing about the file it came from */
-        entry.file = ctl_text(error, "file");
+    entry.file = has_source ? SLICE_NONE : ctl_text(error, "file");
+    if (entry.file.len != 0) { /* places in what we sent say nothing to who did not write it */
         entry.line = (uint32_t)ctl_number(error, "line");
         entry.column = (uint32_t)ctl_number(error, "column");
     }
@@ -188,6 +188,39 @@ static enum ctl_exit print_bare(struct ctl *ctl, const struct rest_reply *reply)
     return ctl_fail(ctl, code == CTL_OK ? CTL_BUG : code, "lbd answered %u", reply->status);
 }
 
+static bool is_about_config(struct slice type)
+{
+    return type.len == 0 || slice_ends(type, SLICE("/invalid-config"));
+}
+
+/* Does the only error say the same again, with its place? */
+static bool is_told_by_error(const struct json *errors, struct slice detail)
+{
+    return json_count(errors) == 1 && slice_eq(ctl_text(json_first(errors), "detail"), detail);
+}
+
+/* What is wrong in one line. A detail is a sentence of its own; the title says the kind of problem
+ * where the detail only counts, or where the error below says the same. */
+static void print_headline(struct ctl *ctl, const struct json *problem, uint32_t status)
+{
+    struct slice type = ctl_text(problem, "type");
+    struct slice title = ctl_text(problem, "title");
+    struct slice detail = ctl_text(problem, "detail");
+    bool needs_title = is_about_config(type) || detail.len == 0;
+    if (title.len != 0 && is_told_by_error(json_get(problem, SLICE("errors")), detail)) {
+        needs_title = true;
+        detail = SLICE_NONE;
+    }
+    if (needs_title && title.len == 0) {
+        (void)fprintf(ctl->err, "lbd answered %u ", status);
+    } else if (needs_title) {
+        print_text(ctl->err, title);
+        (void)fputs(detail.len != 0 ? ": " : "", ctl->err);
+    }
+    print_text(ctl->err, detail);
+    (void)fputc('\n', ctl->err);
+}
+
 enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
                             const struct refusal_source *source)
 {
@@ -197,8 +230,6 @@ enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
         return print_bare(ctl, reply);
     }
     enum ctl_exit code = ctl_exit_of(reply->status);
-    struct slice title = ctl_text(problem, "title");
-    struct slice detail = ctl_text(problem, "detail");
     const struct json *errors = json_get(problem, SLICE("errors"));
 
     (void)fputs("lbctl: ", ctl->err);
@@ -207,22 +238,13 @@ enum ctl_exit refusal_print(struct ctl *ctl, const struct rest_reply *reply,
         print_text(ctl->err, slice_from(source->name));
         (void)fputs(": ", ctl->err);
     }
-    print_text(ctl->err, title);
-    if (title.len != 0 && detail.len != 0 && !slice_eq(title, detail)) {
-        (void)fputs(": ", ctl->err);
-        print_text(ctl->err, detail);
-    } else if (title.len == 0) {
-        (void)fprintf(ctl->err, "lbd answered %u ", reply->status);
-        print_text(ctl->err, detail);
-    }
-    (void)fputc('\n', ctl->err);
+    print_headline(ctl, problem, reply->status);
     print_errors(ctl, errors, source);
     refusal_print_warnings(ctl, problem, source, REFUSAL_WARNINGS_SHOWN);
     if (json_bool(json_get(problem, SLICE("truncated")))) {
         (void)fputs("  ... and more\n", ctl->err);
     }
-    struct slice type = ctl_text(problem, "type");
-    if (code == CTL_INVALID && (type.len == 0 || slice_ends(type, SLICE("/invalid-config")))) {
+    if (code == CTL_INVALID && is_about_config(ctl_text(problem, "type"))) {
         hint_at_schema(ctl, errors);
     }
     json_free(problem);

@@ -77,6 +77,15 @@ bool server_name_find(struct ctl *ctl, const char *text, struct server_name *nam
     return found == 1;
 }
 
+void server_name_hint(struct ctl *ctl, const struct server_name *name)
+{
+    if (name->server[0] != '\0') {
+        ctl_hint(ctl, "lbctl get servers");
+    } else {
+        ctl_hint(ctl, "lbctl get pools; a server is POOL/SERVER: lbctl get servers");
+    }
+}
+
 static bool is_usable(const struct json *server)
 {
     return slice_eq(ctl_text(server, "health"), SLICE("up")) &&

@@ -32,6 +32,8 @@ LB_MUST_CHECK bool server_name_find(struct ctl *ctl, const char *text, struct se
 /* Asks (confirm_ask) when "POOL/SERVER" is the last of its pool that may receive requests and is to
  * be `fate` ("drained"). */
 enum ctl_exit server_name_confirm_last(struct ctl *ctl, const char *text, const char *fate);
+/* What to look at when there is no such pool or server. */
+void server_name_hint(struct ctl *ctl, const struct server_name *name);
 /* Appends /v1/pools/POOL[/servers/SERVER]. */
 void server_name_path(const struct server_name *name, struct buf *path);
 

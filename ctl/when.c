@@ -101,6 +101,21 @@ void when_write_text(char out[WHEN_TEXT_MAX], struct slice text)
     }
 }
 
+void when_write_sentence(struct buf *out, struct slice text)
+{
+    struct slice word;
+    bool is_first = true;
+    while (slice_split(&text, ' ', &word)) {
+        char clock[WHEN_TEXT_MAX];
+        uint64_t wall_ms;
+        bool is_moment = when_parse(word, &wall_ms);
+        when_write_text(clock, word);
+        buf_append_text(out, is_first ? "" : " ");
+        buf_append_slice(out, is_moment ? slice_from(clock) : word);
+        is_first = false;
+    }
+}
+
 void when_write_span(char out[WHEN_TEXT_MAX], uint64_t seconds)
 {
     static const struct {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lbd/base/buf.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/slice.h"
 
@@ -24,6 +25,8 @@ LB_MUST_CHECK bool when_parse(struct slice text, uint64_t *wall_ms);
 void when_write_clock(char out[WHEN_TEXT_MAX], uint64_t wall_ms);
 /* The same for a text of the API; the text itself when it is no moment. */
 void when_write_text(char out[WHEN_TEXT_MAX], struct slice text);
+/* Writes a text of the API with its moments as a clock. */
+void when_write_sentence(struct buf *out, struct slice text);
 /* The two largest units: "3d 4h", "12m 5s", "0s". */
 void when_write_span(char out[WHEN_TEXT_MAX], uint64_t seconds);
 

@@ -92,7 +92,13 @@ START_TEST(contexts_are_added_used_and_removed)
     ck_assert_int_eq(run("context list -o name", NULL), CTL_OK);
     ck_assert_str_eq(out, "here\nshop\n");
     ck_assert_int_eq(run("context add here --socket /run/y.sock", NULL), CTL_OK);
-    ck_assert_ptr_nonnull(strstr(out, "replaced context here"));
+    ck_assert_str_eq(out, "replaced context here: /run/y.sock "
+                          "(undo: lbctl context add here --socket /run/x.sock)\n");
+    ck_assert_int_eq(run("context add shop --url https://lb2:9443 --token-file -", "lbd_b\n"),
+                     CTL_OK);
+    ck_assert_ptr_nonnull(strstr(out, "(undo: lbctl context add shop --url "
+                                      "https://lb1.example.com:9443 --token-file "));
+    ck_assert_ptr_nonnull(strstr(out, "/lbd/shop.token; its former token is gone)\n"));
     ck_assert_int_eq(run("context remove shop", NULL), CTL_OK);
     ck_assert_int_ne(stat(path, &found), 0); /* its token went with it */
     ck_assert_int_eq(run("context remove shop", NULL), CTL_NOT_FOUND);

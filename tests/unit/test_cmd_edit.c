@@ -160,6 +160,7 @@ START_TEST(who_gives_up_keeps_the_text)
     struct fake_run run = edit(turns, 2, "sed -i 's/: 1/: 99/' \"$1\"");
     ck_assert_int_eq(run.code, CTL_INVALID);
     ck_assert_str_eq(run.out, "");
+    ck_assert_ptr_nonnull(strstr(run.err, ":5:14: /pools/web/retries: must be small\n"));
     ck_assert_ptr_nonnull(strstr(run.err, "not applied; your text is kept in "));
     ck_assert(clean_up());
     fake_run_fini(&run);
@@ -167,6 +168,7 @@ START_TEST(who_gives_up_keeps_the_text)
     run = edit(turns, 1, "sed -i 's/: 1/: }/' \"$1\""); /* no JSON: nobody is asked */
     ck_assert_int_eq(run.code, CTL_INVALID);
     ck_assert_ptr_nonnull(strstr(seen(), "  // error: "));
+    ck_assert_ptr_nonnull(strstr(run.err, "/web.jsonc:5:"));
     ck_assert(clean_up());
     fake_run_fini(&run);
 

@@ -60,7 +60,7 @@ static const struct {
     {{"enable", "web/anna", "--reason", "new \"kernel\""},
      {IS("maint"), {"PUT " STATE, FAKE_REPLY("204 No Content", "", "")}, HAS("up", "0")},
      3,
-     "enabled web/anna, health up (undo: lbctl maint web/anna)\n",
+     "enabled web/anna, health up (undo: lbctl maint web/anna --for forever)\n",
      "",
      "{\"state\":\"ready\",\"reason\":\"new \\\"kernel\\\"\"}",
      1},
@@ -113,6 +113,42 @@ START_TEST(says_what_happened_and_how_to_undo_it)
                       i, run.api.requests[cases[i].put]);
         fake_run_fini(&run);
     }
+}
+END_TEST
+
+/* The state is what it was, and yet something is new. */
+START_TEST(what_stays_may_have_changed)
+{
+    static const struct fake_turn forever[] = {
+        IS("maint"),
+        {"PUT " STATE, FAKE_JSON("{\"state\":\"maint\",\"override\":{\"expires\":"
+                                 "\"2099-01-01T00:00:00Z\"}}")},
+        HAS("down", "0")};
+    static const struct fake_turn longer[] = {
+        {"GET " STATE,
+         FAKE_JSON("{\"state\":\"drain\",\"drain\":{\"phase\":\"waiting\",\"deadline\":"
+                   "\"2099-01-01T00:00:00Z\"}}")},
+        {"PUT " STATE, FAKE_JSON("{\"state\":\"drain\",\"drain\":{\"phase\":\"waiting\"}}")},
+        HAS("up", "2")};
+    static const struct fake_turn done[] = {
+        IS("ready"),
+        OTHERS("up"),
+        {"PUT " STATE, FAKE_JSON("{\"state\":\"drain\",\"drain\":{\"phase\":\"done\",\"deadline\":"
+                                 "\"2099-01-01T00:00:00Z\"}}")},
+        HAS("up", "0")};
+    struct fake_run run = fake_lbctl(forever, 3, "maint", "web/anna", "--for=2h", NULL);
+    ck_assert_ptr_nonnull(strstr(run.out, "web/anna stays in maintenance until "));
+    ck_assert_ptr_nonnull(
+        strstr(run.out, ": 0 connections left (undo: lbctl maint web/anna --for forever)\n"));
+    fake_run_fini(&run);
+    run = fake_lbctl(longer, 3, "drain", "web/anna", NULL);
+    ck_assert_ptr_nonnull(strstr(run.out, "web/anna stays drained: 2 connections left "
+                                          "(undo: lbctl drain web/anna --deadline "));
+    fake_run_fini(&run);
+    run = fake_lbctl(done, 4, "drain", "web/anna", NULL); /* nothing is left to be closed */
+    ck_assert_str_eq(run.out,
+                     "drained web/anna: 0 connections left (undo: lbctl enable web/anna)\n");
+    fake_run_fini(&run);
 }
 END_TEST
 
@@ -215,7 +251,7 @@ START_TEST(what_is_refused)
     struct fake_run run = fake_lbctl(none, 1, "maint", "web/anna", NULL);
     ck_assert_int_eq(run.code, CTL_NOT_FOUND);
     ck_assert_str_eq(run.out, "");
-    ck_assert_str_eq(run.err, "lbctl: Not found: no server\n");
+    ck_assert_str_eq(run.err, "lbctl: Not found: no server\nhint: lbctl get servers\n");
     fake_run_fini(&run);
     run = fake_lbctl(unsaved, 2, "drain", "web/anna", NULL);
     ck_assert_int_eq(run.code, CTL_REFUSED);
@@ -299,7 +335,8 @@ START_TEST(checks_say_how_it_went)
 }
 END_TEST
 
-UNIT_TESTS("cmd_server", says_what_happened_and_how_to_undo_it, maintenance_ends_by_itself,
-           the_last_one_is_asked_about, the_answer_is_printed_as_it_came,
-           waits_until_nothing_is_left, a_drain_that_keeps_what_is_left_is_no_success,
-           what_is_refused, weights_are_changed_and_reset, checks_say_how_it_went)
+UNIT_TESTS("cmd_server", says_what_happened_and_how_to_undo_it, what_stays_may_have_changed,
+           maintenance_ends_by_itself, the_last_one_is_asked_about,
+           the_answer_is_printed_as_it_came, waits_until_nothing_is_left,
+           a_drain_that_keeps_what_is_left_is_no_success, what_is_refused,
+           weights_are_changed_and_reset, checks_say_how_it_went)

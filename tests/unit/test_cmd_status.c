@@ -73,6 +73,39 @@ START_TEST(what_somebody_should_know_of)
 }
 END_TEST
 
+/* Who did it, why and until when is told without a further command. */
+START_TEST(what_was_set_by_hand)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/status",
+         FAKE_JSON(
+             "{\"version\":\"1\",\"workers\":1,\"pools\":{\"web\":{\"servers\":{\"a\":{"
+             "\"overridden\":true}}}},\"conditions\":[{\"type\":\"ConfigConfirmed\","
+             "\"status\":false,\"message\":\"taken back at 1970-01-01T00:00:01.5Z unless\"}]}")},
+        {"GET /v1/overrides",
+         FAKE_JSON("{\"overrides\":["
+                   "{\"target\":\"web/a\",\"state\":\"drain\",\"base\":\"ready\",\"who\":\"anna\","
+                   "\"since\":\"1970-01-01T00:00:01Z\",\"expires\":\"1970-01-02T00:00:01Z\","
+                   "\"reason\":\"new kernel\"},"
+                   "{\"target\":\"web/b\",\"weight\":7,\"base\":100,\"who\":\"bert\","
+                   "\"since\":\"1970-01-01T00:00:01Z\"},"
+                   "{\"target\":\"web/c\",\"state\":\"ready\",\"base\":\"maint\",\"who\":\"cleo\","
+                   "\"since\":\"1970-01-01T00:00:01Z\"}]}")}};
+    ck_assert_int_eq(setenv("TZ", "UTC", 1), 0);
+    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "status", NULL);
+    ck_assert_msg(
+        strstr(run.out,
+               "by hand: web/a state drain, since Jan 01 00:00 by anna, until Jan 02 00:00: new "
+               "kernel (undo: lbctl enable web/a)\n"
+               "by hand: web/b weight 7, since Jan 01 00:00 by bert (undo: lbctl weight web/b "
+               "reset)\n"
+               "by hand: web/c state ready, since Jan 01 00:00 by cleo (undo: lbctl maint web/c)\n"
+               "note: ConfigConfirmed: taken back at Jan 01 00:00 unless (lbctl confirm,") != NULL,
+        "%s", run.out);
+    fake_run_fini(&run);
+}
+END_TEST
+
 START_TEST(json_is_the_document)
 {
     static const struct fake_turn turns[] = {{"GET /v1/status", FAKE_JSON(STATUS)}};
@@ -119,4 +152,4 @@ START_TEST(version_names_both)
 END_TEST
 
 UNIT_TESTS("cmd_status", one_screen, what_somebody_should_know_of, colour_only_where_asked_for,
-           json_is_the_document, a_large_house_still_fits, version_names_both)
+           what_was_set_by_hand, json_is_the_document, a_large_house_still_fits, version_names_both)

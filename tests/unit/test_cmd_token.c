@@ -83,7 +83,7 @@ static const struct {
      {{"DELETE /v1/tokens/ci", FAKE_REPLY("204 No Content", "", "")}},
      1,
      CTL_OK,
-     "revoked token ci: it lets nobody in any more\n",
+     "revoked token ci: it lets nobody in any more (it cannot be undone)\n",
      "",
      NULL},
     {{"token", "revoke", "no"},

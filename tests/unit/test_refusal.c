@@ -37,7 +37,7 @@ static const struct {
      "hint: lbctl explain pools/api/servers/a\n"},
     {422, true, problem, false, CTL_INVALID,
      "lbctl: The configuration is not valid: 2 errors, 1 warning; nothing was changed\n"
-     "  1:2: /pools/api/servers/a/adress: 'adress' is not a known key; did you mean 'address'?\n"
+     "  /pools/api/servers/a/adress: 'adress' is not a known key; did you mean 'address'?\n"
      "  /pools/api: must be?[31m nice\n"
      "  warning: /pools: hm\n"
      "hint: lbctl explain pools/api/servers/a\n"},
@@ -51,6 +51,20 @@ static const struct {
      "hint: lbctl explain pools/a\n"},
     {404, true, "{\"title\":\"Not found\",\"detail\":\"there is no pool 'x'\"}", false,
      CTL_NOT_FOUND, "lbctl: Not found: there is no pool 'x'\n"},
+    /* a detail is a sentence of its own */
+    {404, true,
+     "{\"type\":\"/v1/problems/not-found\",\"title\":\"There is no such resource\",\"detail\":\"there "
+     "is no pool 'x'\"}",
+     false, CTL_NOT_FOUND, "lbctl: there is no pool 'x'\n"},
+    {422, true,
+     "{\"type\":\"/v1/problems/invalid-body\",\"title\":\"t\",\"detail\":\"it is no weight\",\"errors\":["
+     "{\"pointer\":\"#/weight\",\"detail\":\"must be more\",\"line\":1,\"column\":2}]}",
+     false, CTL_INVALID, "lbctl: it is no weight\n  /weight: must be more\n"},
+    /* and is not said twice */
+    {409, true,
+     "{\"type\":\"/v1/problems/cannot-listen\",\"title\":\"No\",\"detail\":\"it is taken\",\"errors\":["
+     "{\"pointer\":\"#/listeners/a/bind/0\",\"detail\":\"it is taken\"}]}",
+     false, CTL_CONFLICT, "lbctl: No\n  /listeners/a/bind/0: it is taken\n"},
     {403, true, "{\"title\":\"Not allowed\"}", false, CTL_DENIED, "lbctl: Not allowed\n"},
     {507, true, "{\"detail\":\"disk full\"}", false, CTL_REFUSED,
      "lbctl: lbd answered 507 disk full\n"},

@@ -188,6 +188,10 @@ static bool read_file(struct lbd *lbd, const struct flags *flags)
                      errors->warning_count == 1 ? "" : "s");
     }
     report(flags, errors, ok ? NULL : err.text);
+    if (ok && flags->check && !flags->as_json &&
+        isatty(STDERR_FILENO) == 1) { /* scripts have the exit code */
+        (void)fprintf(stderr, "lbd: '%s' is valid\n", flags->file);
+    }
     conf_errors_fini(errors);
     free(errors);
     return ok;

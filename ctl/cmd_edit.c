@@ -448,6 +448,14 @@ static void tell(struct edit *edit)
     json_free(json);
 }
 
+/* Is the file as the person was shown it? */
+static bool is_untouched(struct edit *edit)
+{
+    buf_clear(&edit->text);
+    return text_file_read(edit->ctl, edit->path.data, &edit->text) == CTL_OK &&
+           slice_eq(buf_slice(&edit->text), buf_slice(&edit->written));
+}
+
 /* As long as it comes back with errors, the person may go on. */
 static void go_round(struct edit *edit)
 {
@@ -465,6 +473,10 @@ static void go_round(struct edit *edit)
             return;
         }
         last = edit->code;
+        if (outcome == GIVEN_UP && round == 1 && is_untouched(edit)) {
+            remove_file(edit); /* the editor did not get to it: there is nothing to keep */
+            return;
+        }
         if (outcome == GIVEN_UP) {
             if (edit->is_untold) {
                 tell(edit);

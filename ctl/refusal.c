@@ -196,7 +196,13 @@ static bool is_about_config(struct slice type)
 /* Does the only error say the same again, with its place? */
 static bool is_told_by_error(const struct json *errors, struct slice detail)
 {
-    return json_count(errors) == 1 && slice_eq(ctl_text(json_first(errors), "detail"), detail);
+    struct buf text;
+    struct refusal_entry entry = entry_of(json_first(errors), true);
+    buf_init(&text, CTL_TEXT_MAX);
+    refusal_append(&text, &entry);
+    bool is_told = json_count(errors) == 1 && slice_eq(buf_slice(&text), detail);
+    buf_fini(&text);
+    return is_told;
 }
 
 /* What is wrong in one line. A detail is a sentence of its own; the title says the kind of problem

@@ -175,7 +175,8 @@ START_TEST(who_gives_up_keeps_the_text)
     run = edit(turns, 1, "exit 3");
     ck_assert_int_eq(run.code, CTL_USAGE);
     ck_assert_ptr_nonnull(strstr(run.err, "ended badly; nothing was changed\n"));
-    (void)clean_up();
+    ck_assert_ptr_null(strstr(run.err, "your text is kept"));
+    ck_assert(!clean_up());
     fake_run_fini(&run);
 }
 END_TEST

@@ -65,6 +65,10 @@ static const struct {
      "{\"type\":\"/v1/problems/cannot-listen\",\"title\":\"No\",\"detail\":\"it is taken\",\"errors\":["
      "{\"pointer\":\"#/listeners/a/bind/0\",\"detail\":\"it is taken\"}]}",
      false, CTL_CONFLICT, "lbctl: No\n  /listeners/a/bind/0: it is taken\n"},
+    {404, true,
+     "{\"type\":\"/v1/problems/not-found\",\"title\":\"No\",\"detail\":\"no a; did you mean "
+     "'b'?\",\"errors\":[{\"pointer\":\"#/a\",\"detail\":\"no a\",\"suggestion\":\"b\"}]}",
+     false, CTL_NOT_FOUND, "lbctl: No\n  /a: no a; did you mean 'b'?\n"},
     {403, true, "{\"title\":\"Not allowed\"}", false, CTL_DENIED, "lbctl: Not allowed\n"},
     {507, true, "{\"detail\":\"disk full\"}", false, CTL_REFUSED,
      "lbctl: lbd answered 507 disk full\n"},

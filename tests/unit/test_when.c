@@ -42,6 +42,7 @@ END_TEST
 
 START_TEST(today_is_a_clock_and_another_day_a_date)
 {
+    struct buf sentence;
     char text[WHEN_TEXT_MAX];
     ck_assert_int_eq(setenv("TZ", "UTC", 1), 0);
     tzset();
@@ -52,6 +53,10 @@ START_TEST(today_is_a_clock_and_another_day_a_date)
     ck_assert_str_eq(text, "Nov 25 23:00");
     when_write_text(text, SLICE("soon"));
     ck_assert_str_eq(text, "soon");
+    buf_init(&sentence, 100);
+    when_write_sentence(&sentence, SLICE("back  at 2026-11-26T23:00:07.5Z unless"));
+    ck_assert_str_eq(sentence.data, "back  at 23:00:07 unless");
+    buf_fini(&sentence);
     now_set_for_test(0, 0);
 }
 END_TEST

@@ -17,6 +17,9 @@
 #define DISCARD_MAX_TIMES 4U
 /* Of all that are being read or wait for their turn: eight whole documents. */
 #define BODIES_MAX (128U * 1024U * 1024U)
+/* Of all answers that are not made while they are sent, and what of that one may always have. */
+#define REPLIES_MAX (128U * 1024U * 1024U)
+#define REPLY_SMALL (64U * 1024U)
 /* While a long answer is sent, its token is looked at again. */
 #define LOOK_US 1000000U
 /* A pass of the loop that has worked so long makes one more block at most: whoever asks something
@@ -173,6 +176,27 @@ static struct MHD_Response *make_response(struct call *call)
 
 /* -- replies -- */
 
+/* Nobody fills the memory by not reading. What was changed is always answered. */
+static void limit_replies(struct call *call)
+{
+    struct api_reply *reply = &call->request.reply;
+    struct api *api = call->door->api;
+    if (reply->stream != NULL || reply->body.len <= REPLY_SMALL) {
+        return;
+    }
+    if (call->request.method == API_GET && api->reply_bytes != 0 &&
+        api->reply_bytes + reply->body.len > REPLIES_MAX) {
+        buf_fini(&reply->body);
+        reply->etag[0] = '\0';
+        api_request_header(&call->request, MHD_HTTP_HEADER_RETRY_AFTER, "%u", 1U);
+        api_problem(&call->request, "unavailable", "the answers of others take %u MiB already",
+                    REPLIES_MAX / (1024U * 1024U));
+        return;
+    }
+    call->reply_bytes = reply->body.len;
+    api->reply_bytes += call->reply_bytes;
+}
+
 static enum MHD_Result queue(struct call *call)
 {
     struct api_request *request = &call->request;
@@ -187,6 +211,7 @@ static enum MHD_Result queue(struct call *call)
     if (reply->content_type == NULL) {
         buf_clear(&reply->body);
     }
+    limit_replies(call);
     api_idempotency_end(call->door->api->idempotency, request);
     struct MHD_Response *response = make_response(call);
     if (response == NULL) {
@@ -421,6 +446,7 @@ void api_call_on_completed(void *door, struct MHD_Connection *connection, void *
         api_call_end_stream(call);
         api_idempotency_abandon(call->door->api->idempotency, &call->request);
         drop_body(call);
+        call->door->api->reply_bytes -= call->reply_bytes;
         buf_fini(&call->request.reply.body);
         buf_fini(&call->request.changes);
         free(call);

@@ -54,6 +54,7 @@ struct api {
     struct list_node held; /* struct call.held_link: those of them that wait for the next pass */
     struct loop_ready held_ready;
     size_t body_bytes;    /* of all bodies that are held */
+    size_t reply_bytes;   /* of all answers that are held whole until they were taken */
     uint64_t pulled_pass; /* of the loop, in which a block was made last */
 };
 
@@ -68,6 +69,7 @@ struct call {
     uint64_t began_us;
     uint64_t looked_us; /* at its token, while the answer is sent */
     struct buf body;
+    size_t reply_bytes;        /* of its answer, when that is held whole */
     uint64_t discarded;        /* bytes of a body that is too large */
     struct api_stream *stream; /* kept; the rest of the answer, or NULL */
     enum api_guard_verdict verdict;

@@ -435,6 +435,30 @@ class Limits(ApiCase):
         self.assertEqual((refused.get("Retry-After"), refused.get("Connection")), ("1", "close"))
         self.assertEqual(self.api("PUT", "/v1/pools/new", {}).status, 201)
 
+    def test_all_answers_together_have_a_limit(self):
+        """Those that are held whole until they are taken, of clients that take nothing."""
+        servers = {f"s{i:05}": {"address": "127.0.0.1:1", "meta": {"note": "n" * 200}}
+                   for i in range(5000)}
+        self.proxy.put("/v1/pools/large", {})
+        self.proxy.put("/v1/pools/large/endpoints", servers)
+        size = len(self.api("GET", "/v1/pools/large").raw)
+        fit = 128 * 1024 * 1024 // size
+        waiting = []
+        for _ in range(fit + 3):
+            client = Client(self.proxy.api_socket)
+            self.addCleanup(client.close)
+            client.send_request("GET", "/v1/pools/large", {"Connection": "close"}, host="lbd")
+            waiting.append(client)
+
+        # heads alone: the bodies stay where they are
+        statuses = [client.read_head().status for client in waiting]
+        self.assertEqual(sorted(statuses), [200] * fit + [503] * 3)
+        self.assertEqual(self.api("GET", "/v1/pools/main").status, 200, "what is small")
+        self.proxy.patch("/v1/pools/large", {"retries": 2})  # what was changed is said
+        for client in waiting:
+            client.close()
+        self.wait_for(lambda: self.api("GET", "/v1/pools/large").status == 200, "room again")
+
     def test_chunked_body_has_the_limit_too(self):
         with Client(self.proxy.api_socket) as client:
             client.send("PUT /v1/pools/p HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"

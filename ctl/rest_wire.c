@@ -153,6 +153,17 @@ static enum rest_wire_verdict wait_for(const struct rest_wire *wire, enum tls_ve
     return REST_WIRE_FAILED;
 }
 
+/* OpenSSL calls a plain answer a wrong version: that is no lbd, or not its door. */
+static bool refuse_tls(const struct endpoint *endpoint, const char *why, struct err *err)
+{
+    if (strstr(why, "wrong version number") != NULL) {
+        return err_set_at(err, ERR_UNAVAILABLE, endpoint->url,
+                          "cannot reach lbd at %s: what answers there does not speak TLS",
+                          endpoint->url);
+    }
+    return err_set_at(err, ERR_DENIED, endpoint->url, "no TLS with %s: %s", endpoint->url, why);
+}
+
 static bool open_tls(struct rest_wire *wire, const struct endpoint *endpoint, uint64_t deadline_ms,
                      struct err *err)
 {
@@ -177,8 +188,7 @@ static bool open_tls(struct rest_wire *wire, const struct endpoint *endpoint, ui
             return too_late(endpoint->url, err);
         case REST_WIRE_END:
         case REST_WIRE_FAILED:
-            return err_set_at(err, ERR_DENIED, endpoint->url, "no TLS with %s: %s", endpoint->url,
-                              tls_session_why(wire->session));
+            return refuse_tls(endpoint, tls_session_why(wire->session), err);
         }
         verdict = tls_session_handshake(wire->session);
     }

@@ -144,6 +144,7 @@ class Remote(LabCase):
         self.assertIn("the certificate of the peer", done.stderr)
         done = self.run_("--url", self.url, "status")  # the system does not know our authority
         self.assertEqual(done.returncode, 4)
+        self.assertIn("hint: --ca FILE", done.stderr)
         done = self.run_("--url", f"https://127.0.0.2:{self.port}", "--ca", self.ca.certificate,
                          "status")
         self.assertIn(done.returncode, (3, 4))
@@ -152,6 +153,9 @@ class Remote(LabCase):
         self.assertIn("in the clear", done.stderr)
         done = self.run_("--url", f"http://127.0.0.1:{self.port}", "--timeout", "2s", "status")
         self.assertIn(done.returncode, (3, 8, 9))  # it speaks TLS only
+        done = self.run_("--url", f"https://127.0.0.1:{self.proxy.port()}", "status")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("what answers there does not speak TLS", done.stderr)
 
     def test_streams_and_large_answers(self):
         secret = self.local("token", "create", "w", "admin").stdout

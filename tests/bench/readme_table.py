@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the figures of build/bench/results.json into README.md, between its two markers.
+"""Writes the figures of build/bench/results.json into README.md, between its markers.
 
     tests/bench/readme_table.py            after a whole `make bench`
     tests/bench/readme_table.py --print    to the terminal instead
 
-Refuses rows of a quick run: what stands in the README was measured in full.
+The data plane and the control plane (rows control-*) have a table each; one of which nothing was measured
+stays as it is. Refuses rows of a quick run: what stands in the README was measured in full.
 """
 
 import json
@@ -15,7 +16,10 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RESULTS = os.path.join(TOP, "build", "bench", "results.json")
 README = os.path.join(TOP, "README.md")
-BLOCK = re.compile(r"(<!-- figures: begin.*?-->\n).*?(\n<!-- figures: end -->)", re.S)
+BLOCKS = {
+    name: re.compile(rf"(<!-- {name}: begin.*?-->\n).*?(\n<!-- {name}: end -->)", re.S)
+    for name in ("figures", "control figures")
+}
 
 
 def number(value):
@@ -32,8 +36,14 @@ def ratio(values, peer):
     return f"{values['lbd'] / values[peer]:.2f}"
 
 
-def table(results):
-    rows = results["rows"]
+def rows_of(results, block):
+    """{name: row} of one of the tables."""
+    is_control = block == "control figures"
+    return {name: row for name, row in results["rows"].items() if name.startswith("control-") == is_control}
+
+
+def table(results, block):
+    rows = rows_of(results, block)
     lines = [
         "| row | unit | lbd | nginx | haproxy | lbd/nginx | lbd/haproxy | asked, and kept? |",
         "|---|---|---:|---:|---:|---:|---:|---|",
@@ -46,8 +56,11 @@ def table(results):
         cells += [ratio(values, "nginx"), ratio(values, "haproxy"), verdict]
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
-    for row in rows.values():
-        lines += [f"- {note}" for note in row["notes"] if "on paper" in note or "kernel" in note or "changed" in note]
+    for name, row in rows.items():
+        if block == "control figures":
+            lines += [f"- {name.removeprefix('control-')}: {note}" for note in row["notes"]]
+        else:
+            lines += [f"- {note}" for note in row["notes"] if "on paper" in note or "kernel" in note or "changed" in note]
     taken = sorted(row["taken"][:10] for row in rows.values())
     versions = "; ".join(results["versions"].values())
     machine = results["machine"]
@@ -62,22 +75,25 @@ def table(results):
 def main():
     with open(RESULTS, encoding="utf-8") as file:
         results = json.load(file)
-    quick = [name for name, row in results["rows"].items() if row["quick"]]
-    text = table(results)
+    measured = [block for block in BLOCKS if rows_of(results, block)]
     if "--print" in sys.argv[1:]:
-        print(text)
+        for block in measured:
+            print(table(results, block))
         return 0
+    quick = [name for name, row in results["rows"].items() if row["quick"]]
     if quick:
         print("measured with --quick, not for the README: " + ", ".join(quick), file=sys.stderr)
         return 1
     with open(README, encoding="utf-8") as file:
         readme = file.read()
-    changed, count = BLOCK.subn(lambda match: match.group(1) + "\n" + text + "\n" + match.group(2), readme)
-    if count != 1:
-        print("README.md has no place for the figures", file=sys.stderr)
-        return 1
+    for block in measured:
+        text = table(results, block)
+        readme, count = BLOCKS[block].subn(lambda match: match.group(1) + "\n" + text + "\n" + match.group(2), readme)
+        if count != 1:
+            print(f"README.md has no place for the {block}", file=sys.stderr)
+            return 1
     with open(README, "w", encoding="utf-8") as file:
-        file.write(changed)
+        file.write(readme)
     return 0
 
 

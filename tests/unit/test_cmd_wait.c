@@ -114,12 +114,10 @@ END_TEST
 
 START_TEST(gives_up_in_time)
 {
-    static const struct fake_turn turns[] = {
-        {"GET /v1/pools/web/status", FAKE_JSON("{\"servers\":{}}")},
-        {"GET /v1/pools/web/status", FAKE_JSON("{\"servers\":{}}")},
-    };
-    struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "wait", "web", "--for", "servers=1",
-                                     "--timeout", "20ms", NULL);
+    fake_answer_all(
+        FAKE_JSON("{\"servers\":{}}")); /* how often it asks is the machine's business */
+    struct fake_run run =
+        fake_lbctl(NULL, 0, "wait", "web", "--for", "servers=1", "--timeout", "20ms", NULL);
     ck_assert_int_eq(run.code, CTL_TIMED_OUT);
     ck_assert_str_eq(run.out, "");
     ck_assert_str_eq(run.err,

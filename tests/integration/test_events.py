@@ -1,7 +1,9 @@
 """What happened and what happens: the list, the long poll, and Server-Sent Events."""
 
+import itertools
 import json
 import os
+import select
 import threading
 import unittest
 
@@ -152,16 +154,20 @@ class Events(LabCase):
         # until the ring has gone round behind the one that does not read
         operator = Client(self.proxy.api_socket)
         self.addCleanup(operator.close)
-        since, changes = self.next(), 0
+        states = itertools.cycle(("drain", "ready"))
+
+        def change():
+            state = next(states)
+            answer = operator.request("PUT", PATH, {"Content-Type": "application/json"},
+                                      b'{"state":"%s"}' % state.encode(), host="lbd")
+            self.assertEqual(answer.status, 200)
+            for watch in watches[:4]:
+                self.assertEqual(watch.next()["data"]["data"]["to"], state)
+
+        since = self.next()
         while self.next() < since + 6000:
             for _ in range(100):
-                state = ("drain", "ready")[changes % 2]
-                changes += 1
-                answer = operator.request("PUT", PATH, {"Content-Type": "application/json"},
-                                          b'{"state":"%s"}' % state.encode(), host="lbd")
-                self.assertEqual(answer.status, 200)
-                for watch in watches[:4]:
-                    self.assertEqual(watch.next()["data"]["data"]["to"], state)
+                change()
         for watch in watches[4:]:  # the others have all of it waiting
             events = watch.take(100)
             ids = [e["id"] for e in events]
@@ -169,8 +175,11 @@ class Events(LabCase):
             self.assertEqual({e["event"] for e in events}, {"server.admin"})
         if not os.environ.get("LBD_SANITIZE"):  # they keep what was freed
             self.assertLess(self.proxy.resident_kb() - before, 32 * 1024)
-        # its place is free again: it was cut off
-        self.wait_for(lambda: self.watch_once() == 200, "a free place", 15)
+        # it is cut off by an event, two seconds after it took something last, and its place is free again
+        ended = select.poll()
+        ended.register(silent.sock, select.POLLRDHUP)
+        self.wait_for(lambda: change() or ended.poll(0), "the one that does not read to be cut off", 15)
+        self.wait_for(lambda: self.watch_once() == 200, "a free place")
         silent.read_rest()
 
     def watch_once(self):

@@ -44,6 +44,10 @@ if [ -n "$lbctl" ] && [ -x "$lbctl" ]; then
                 echo "lbctl.1 has $first $second, which lbctl lacks"
         done >"$work/foreign"
     [ ! -s "$work/foreign" ] || fail "$(cat "$work/foreign")"
+    sed -n '/^enum ctl_exit/,/^};/s/^ *CTL_[A-Z_]* = \([0-9]*\).*/\1/p' ctl/ctl.h >"$work/codes"
+    sed -n '/^\.Sh EXIT STATUS/,/^\.Sh EXAMPLES/s/^\.It \([0-9]*\)$/\1/p' docs/man/lbctl.1 >"$work/told"
+    [ -s "$work/codes" ] && cmp -s "$work/codes" "$work/told" ||
+        fail "lbctl.1 has the exit codes $(tr '\n' ' ' <"$work/told"), ctl/ctl.h $(tr '\n' ' ' <"$work/codes")"
     sed 's/ .*//' "$work/commands" >"$work/words"
     # what the documents tell people to type
     grep -ho 'lbctl [a-z][a-z]*' README.md CONTRIBUTING.md docs/*.md conf/lbd.json docs/man/*.[1-9] |

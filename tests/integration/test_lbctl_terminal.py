@@ -303,8 +303,8 @@ class Completion(TerminalCase):
 
     def test_zsh(self):
         terminal = self.shell("PS1='zsh> ' exec zsh -f")
-        terminal.run("autoload -U compinit && compinit -u -d $TMPPREFIX.$$; "
-                     ". <(lbctl completion zsh); clear")
+        dump = quoted(self.proxy.directory / "zcompdump")
+        terminal.run(f"autoload -U compinit && compinit -u -d {dump}; . <(lbctl completion zsh); clear")
         terminal.wait(r"\Azsh>\n*\Z")
         self.check(terminal)
 

@@ -286,6 +286,10 @@ class Lbd(Contender):
     def api(self):
         return self.path("api.sock")
 
+    def answers(self):
+        """Requests come first, the API a moment later."""
+        return super().answers() and os.path.exists(self.api())
+
     def document(self):
         """What it was started with, as the API takes it."""
         with open(self.path("lbd.json"), encoding="ascii") as conf:

@@ -247,20 +247,20 @@ static void count_lines(struct slice text, struct json_place *places, uint32_t c
         }
         order[place] = i;
     }
+    /* On from place to place: a document of one line is not counted from its start for each. */
     uint32_t line = 1;
-    size_t line_from = 0;
+    uint32_t column = 1;
+    size_t at = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct json_place *place = &places[order[i]];
-        const char *newline = NULL;
-        while (place->offset > line_from &&
-               (newline = memchr(text.ptr + line_from, '\n', place->offset - line_from)) != NULL) {
-            line++;
-            line_from = (size_t)(newline - text.ptr) + 1;
-        }
-        uint32_t first = 0;
+        uint32_t lines = 1;
+        uint32_t columns = 1;
+        json_scan_position(slice_from_at(text, at), place->offset - at, &lines, &columns);
+        column = lines > 1 ? columns : column + columns - 1;
+        line += lines - 1;
+        at = place->offset;
         place->line = line;
-        json_scan_position(slice_from_at(text, line_from), place->offset - line_from, &first,
-                           &place->column);
+        place->column = column;
     }
 }
 

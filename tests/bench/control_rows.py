@@ -359,8 +359,9 @@ def put_100k(bench):
     setup = farm(bench, 1000, 100, "50s")
     (proxy,) = bench.start(setup, [contenders.Lbd])
     try:
-        texts, api = put_texts(proxy), Api(proxy.api())
+        texts = put_texts(proxy)
         time.sleep(5 if bench.quick else 60)  # the first checks of all of them have been made
+        api = Api(proxy.api())
         count = 3 if bench.quick else 10
         pauses = Pauses(api)
         checks = late(api)

@@ -58,7 +58,7 @@ step start
 
 # -- the API holds the configuration: a reload of the file says that it would do nothing --
 systemctl reload lbd 2>/dev/null && die "a reload of a file that nobody reads looks like one"
-grep -q 'lbctl: The configuration is managed by the API' /out/lbd.log || die "lbctl does not say why"
+grep -q 'lbctl: the API holds the configuration' /out/lbd.log || die "lbctl does not say why"
 
 # -- the file holds it; a privileged port --
 sed -i 's/"config_source": "api"/"config_source": "file"/; s/"drain_timeout": "30s"/"drain_timeout": "4s"/' /etc/lbd/lbd.json

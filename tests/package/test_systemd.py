@@ -84,7 +84,7 @@ def after_exec(text):
         match = re.match(r"\d+ +([a-z0-9_]+)\(", line)
         if began and match:
             yield match[1]
-        began = began or ("execve(" in line and "bin/lbd" in line)
+        began = began or re.search(r'execve\("[^"]*/bin/lbd"', line) is not None
 
 
 if __name__ == "__main__":

@@ -166,6 +166,7 @@ class SocketActivation(LabCase):
         self.addCleanup(held.close)
         self.addCleanup(told.close)
         self.assertEqual(held.get("/").status, 200)
+        self.assertEqual(told.get("/").status, 200)  # accepted, and not in the queue
         proxy.send_signal(signal.SIGTERM)
         wait_for(lambda: told.get("/").get("Connection") == "close", "the worker drains")
         with Client(place) as late:

@@ -2,7 +2,8 @@
  * api_document - a large resource as an answer that is laid out while it is sent.
  *
  * A document of 100,000 servers is megabytes of text. Made at once it would hold up the control
- * loop, and with it the health checks, for tens of milliseconds; pulled piece by piece nobody waits.
+ * loop, and with it the health checks, for tens of milliseconds; pulled piece by piece nobody
+ * waits.
  *
  * Threads: control.
  */

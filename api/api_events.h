@@ -12,8 +12,8 @@
  *
  * A number that is not held any more, or of another life of the process: 410 events-gone. A watcher
  * owns no queue, it has a place in the ring; when the ring has gone round before it read, it is
- * told `event: events-gone` and ends, and one that takes nothing for two seconds then is cut off. A comment comes
- * every 15 s: libmicrohttpd notices by it that a client has left.
+ * told `event: events-gone` and ends, and one that takes nothing for two seconds then is cut off. A
+ * comment comes every 15 s: libmicrohttpd notices by it that a client has left.
  *
  * Limits: 64 watchers, 64 who wait. Memory: about a kilobyte each, and at most one event as text.
  * Threads: control.

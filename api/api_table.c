@@ -4,8 +4,8 @@
 
 #include "api/api_admin.h"
 #include "api/api_batch.h"
-#include "api/api_config.h"
 #include "api/api_check.h"
+#include "api/api_config.h"
 #include "api/api_connections.h"
 #include "api/api_events.h"
 #include "api/api_explain.h"

@@ -8,8 +8,9 @@
  * A listener that is drained keeps its ports: a worker empties its socket's queue and then shuts it
  * for reading, which on Linux ends listening and nothing else; clients are refused at once, nobody
  * else can take the port, and listening again needs no rights. A unix socket goes on listening
- * under another name ("PATH.drained") that no client asks for. A socket that the service manager opened is
- * its own too and stays as it is: who connects waits in its queue until the listener is back.
+ * under another name ("PATH.drained") that no client asks for. A socket that the service manager
+ * opened is its own too and stays as it is: who connects waits in its queue until the listener is
+ * back.
  *
  * A socket that the service manager passed is one for all workers, like a unix socket; it listens
  * on there whatever we do, so that while its listener is drained clients wait in its queue.

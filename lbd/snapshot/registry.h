@@ -95,13 +95,13 @@ struct registry {
     uint32_t retiring_count;
     struct registry_leaving *leaving;
     uint32_t leaving_count;
-    bool is_drained;     /* the process: no listener takes new connections */
+    bool is_drained;                      /* the process: no listener takes new connections */
     struct registry_rest resting_servers; /* "pool/server" -> struct registry_server */
     struct registry_rest resting_pools;
     struct registry_rest resting_listeners;
     struct registry_rest resting_routes;
     struct inherit *inherit; /* borrowed: sockets that were passed; NULL: none; set by control */
-    uint64_t generation; /* of the newest snapshot that was published; set by control */
+    uint64_t generation;     /* of the newest snapshot that was published; set by control */
 };
 
 void registry_init(struct registry *registry);

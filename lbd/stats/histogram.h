@@ -65,8 +65,8 @@ static inline void histogram_note_bytes(struct histogram_size *histogram, uint64
 
 /* Number of values noted. */
 uint64_t histogram_count(const uint64_t *buckets, size_t bucket_count);
-/* The duration in microseconds below which `per_mille` of 1000 values lie, taken as spread evenly in
- * their bucket; beyond the last bound it is that bound. 0 without values. Of a copy. */
+/* The duration in microseconds below which `per_mille` of 1000 values lie, taken as spread evenly
+ * in their bucket; beyond the last bound it is that bound. 0 without values. Of a copy. */
 uint64_t histogram_quantile_us(const struct histogram_duration *histogram, unsigned per_mille);
 
 #endif

@@ -19,8 +19,7 @@ struct audit {
     off_t end;      /* of the file, as far as we wrote */
     off_t reserved; /* blocks are there up to here */
     bool is_failed; /* the last line was not taken */
-    uint64_t lost;
-    uint64_t lost_now; /* since it failed */
+    uint64_t lost;  /* since it failed */
 };
 
 /* One write for one line. What came of half a line is cut off again. */
@@ -52,12 +51,12 @@ static bool note(struct audit *audit, const char *what, struct err *err)
     char line[160];
     now_log_date(date, now_wall_us());
     int len = snprintf(line, sizeof(line), "{\"time\":\"%s\",\"event\":\"%s\",\"lost\":%llu}", date,
-                       what, (unsigned long long)audit->lost_now);
+                       what, (unsigned long long)audit->lost);
     if (!append(audit, slice_of(line, (size_t)len))) {
         return err_set(err, ERR_STORAGE, "cannot write to '%s' (daemon.api.audit): %s", audit->path,
                        strerror(errno));
     }
-    audit->lost_now = 0;
+    audit->lost = 0;
     audit->is_failed = false;
     return true;
 }
@@ -144,12 +143,6 @@ bool audit_write(struct audit *audit, struct slice line, struct err *err)
     }
     audit->is_failed = true;
     audit->lost++;
-    audit->lost_now++;
     return err_set(err, ERR_STORAGE, "cannot write to '%s' (daemon.api.audit): %s", audit->path,
                    strerror(line.len > AUDIT_LINE_MAX ? EMSGSIZE : errno));
-}
-
-uint64_t audit_lost(const struct audit *audit)
-{
-    return audit->lost;
 }

@@ -32,6 +32,5 @@ LB_MUST_CHECK bool audit_reopen(struct audit *audit, struct err *err);
 LB_MUST_CHECK bool audit_is_ready(struct audit *audit, struct err *err);
 /* Appends `line` (JSON, without a newline). False: it is lost, and *err says why. */
 bool audit_write(struct audit *audit, struct slice line, struct err *err);
-uint64_t audit_lost(const struct audit *audit); /* in its life */
 
 #endif

@@ -33,7 +33,7 @@ static struct control_wish wish_of(const struct api_request *request, enum overr
 static const struct conf_server *server_of(const struct api_request *request,
                                            const struct control_wish *wish)
 {
-    const struct conf *conf = conf_document_conf(control_document(request->control));
+    const struct conf *conf = conf_document_conf(control_running(request->control));
     const struct conf_pool *pool = conf_pool_find(conf, wish->pool);
     return pool != NULL ? conf_server_find(pool, wish->name) : NULL;
 }
@@ -41,7 +41,7 @@ static const struct conf_server *server_of(const struct api_request *request,
 /* False: there is none, and the reply says so. */
 static bool exists(struct api_request *request, const struct control_wish *wish)
 {
-    const struct conf *conf = conf_document_conf(control_document(request->control));
+    const struct conf *conf = conf_document_conf(control_running(request->control));
     switch (wish->kind) {
     case OVERRIDE_ADMIN:
     case OVERRIDE_WEIGHT:

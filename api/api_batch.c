@@ -95,20 +95,12 @@ static bool read_path(struct batch *batch, uint32_t index, const struct json *it
     struct api_request look = {.path = path};
     const struct api_row *row = path.len != 0 ? api_table_find(&look) : NULL;
     struct buf pointer;
-    uint32_t name = 0;
     if (row == NULL || row->pointer == NULL || row->handlers[method] == NULL) {
         return refuse(batch, index, "path",
                       "must be the path of a resource of the configuration that has this method");
     }
     buf_init(&pointer, 1024);
-    for (const char *at = row->pointer; *at != '\0'; at++) {
-        if (at[0] == '{' && at[1] == '}') {
-            (void)buf_append_slice(&pointer, look.names[name++]);
-            at++;
-        } else {
-            (void)buf_append_char(&pointer, *at);
-        }
-    }
+    api_table_write_pointer(row, look.names, &pointer);
     batch->paths[index] = arena_copy(&batch->arena, path);
     batch->operations[index].edit.pointer = arena_copy(&batch->arena, buf_slice(&pointer));
     buf_fini(&pointer);

@@ -348,6 +348,9 @@ static struct call *begin(struct door *door, struct MHD_Connection *connection, 
 static void drop_body(struct call *call)
 {
     call->door->api->body_bytes -= call->body.len;
+    if (call->body.len != 0 && memmem(call->body.data, call->body.len, "PRIVATE KEY", 11) != NULL) {
+        explicit_bzero(call->body.data, call->body.len); /* of a certificate */
+    }
     buf_fini(&call->body);
 }
 

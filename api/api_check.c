@@ -136,7 +136,7 @@ static void go_on(struct pool_check *pool)
 
 void api_check_pool(struct api_request *request)
 {
-    const struct conf *conf = conf_document_conf(control_document(request->control));
+    const struct conf *conf = conf_document_conf(control_running(request->control));
     const struct conf_pool *named = conf_pool_find(conf, request->names[0]);
     if (named == NULL) {
         api_problem(request, "not-found", "there is no pool '%.*s'", SLICE_ARG(request->names[0]));

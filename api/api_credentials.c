@@ -82,11 +82,6 @@ bool api_credentials_host(struct slice host, struct slice *name, bool *is_ip)
     return true;
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 static bool host_matches(struct slice name, struct slice pattern)
 {
     if (slice_starts(pattern, SLICE("*."))) {
@@ -130,7 +125,7 @@ bool api_credentials_matches(struct slice name, struct slice pattern)
         if (p < pattern.len && pattern.ptr[p] == '*') {
             star = p++;
             star_n = n;
-        } else if (p < pattern.len && lower(pattern.ptr[p]) == lower(name.ptr[n])) {
+        } else if (p < pattern.len && slice_lower(pattern.ptr[p]) == slice_lower(name.ptr[n])) {
             p++;
             n++;
         } else if (star != SIZE_MAX) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/api_limit.h"
 #include "api/api_problem.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
@@ -106,20 +107,6 @@ static bool read_since(struct api_request *request, struct reader *reader, uint6
                     (unsigned long long)events_next(reader->events));
         return false;
     }
-    return true;
-}
-
-static bool read_limit(struct api_request *request, struct reader *reader)
-{
-    struct slice limit = api_request_query(request, "limit");
-    uint64_t number = LIMIT_USUAL;
-    if (limit.ptr != NULL &&
-        (!num_parse_u64(limit, &number) || number < 1 || number > EVENTS_HELD_MAX)) {
-        api_problem(request, "unknown-parameter", "'limit' is a number from 1 to %u",
-                    (unsigned)EVENTS_HELD_MAX);
-        return false;
-    }
-    reader->limit = (uint32_t)number;
     return true;
 }
 
@@ -360,7 +347,8 @@ void api_events_list(struct api_request *request)
     uint64_t wait_ms = 0;
     if (!read_filter(request, &reader) ||
         !read_since(request, &reader, events_oldest(reader.events)) ||
-        !read_limit(request, &reader) || !read_wait(request, &wait_ms)) {
+        !api_limit_read(request, 1, LIMIT_USUAL, EVENTS_HELD_MAX, &reader.limit) ||
+        !read_wait(request, &wait_ms)) {
         api_request_done(request);
         return;
     }

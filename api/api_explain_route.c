@@ -8,13 +8,17 @@
 #include "conf/json/json.h"
 #include "lbd/http/h1_head.h"
 #include "lbd/http/hop.h"
+#include "lbd/http/uri.h"
+#include "lbd/proxy/mirror.h"
 #include "lbd/proxy/route_explain.h"
+#include "lbd/proxy/route_redirect.h"
 
 enum {
     FIELDS_MAX = 1000,
     SERVERS_SHOWN = 100,
     OTHERS_SHOWN = 50,
     WHY_MAX = 1024,
+    ALPN_MAX = 1024,
 };
 
 /* -- which listener -- */
@@ -60,13 +64,22 @@ static const struct plan *choose_plan(const struct snapshot *snapshot,
     if (with_port == 1) {
         return found;
     }
-    if (snapshot != NULL && snapshot->plan_count == 1) {
-        return snapshot->plans[0];
-    }
     struct buf names;
+    uint32_t count = 0;
     buf_init(&names, 512);
-    for (uint32_t i = 0; snapshot != NULL && i < snapshot->plan_count && i < 10; i++) {
-        (void)buf_printf(&names, "%s%s", i != 0 ? ", " : "", snapshot->plans[i]->listener->name);
+    for (uint32_t i = 0; snapshot != NULL && i < snapshot->plan_count; i++) {
+        const struct plan *plan = snapshot->plans[i];
+        if (plan->mail != NULL) {
+            continue; /* requests do not come in there */
+        }
+        found = plan;
+        if (count++ < 10) {
+            (void)buf_printf(&names, "%s%s", count != 1 ? ", " : "", plan->listener->name);
+        }
+    }
+    if (count == 1) {
+        buf_fini(&names);
+        return found;
     }
     conf_errors_add_at(errors, SLICE("/listener"), "missing-key", SLICE_NONE,
                        "must be set: the request could come in by several or none (%.*s)",
@@ -80,6 +93,7 @@ static const struct plan *choose_plan(const struct snapshot *snapshot,
 /* What the proxy does with a head, up to the choice of a server: CLOSE_OK and *route, or why not.
  */
 static enum close_reason route_head(const struct plan *plan, struct slice head,
+                                    const struct addr_small *client, struct pattern_work *patterns,
                                     struct message *message, struct arena *arena,
                                     const struct route **route)
 {
@@ -97,7 +111,7 @@ static enum close_reason route_head(const struct plan *plan, struct slice head,
     case H1_MORE:
         return CLOSE_BAD_REQUEST_LINE;
     }
-    reason = plan_route(plan, message, arena, route);
+    reason = plan_route(plan, message, client, patterns, arena, route);
     if (reason == CLOSE_OK && (*route)->action == CONF_ACTION_POOL) {
         const struct hop_facts facts = {
             .client_ip = SLICE("192.0.2.1"),
@@ -110,6 +124,22 @@ static enum close_reason route_head(const struct plan *plan, struct slice head,
     return reason;
 }
 
+/* What it does with a connection: the route, or NULL. */
+static const struct route *route_connection(const struct plan *plan,
+                                            const struct api_question *asked, struct arena *arena,
+                                            struct route_question *question)
+{
+    uint16_t port = 0;
+    char *alpn = arena_alloc(arena, ALPN_MAX);
+    question->path = SLICE("");
+    question->by_name = true;
+    if (plan_has_names(plan)) {
+        uri_authority_split(asked->host, &question->host, &port);
+        question->alpn = slice_of(alpn, api_question_alpn(asked, alpn, ALPN_MAX));
+    }
+    return plan_route_name(plan, question);
+}
+
 /* -- the answer -- */
 
 /* What the answer is made from. */
@@ -120,15 +150,45 @@ struct explained {
     enum close_reason refusal;     /* CLOSE_OK: none */
     bool is_drained;               /* the listener takes no new connections */
     struct route_question question;
+    const struct pool *pool; /* of the route, or of its split; NULL: it leads to none */
+    struct slice sent_path;  /* where servers get another one than was asked for; else empty */
+    struct slice location;   /* of a redirect */
 };
 
-static void write_action(const struct route *route, struct json_write *w)
+static void write_split(const struct route_split *split, struct json_write *w)
 {
+    json_write_key(w, "split");
+    json_write_object_begin(w);
+    json_write_key(w, "pools");
+    json_write_object_begin(w);
+    for (uint32_t i = 0; i < split->count; i++) {
+        json_write_key_slice(w, split->arms[i].pool->name);
+        json_write_u64(w, split->arms[i].weight);
+    }
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static void write_action(const struct explained *explained, struct json_write *w)
+{
+    const struct route *route = explained->route;
     json_write_key(w, "action");
     json_write_object_begin(w);
     switch (route->action) {
     case CONF_ACTION_POOL:
-        json_write_member_string(w, "pool", route->pool->name);
+    case CONF_ACTION_SPLIT:
+        if (route->split != NULL) {
+            write_split(route->split, w);
+        } else {
+            json_write_member_string(w, "pool", route->pool->name);
+        }
+        if (route->mirror != NULL) {
+            json_write_key(w, "mirror");
+            json_write_object_begin(w);
+            json_write_member_string(w, "pool", route->mirror->pool->name);
+            json_write_member_u64(w, "percent", route->mirror->percent);
+            json_write_object_end(w);
+        }
         break;
     case CONF_ACTION_RESPOND:
         json_write_key(w, "respond");
@@ -141,7 +201,7 @@ static void write_action(const struct route *route, struct json_write *w)
         json_write_key(w, "redirect");
         json_write_object_begin(w);
         json_write_member_u64(w, "status", route->status);
-        json_write_member_string(w, "location", route->location);
+        json_write_member_string(w, "location", explained->location);
         json_write_object_end(w);
         break;
     }
@@ -159,11 +219,15 @@ static const char *why_no_candidate(const struct pool *pool, const struct server
         return "its name has no address";
     case POOL_FULL:
         return "at its max_connections";
+    case POOL_STANDS_BY:
+        return "stands by: servers of a lower priority, or nearer, take all requests";
     case POOL_NOT_FIT:
         if (server->admin != SERVER_READY) {
             (void)snprintf(text, 64, "admin state %s", server_admin_word(server->admin));
         } else if (server->health != SERVER_UP) {
             (void)snprintf(text, 64, "health %s", server_health_word(server->health));
+        } else if (server->is_ejected) {
+            return "ejected as an outlier";
         } else {
             return "gets no requests now";
         }
@@ -203,6 +267,9 @@ static void write_servers(const struct pool *pool, struct json_write *w)
     json_write_array_end(w);
     json_write_member_u64(w, "servers_total", pool->count);
     json_write_member_u64(w, "candidates", candidates);
+    if (pool->fallback != NULL) {
+        json_write_member_string(w, "fallback_pool", pool->fallback->name);
+    }
 }
 
 /* Writes one of the others; false: it is not of this round. */
@@ -293,16 +360,24 @@ static void write_answer(const struct explained *explained, const struct snapsho
     json_write_member_bool(w, "is_default", route != NULL && explained->conf == NULL);
     write_why(explained, w);
     if (explained->refusal != CLOSE_OK) {
-        json_write_member_u64(w, "status", close_reason_status(explained->refusal));
+        if (!explained->question.by_name) {
+            json_write_member_u64(w, "status", close_reason_status(explained->refusal));
+        }
         json_write_key(w, "reason");
         json_write_string(w, close_reason_word(explained->refusal));
     } else if (route != NULL && route->action != CONF_ACTION_POOL) {
         json_write_member_u64(w, "status", route->status);
     }
+    if (explained->sent_path.len != 0) {
+        json_write_member_string(w, "sent_path", explained->sent_path);
+    }
+    if (route != NULL && route->host.len != 0) {
+        json_write_member_string(w, "sent_host", route->host);
+    }
     if (route != NULL) {
-        write_action(route, w);
-        if (route->action == CONF_ACTION_POOL) {
-            write_servers(route->pool, w);
+        write_action(explained, w);
+        if (explained->pool != NULL) {
+            write_servers(explained->pool, w);
         }
     }
     if (is_routed) {
@@ -316,43 +391,87 @@ static void write_answer(const struct explained *explained, const struct snapsho
     json_write_object_end(w);
 }
 
+/* What becomes of a request whose route is known. */
+static void follow_route(struct explained *explained, const struct message *message,
+                         struct arena *arena)
+{
+    const struct route *route = explained->route;
+    const struct route_question *question = &explained->question;
+    bool made = true;
+    if (route == NULL) {
+        return;
+    }
+    if (route->action == CONF_ACTION_REDIRECT) {
+        struct slice proto = explained->plan->tls != NULL ? SLICE("https") : SLICE("http");
+        made = route_redirect_make(route, message, proto, question->patterns, arena,
+                                   &explained->location);
+    } else if (route->action == CONF_ACTION_POOL) {
+        explained->pool = route->split == NULL || question->by_name
+                              ? route->pool
+                              : route_split_pick(route->split, message, question->client);
+        made = route->path == NULL || question->by_name ||
+               route_path_make(route->path, question->path, question->patterns, arena,
+                               &explained->sent_path);
+    }
+    if (!made) {
+        explained->refusal = CLOSE_REWRITE_FAILED;
+    }
+}
+
 static void explain(struct api_request *request, const struct plan *plan,
                     const struct api_question *question)
 {
     const struct snapshot *snapshot = plan->snapshot;
+    struct pattern_work patterns;
     const struct registry_listener *live = registry_find_listener(
         control_registry(request->control), slice_from(plan->listener->name));
     struct explained explained = {
         .plan = plan,
         .is_drained = live != NULL && control_listener_is_drained(request->control, live),
+        .question = {.client = question->client.family != 0 ? &question->client : NULL,
+                     .patterns = &patterns},
     };
     struct message message = {0};
     struct arena arena;
     struct buf head;
     struct json_write w;
 
+    pattern_work_init(&patterns);
     arena_init(&arena, NULL, 0);
     buf_init(&head, API_QUESTION_HEAD_MAX);
     message.headers.list = arena_alloc(&arena, FIELDS_MAX * sizeof(struct header));
     message.headers.capacity = FIELDS_MAX;
-    if (api_question_write_head(question, &head)) {
-        explained.refusal = route_head(plan, buf_slice(&head), &message, &arena, &explained.route);
+    if (plan->protocol != CONF_PROTOCOL_HTTP) {
+        explained.route = route_connection(plan, question, &arena, &explained.question);
+        explained.refusal = explained.route != NULL ? CLOSE_OK : CLOSE_NO_ROUTE;
+    } else if (api_question_write_head(question, &head)) {
+        explained.refusal = route_head(plan, buf_slice(&head), explained.question.client, &patterns,
+                                       &message, &arena, &explained.route);
     } else {
         explained.refusal = CLOSE_HEADER_TOO_LARGE;
     }
-    if (explained.route != NULL || explained.refusal == CLOSE_NO_ROUTE) {
-        explained.question =
-            (struct route_question){.host = message_host(&message), .path = message.path};
+    if (!explained.question.by_name &&
+        (explained.route != NULL || explained.refusal == CLOSE_NO_ROUTE)) {
+        explained.question.host = message_host(&message);
+        explained.question.path = message.path;
+        explained.question.request = &message;
     }
     if (explained.route != NULL && explained.route != plan->default_route) {
         explained.conf =
             conf_route_find(conf_document_conf(snapshot->document), explained.route->name);
+    }
+    if (explained.refusal == CLOSE_OK || explained.question.by_name) {
+        follow_route(&explained, &message, &arena);
+    } else if (explained.route != NULL) {
+        explained.pool = explained.route->pool; /* where it would have gone */
+        explained.location = explained.route->location;
     }
     api_request_json_begin(request, &w);
     write_answer(&explained, snapshot, &w);
     api_request_json_end(request, 200);
     buf_fini(&head);
     arena_fini(&arena);
+    pattern_work_fini(&patterns);
 }
 
 void api_explain_route(struct api_request *request)

@@ -159,6 +159,7 @@ static void pass_in(struct bridge *bridge)
         switch (verdict) {
         case CONN_READ_BYTES:
             bridge->server_is_deaf = bridge->server_is_deaf || !conn_write(to, &piece, 1);
+            conn_look_again(from); /* a reset may lie behind the bytes */
             break;
         case CONN_READ_NOTHING:
             return;

@@ -67,7 +67,7 @@ static bool parse_names(struct api_request *request, struct api_scrape_options *
 static bool parse_pool(struct api_request *request, struct api_scrape_options *options)
 {
     options->pool = api_request_query(request, "pool");
-    const struct conf *conf = conf_document_conf(control_document(request->control));
+    const struct conf *conf = conf_document_conf(control_running(request->control));
     if (options->pool.ptr != NULL && conf_pool_find(conf, options->pool) == NULL) {
         api_problem(request, "not-found", "there is no pool '%.*s'", SLICE_ARG(options->pool));
         return false;

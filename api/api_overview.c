@@ -5,13 +5,25 @@
 #include <stdlib.h>
 
 #include "api/api_blocks.h"
+#include "api/api_certificates.h"
 #include "api/api_scrape.h"
 #include "api/api_status_inside.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd_version.h"
 
-enum stage { HEAD, LISTENERS, POOLS, PROBLEMS, POOL_PROBLEMS, DONE };
+enum stage {
+    HEAD,
+    LISTENERS,
+    POOLS,
+    CERTIFICATES,
+    CA_SETS,
+    PROBLEMS,
+    POOL_PROBLEMS,
+    CERTIFICATE_PROBLEMS,
+    CA_SET_PROBLEMS,
+    DONE
+};
 
 /* One answer on its way. */
 struct overview {
@@ -22,7 +34,7 @@ struct overview {
     struct json_write w;
     /* the cursor */
     enum stage stage;
-    uint32_t index;  /* of the listener or pool */
+    uint32_t index;  /* of the listener, pool, certificate or CA set */
     uint32_t server; /* in that pool */
     bool is_inside;  /* the pool's own members are written */
 };
@@ -212,7 +224,57 @@ static bool step_listeners(struct overview *self)
     return true;
 }
 
+/* -- certificates and CA sets -- */
+
+static bool step_certificates(struct overview *self)
+{
+    char message[256];
+    if (self->index == self->conf->certificate_count) {
+        return false;
+    }
+    const struct conf_certificate *conf = &self->conf->certificates[self->index++];
+    if (self->stage == CERTIFICATES) {
+        json_write_key_slice(&self->w, conf->name);
+        json_write_object_begin(&self->w);
+        api_certificates_write_summary(self->request, conf, &self->w);
+        json_write_object_end(&self->w);
+        return true;
+    }
+    api_certificates_problem(self->request, conf, message, sizeof(message));
+    if (message[0] != '\0') {
+        write_problem(&self->w, message, "#/certificates/%.*s", SLICE_ARG(conf->name));
+    }
+    return true;
+}
+
+static bool step_ca_sets(struct overview *self)
+{
+    char message[256];
+    if (self->index == self->conf->ca_set_count) {
+        return false;
+    }
+    const struct conf_ca_set *conf = &self->conf->ca_sets[self->index++];
+    if (self->stage == CA_SETS) {
+        json_write_key_slice(&self->w, conf->name);
+        json_write_object_begin(&self->w);
+        api_certificates_write_ca_set_summary(self->request, conf, &self->w);
+        json_write_object_end(&self->w);
+        return true;
+    }
+    api_certificates_ca_set_problem(self->request, conf, message, sizeof(message));
+    if (message[0] != '\0') {
+        write_problem(&self->w, message, "#/ca_sets/%.*s", SLICE_ARG(conf->name));
+    }
+    return true;
+}
+
 /* -- the answer -- */
+
+static void begin_map(struct overview *self, const char *key)
+{
+    json_write_key(&self->w, key);
+    json_write_object_begin(&self->w);
+}
 
 static void go_on(struct overview *self, enum stage stage)
 {
@@ -226,20 +288,32 @@ static void step(struct overview *self)
     switch (self->stage) {
     case HEAD:
         write_head(self);
-        json_write_key(w, "listeners");
-        json_write_object_begin(w);
+        begin_map(self, "listeners");
         go_on(self, LISTENERS);
         break;
     case LISTENERS:
         if (!step_listeners(self)) {
             json_write_object_end(w);
-            json_write_key(w, "pools");
-            json_write_object_begin(w);
+            begin_map(self, "pools");
             go_on(self, POOLS);
         }
         break;
     case POOLS:
         if (!step_pools(self)) {
+            json_write_object_end(w);
+            begin_map(self, "certificates");
+            go_on(self, CERTIFICATES);
+        }
+        break;
+    case CERTIFICATES:
+        if (!step_certificates(self)) {
+            json_write_object_end(w);
+            begin_map(self, "ca_sets");
+            go_on(self, CA_SETS);
+        }
+        break;
+    case CA_SETS:
+        if (!step_ca_sets(self)) {
             json_write_object_end(w);
             go_on(self, PROBLEMS);
         }
@@ -252,6 +326,16 @@ static void step(struct overview *self)
         break;
     case POOL_PROBLEMS:
         if (!step_pools(self)) {
+            go_on(self, CERTIFICATE_PROBLEMS);
+        }
+        break;
+    case CERTIFICATE_PROBLEMS:
+        if (!step_certificates(self)) {
+            go_on(self, CA_SET_PROBLEMS);
+        }
+        break;
+    case CA_SET_PROBLEMS:
+        if (!step_ca_sets(self)) {
             json_write_array_end(w);
             json_write_object_end(w);
             (void)buf_append_char(w->out, '\n');
@@ -288,7 +372,7 @@ void api_overview_get(struct api_request *request)
     struct overview *self = mem_zero(1, sizeof(*self));
     uint64_t servers = 0;
     self->request = request;
-    self->document = conf_document_ref(control_document(request->control));
+    self->document = conf_document_ref(control_running(request->control));
     self->conf = conf_document_conf(self->document);
     for (uint32_t i = 0; i < self->conf->pool_count; i++) {
         servers += self->conf->pools[i].server_count;

@@ -22,6 +22,8 @@ static const struct api_problem_type problems[] = {
      "The header Allow lists the methods that it has."},
     {"in-use", 409, "Something refers to it",
      "A resource is deleted after what refers to it; the errors list the referrers."},
+    {"not-drained", 409, "It takes new users",
+     "Users are moved off a server that takes no new ones: set its admin state to drain or maint first."},
     {"managed-by-file", 409, "The configuration is managed by a file",
      "daemon.config_source is \"file\": edit the file and send SIGHUP. Admin states may still be "
      "set."},

@@ -1,5 +1,7 @@
 #include "api/api_question.h"
 
+#include <string.h>
+
 #include "conf/conf_suggest.h"
 #include "lbd/base/compiler.h"
 #include "lbd/http/uri.h"
@@ -25,14 +27,29 @@ static bool is_one_line(struct slice text)
     return true;
 }
 
+static const struct scheme {
+    struct slice begin;
+    uint16_t port; /* 0: it has none of its own */
+} schemes[] = {
+    {SLICE_INIT("http://"), 80},
+    {SLICE_INIT("https://"), 443},
+    {SLICE_INIT("tls://"), 443},
+    {SLICE_INIT("tcp://"), 0},
+};
+
 /* "http://host:port/path?query" */
 static bool split_url(struct slice url, struct api_question *question)
 {
-    bool is_https = slice_starts(url, SLICE("https://"));
-    if (!is_https && !slice_starts(url, SLICE("http://"))) {
+    const struct scheme *scheme = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        if (slice_starts(url, schemes[i].begin)) {
+            scheme = &schemes[i];
+        }
+    }
+    if (scheme == NULL) {
         return false;
     }
-    struct slice rest = slice_from_at(url, is_https ? 8 : 7);
+    struct slice rest = slice_from_at(url, scheme->begin.len);
     size_t end = 0;
     while (end < rest.len && rest.ptr[end] != '/' && rest.ptr[end] != '?') {
         end++;
@@ -45,7 +62,7 @@ static bool split_url(struct slice url, struct api_question *question)
     }
     uri_authority_split(question->host, &host, &question->port);
     if (question->port == 0) {
-        question->port = is_https ? 443 : 80;
+        question->port = scheme->port;
     }
     return true;
 }
@@ -67,6 +84,17 @@ static void read_headers(const struct json *item, struct api_question *question,
             return;
         }
     }
+}
+
+static void read_client(const struct json *item, struct api_question *question,
+                        struct conf_errors *errors)
+{
+    struct addr address;
+    if (!json_is(item, JSON_STRING) || !addr_from_ip(json_string(item), 0, &address)) {
+        wrong(errors, "client", "an IP address");
+        return;
+    }
+    addr_small_from(&question->client, &address.u.any);
 }
 
 static void read_member(const struct json *item, struct api_question *question, struct slice *url,
@@ -94,6 +122,11 @@ static void read_member(const struct json *item, struct api_question *question, 
             return;
         }
     }
+    conf_suggest_offer(&suggest, SLICE("client"));
+    if (slice_eq(json_key(item), SLICE("client"))) {
+        read_client(item, question, errors);
+        return;
+    }
     conf_suggest_offer(&suggest, SLICE("headers"));
     if (slice_eq(json_key(item), SLICE("headers"))) {
         read_headers(item, question, errors);
@@ -103,8 +136,8 @@ static void read_member(const struct json *item, struct api_question *question, 
     buf_init(&pointer, 1024);
     (void)buf_printf(&pointer, "/%.*s", SLICE_ARG(json_key(item)));
     conf_errors_add_at(errors, buf_slice(&pointer), "unknown-key", suggest.best,
-                       "'%.*s' is not a known key; there are url, host, path, method, headers and "
-                       "listener",
+                       "'%.*s' is not a known key; there are url, host, path, method, headers, "
+                       "client and listener",
                        SLICE_ARG(json_key(item)));
     buf_fini(&pointer);
 }
@@ -126,7 +159,8 @@ bool api_question_read(const struct json *body, struct api_question *question,
         if (question->host.len != 0 || question->path.len != 0) {
             wrong(errors, "url", "alone: it excludes host and path");
         } else if (!split_url(url, question)) {
-            wrong(errors, "url", "\"http://host/path\" or \"https://host/path\"");
+            wrong(errors, "url",
+                  "\"http://host/path\", \"https://host/path\", \"tls://host\" or \"tcp://host\"");
         }
     } else if (errors->error_count == 0 && question->host.len == 0 && question->path.len == 0) {
         conf_errors_add_at(errors, SLICE_NONE, "missing-key", SLICE_NONE,
@@ -139,6 +173,32 @@ bool api_question_read(const struct json *body, struct api_question *question,
         question->method = SLICE("GET");
     }
     return errors->error_count == 0;
+}
+
+size_t api_question_alpn(const struct api_question *question, char *out, size_t max)
+{
+    const struct json *header = NULL;
+    struct slice word;
+    size_t len = 0;
+    if (question->headers == NULL) {
+        return 0;
+    }
+    json_for_each(header, question->headers)
+    {
+        struct slice rest = json_string(header);
+        if (!slice_eq_nocase(json_key(header), SLICE("ALPN"))) {
+            continue;
+        }
+        while (slice_split(&rest, ',', &word)) {
+            word = slice_trim(word);
+            if (word.len != 0 && word.len < 256 && word.len < max - len) {
+                out[len] = (char)(unsigned char)word.len;
+                memcpy(out + len + 1, word.ptr, word.len);
+                len += 1 + word.len;
+            }
+        }
+    }
+    return len;
 }
 
 bool api_question_write_head(const struct api_question *question, struct buf *out)

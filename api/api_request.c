@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "api/api_problem.h"
 #include "lbd/base/now.h"
 
 void api_request_done(struct api_request *request)
@@ -57,6 +58,22 @@ struct slice api_request_query(const struct api_request *request, const char *na
     return SLICE_NONE;
 }
 
+bool api_request_client(struct api_request *request, struct addr_small *address, bool *is_given)
+{
+    struct slice text = api_request_query(request, "client");
+    struct addr addr;
+    *is_given = text.ptr != NULL;
+    if (!*is_given) {
+        return true;
+    }
+    if (!addr_from_ip(text, 1, &addr)) {
+        api_problem(request, "unknown-parameter", "'client' is an IP address");
+        return false;
+    }
+    addr_small_from(address, &addr.u.any);
+    return true;
+}
+
 bool api_request_flag(const struct api_request *request, const char *name)
 {
     return slice_eq(api_request_query(request, name), SLICE("true"));
@@ -99,6 +116,12 @@ void api_request_json_end(struct api_request *request, unsigned status)
     (void)buf_append_char(&request->reply.body, '\n');
     request->reply.status = status;
     request->reply.content_type = "application/json";
+}
+
+void api_request_write_moment(struct json_write *w, const char *key, uint64_t ms)
+{
+    int64_t away_us = ((int64_t)ms - (int64_t)now_ms()) * 1000;
+    api_request_write_time(w, key, (uint64_t)((int64_t)now_wall_us() + away_us));
 }
 
 void api_request_write_time(struct json_write *w, const char *key, uint64_t wall_us)

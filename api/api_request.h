@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "conf/json/json_write.h"
+#include "lbd/base/addr.h"
 #include "lbd/base/buf.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/slice.h"
@@ -150,6 +151,8 @@ void api_request_header(struct api_request *request, const char *name, const cha
 const char *api_request_role_word(enum api_role role);
 /* Empty when it was not given. */
 struct slice api_request_query(const struct api_request *request, const char *name);
+/* The IP address in `client`: *is_given tells whether there is one. False: answered. */
+bool api_request_client(struct api_request *request, struct addr_small *address, bool *is_given);
 /* Was it given as "true"? (The transport has refused what is neither true nor false.) */
 bool api_request_flag(const struct api_request *request, const char *name);
 /* Is this media type, parameters aside, the one of the request? */
@@ -162,5 +165,7 @@ void api_request_json_begin(struct api_request *request, struct json_write *w);
 void api_request_json_end(struct api_request *request, unsigned status);
 /* A time as status documents show it: "2026-11-21T10:00:00.123456Z". */
 void api_request_write_time(struct json_write *w, const char *key, uint64_t wall_us);
+/* The same of a moment of the monotonic clock. */
+void api_request_write_moment(struct json_write *w, const char *key, uint64_t ms);
 
 #endif

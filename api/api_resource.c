@@ -7,18 +7,9 @@
 
 #define TEXT_MAX (64U * 1024U * 1024U)
 
-/* The pointer of the row with the names of the path put in. Names need no escaping. */
 static void write_pointer(const struct api_request *request, struct buf *out)
 {
-    uint32_t name = 0;
-    for (const char *at = request->row->pointer; *at != '\0'; at++) {
-        if (at[0] == '{' && at[1] == '}') {
-            (void)buf_append_slice(out, request->names[name++]);
-            at++;
-        } else {
-            (void)buf_append_char(out, *at);
-        }
-    }
+    api_table_write_pointer(request->row, request->names, out);
 }
 
 /* The canonical text of a resource, laid out for people. False: there is none. */

@@ -19,9 +19,12 @@ struct section {
 
 static const struct section sections[] = {
     {API_SCRAPE_PROCESS, NO_KIND, api_scrape_process, &api_scrape_process_count},
+    {API_SCRAPE_PROCESS, NO_KIND, api_scrape_mail, &api_scrape_mail_count},
     {API_SCRAPE_PROCESS, COUNTERS_LOOP, NULL, NULL},
+    {API_SCRAPE_PROCESS, COUNTERS_MAIL, NULL, NULL},
     {API_SCRAPE_LISTENER, COUNTERS_LISTENER, api_scrape_listener, &api_scrape_listener_count},
     {API_SCRAPE_ROUTE, COUNTERS_ROUTE, NULL, NULL},
+    {API_SCRAPE_ROUTE, COUNTERS_POLICY, NULL, NULL},
     {API_SCRAPE_POOL, COUNTERS_POOL, api_scrape_pool, &api_scrape_pool_count},
     {API_SCRAPE_SERVER, COUNTERS_SERVER, api_scrape_server, &api_scrape_server_count},
     {0, NO_KIND, api_scrape_last, &api_scrape_last_count},
@@ -78,8 +81,7 @@ static uint64_t count_series(const struct api_scrape *scrape)
     uint64_t series = 0;
     for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
         const struct section *section = &sections[i];
-        if (section->kind != NO_KIND && section->kind != COUNTERS_LOOP &&
-            (scrape->scopes & section->scope) != 0) {
+        if (section->kind < COUNTERS_LOOP && (scrape->scopes & section->scope) != 0) {
             series += api_scrape_object_count(scrape, section->kind) *
                       series_of(section, scrape->is_full);
         }
@@ -114,7 +116,7 @@ static void choose_scopes(struct api_scrape *scrape, unsigned scopes)
 struct api_scrape_size api_scrape_size(const struct control *control)
 {
     struct api_scrape scrape = {
-        .conf = conf_document_conf(control_document(control)),
+        .conf = conf_document_conf(control_running(control)),
     };
     struct api_scrape_size size = {.max = scrape.conf->metrics.max_series};
     choose_pools(&scrape, SLICE_NONE);
@@ -130,7 +132,7 @@ struct api_scrape *api_scrape_new(const struct api_scrape_options *options)
 {
     struct api_scrape *scrape = mem_zero(1, sizeof(*scrape));
     scrape->control = options->control;
-    scrape->document = conf_document_ref(control_document(options->control));
+    scrape->document = conf_document_ref(control_running(options->control));
     scrape->conf = conf_document_conf(scrape->document);
     scrape->began_us = now_us();
     arena_init(&scrape->arena, NULL, 0);

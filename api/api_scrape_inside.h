@@ -3,6 +3,7 @@
  *
  *     api_scrape.c           the cursor            api_scrape_process.c   process, control, API
  *     api_scrape_objects.c   listeners, routes, pools, servers
+ *     api_scrape_mail.c      users of mail, the cache of their connections
  *
  * Threads: control.
  */
@@ -44,10 +45,11 @@ struct api_scrape {
     uint64_t began_us;
 
     /* what was found; NULL or 0: it is gone. Filled up to *_found by the first family of a kind */
-    struct listener **listeners; /* held */
-    struct counters_id **routes; /* held */
-    struct counters_id **pools;  /* held */
-    struct server **servers;     /* held */
+    struct listener **listeners;   /* held */
+    struct counters_id **routes;   /* held */
+    struct counters_id **policies; /* held */
+    struct counters_id **pools;    /* held */
+    struct server **servers;       /* held */
     uint32_t found[COUNTERS_KIND_COUNT];
 
     /* the cursor */
@@ -75,6 +77,8 @@ static inline struct slice api_scrape_labels(const struct api_scrape *scrape)
 /* The tables of families. */
 extern const struct api_scrape_family api_scrape_process[];
 extern const size_t api_scrape_process_count;
+extern const struct api_scrape_family api_scrape_mail[];
+extern const size_t api_scrape_mail_count;
 extern const struct api_scrape_family api_scrape_listener[];
 extern const size_t api_scrape_listener_count;
 extern const struct api_scrape_family api_scrape_pool[];

@@ -10,6 +10,16 @@
 
 /* -- finding them -- */
 
+static bool has_mail(const struct conf *conf)
+{
+    for (uint32_t i = 0; i < conf->listener_count; i++) {
+        if (conf_protocol_is_mail(conf->listeners[i].protocol)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint32_t api_scrape_object_count(const struct api_scrape *scrape, enum counters_kind kind)
 {
     switch (kind) {
@@ -17,12 +27,16 @@ uint32_t api_scrape_object_count(const struct api_scrape *scrape, enum counters_
         return scrape->conf->listener_count;
     case COUNTERS_ROUTE:
         return scrape->conf->route_count;
+    case COUNTERS_POLICY:
+        return scrape->conf->policy_count;
     case COUNTERS_POOL:
         return scrape->end_pool - scrape->first_pool;
     case COUNTERS_SERVER:
         return scrape->server_count;
     case COUNTERS_LOOP:
         return control_facts(scrape->control)->workers;
+    case COUNTERS_MAIL:
+        return has_mail(scrape->conf) ? COUNTERS_MAIL_PROTOCOLS : 0;
     case COUNTERS_KIND_COUNT:
         break;
     }
@@ -116,6 +130,21 @@ static bool find_route(struct api_scrape *scrape)
     return counters != NULL;
 }
 
+static bool find_policy(struct api_scrape *scrape)
+{
+    const struct conf_policy *conf = &scrape->conf->policies[scrape->index];
+    if (IS_NEW(scrape, COUNTERS_POLICY)) {
+        const struct registry_policy *live =
+            registry_find_policy(control_registry(scrape->control), conf);
+        scrape->policies = make_place(scrape, COUNTERS_POLICY, (void *)scrape->policies);
+        scrape->policies[scrape->index] = live != NULL ? counters_id_ref(live->counters) : NULL;
+    }
+    const struct counters_id *counters = scrape->policies[scrape->index];
+    scrape->id = counters != NULL ? counters->id : 0;
+    put_label(scrape, SLICE("policy"), conf->name);
+    return counters != NULL;
+}
+
 static const struct conf_pool *pool_at(const struct api_scrape *scrape, uint32_t index)
 {
     return &scrape->conf->pools[scrape->first_pool + index];
@@ -174,6 +203,15 @@ static bool find_worker(struct api_scrape *scrape)
     return true;
 }
 
+static bool find_protocol(struct api_scrape *scrape)
+{
+    scrape->id = scrape->index;
+    put_label(
+        scrape, SLICE("protocol"),
+        slice_from(conf_protocol_word((enum conf_protocol)(CONF_PROTOCOL_IMAP + scrape->index))));
+    return true;
+}
+
 bool api_scrape_find(struct api_scrape *scrape, enum counters_kind kind)
 {
     scrape->labels_len = 0;
@@ -182,12 +220,16 @@ bool api_scrape_find(struct api_scrape *scrape, enum counters_kind kind)
         return find_listener(scrape);
     case COUNTERS_ROUTE:
         return find_route(scrape);
+    case COUNTERS_POLICY:
+        return find_policy(scrape);
     case COUNTERS_POOL:
         return find_pool(scrape);
     case COUNTERS_SERVER:
         return find_server(scrape);
     case COUNTERS_LOOP:
         return find_worker(scrape);
+    case COUNTERS_MAIL:
+        return find_protocol(scrape);
     case COUNTERS_KIND_COUNT:
         break;
     }
@@ -204,6 +246,9 @@ void api_scrape_drop(struct api_scrape *scrape)
     for (uint32_t i = 0; i < scrape->found[COUNTERS_ROUTE]; i++) {
         counters_id_unref(scrape->routes[i]);
     }
+    for (uint32_t i = 0; i < scrape->found[COUNTERS_POLICY]; i++) {
+        counters_id_unref(scrape->policies[i]);
+    }
     for (uint32_t i = 0; i < scrape->found[COUNTERS_POOL]; i++) {
         counters_id_unref(scrape->pools[i]);
     }
@@ -214,6 +259,7 @@ void api_scrape_drop(struct api_scrape *scrape)
     }
     free((void *)scrape->listeners);
     free((void *)scrape->routes);
+    free((void *)scrape->policies);
     free((void *)scrape->pools);
     free((void *)scrape->servers);
 }
@@ -320,7 +366,8 @@ static void write_server_weight(struct api_scrape *scrape, uint32_t index)
     uint32_t weight = 0;
     if (server_is_usable(scrape->servers[index])) {
         const struct registry_server *live = look_server_up(scrape);
-        weight = live != NULL && live->weight != 0 ? live->weight : server_at(scrape)->weight;
+        weight = live != NULL ? registry_server_weight(live, server_at(scrape))
+                              : server_at(scrape)->weight;
     }
     put(scrape, weight);
 }

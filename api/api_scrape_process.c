@@ -13,6 +13,7 @@
 #include "api/api_scrape_inside.h"
 #include "api/api_table.h"
 #include "lbd/base/log.h"
+#include "lbd/control/control_resolve.h"
 #include "lbd/control/drains.h"
 #include "lbd/control/events.h"
 #include "lbd/control/overrides.h"
@@ -241,6 +242,8 @@ static void write_objects(struct api_scrape *scrape, uint32_t index)
     put_by(scrape, "kind", "pools", conf->pool_count);
     put_by(scrape, "kind", "servers", servers);
     put_by(scrape, "kind", "health_checks", conf->health_check_count);
+    put_by(scrape, "kind", "certificates", conf->certificate_count);
+    put_by(scrape, "kind", "ca_sets", conf->ca_set_count);
 }
 
 static void write_overrides(struct api_scrape *scrape, uint32_t index)
@@ -441,13 +444,51 @@ static void write_rate_limited(struct api_scrape *scrape, uint32_t index)
     put(scrape, api_guard_limited());
 }
 
+/* -- certificates: that of the API, then those of the document -- */
+
+static uint32_t count_certificates(const struct api_scrape *scrape)
+{
+    return 1 + scrape->conf->certificate_count;
+}
+
+/* NULL: it is gone, or is to come. */
+static const struct registry_certificate *certificate_at(const struct api_scrape *scrape,
+                                                         uint32_t index)
+{
+    return index == 0 ? NULL
+                      : registry_find_certificate(&control_registry(scrape->control)->tls,
+                                                  scrape->conf->certificates[index - 1].name);
+}
+
+static void write_certificate_time(struct api_scrape *scrape, struct slice name, uint64_t wall_us)
+{
+    if (wall_us != 0) {
+        prometheus_sample_by(&scrape->out, SLICE_NONE, "certificate", name, wall_us,
+                             PROMETHEUS_MICROSECONDS);
+    }
+}
+
 static void write_certificates(struct api_scrape *scrape, uint32_t index)
 {
-    (void)index;
-    if (api_front_not_after_us() != 0) {
-        prometheus_sample_by(&scrape->out, SLICE_NONE, "certificate", SLICE("daemon.api"),
-                             api_front_not_after_us(), PROMETHEUS_MICROSECONDS);
+    const struct registry_certificate *live = certificate_at(scrape, index);
+    if (index == 0) {
+        write_certificate_time(scrape, SLICE("daemon.api"), api_front_not_after_us());
+    } else if (live != NULL) {
+        write_certificate_time(scrape, slice_from(live->material.name),
+                               tls_cert_facts(live->material.object)->not_after_us);
     }
+}
+
+static void write_ocsp(struct api_scrape *scrape, uint32_t index)
+{
+    const struct registry_certificate *live = certificate_at(scrape, index);
+    if (live == NULL || scrape->conf->certificates[index - 1].ocsp == 0 ||
+        tls_cert_facts(live->material.object)->ocsp_url.len == 0) {
+        return; /* nobody is asked */
+    }
+    prometheus_sample_by(&scrape->out, SLICE_NONE, "certificate", slice_from(live->material.name),
+                         live->ocsp.has_answer ? live->ocsp.next_update_us : 0,
+                         PROMETHEUS_MICROSECONDS);
 }
 
 static void write_audit_lost(struct api_scrape *scrape, uint32_t index)
@@ -468,6 +509,29 @@ static void write_scrape_duration(struct api_scrape *scrape, uint32_t index)
 {
     (void)index;
     put_us(scrape, api_scrape_last_us());
+}
+
+/* -- names -- */
+
+static void write_dns_queries(struct api_scrape *scrape, uint32_t index)
+{
+    struct control_resolve_stats stats = control_resolve_stats(control_names(scrape->control));
+    (void)index;
+    put_by(scrape, "result", "found", stats.found);
+    put_by(scrape, "result", "empty", stats.empty);
+    put_by(scrape, "result", "failed", stats.failed);
+}
+
+static void write_dns_names(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, control_resolve_stats(control_names(scrape->control)).names);
+}
+
+static void write_dns_stale(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, control_resolve_stats(control_names(scrape->control)).stale);
 }
 
 /* clang-format off */
@@ -505,6 +569,10 @@ const struct api_scrape_family api_scrape_process[] = {
     HISTOGRAM("lbd_config_persist_duration_seconds", write_persist_duration, "Time to save a change."),
     COUNTER("lbd_config_persist_failures_total", write_persist_failures, "Saves that failed."),
 
+    COUNTER("lbd_dns_queries_total", write_dns_queries, "Questions for names of servers, by what came of them."),
+    GAUGE("lbd_dns_names", write_dns_names, "Names of servers that are followed."),
+    GAUGE("lbd_dns_names_stale", write_dns_stale, "Names whose last question brought nothing and whose answer of before is used."),
+
     GAUGE("lbd_drain_connections", write_drain_connections,
           "What a drain that runs still waits for: requests of a server, connections of a listener or of all."),
     GAUGE("lbd_drain_deadline_timestamp_seconds", write_drain_deadlines,
@@ -523,8 +591,12 @@ const struct api_scrape_family api_scrape_process[] = {
             "Events that were gone before a watcher had read them."),
     COUNTER("lbd_api_auth_failures_total", write_auth_failures, "Requests refused for who asked, by why."),
     COUNTER("lbd_api_rate_limited_total", write_rate_limited, "Requests answered 429."),
-    GAUGE("lbd_tls_certificate_not_after_timestamp_seconds", write_certificates,
-          "When a certificate ceases to be valid."),
+    {.name = "lbd_tls_certificate_not_after_timestamp_seconds", .type = PROMETHEUS_GAUGE,
+     .help = "When a certificate ceases to be valid; daemon.api is that of the API.",
+     .count = count_certificates, .write = write_certificates},
+    {.name = "lbd_tls_ocsp_next_update_timestamp_seconds", .type = PROMETHEUS_GAUGE,
+     .help = "Until when the answer counts that the CA of a certificate gave last about it; 0: there is none.",
+     .count = count_certificates, .write = write_ocsp},
     COUNTER("lbd_api_audit_lost_total", write_audit_lost, "Lines that the audit file did not take."),
 };
 const size_t api_scrape_process_count = ARRAY_LEN(api_scrape_process);

@@ -5,6 +5,7 @@
 
 #include "api/api_blocks.h"
 #include "api/api_problem.h"
+#include "lbd/base/compiler.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd/stats/counters.h"
@@ -92,7 +93,11 @@ static uint64_t difference(uint64_t more, uint64_t less)
 /* What a listener has done; the process's is the sum of them. */
 static void write_traffic(struct json_write *w, const struct counters_listener *sum)
 {
-    write_classes(w, sum->requests);
+    uint64_t classes[COUNTERS_CODE_COUNT];
+    for (size_t i = 0; i < COUNTERS_CODE_COUNT; i++) {
+        classes[i] = sum->requests[i] + sum->requests[COUNTERS_CODE_COUNT + i];
+    }
+    write_classes(w, classes);
     json_write_member_u64(w, "in_flight",
                           difference(sum->requests_started, sum->requests_finished));
     json_write_member_u64(w, "connections_total", sum->connections_opened);
@@ -112,6 +117,39 @@ static void read_listener(const struct stats *self, uint32_t index, struct count
     } else {
         *sum = (struct counters_listener){0};
     }
+}
+
+/* Of all protocols of mail together, where a listener speaks one. */
+static void write_mail(struct json_write *w, const struct conf *conf)
+{
+    bool has_mail = false;
+    uint64_t waiting = 0;
+    uint64_t sessions = 0;
+    uint64_t logins = 0;
+    uint64_t let_in = 0;
+    for (uint32_t i = 0; i < conf->listener_count; i++) {
+        has_mail = has_mail || conf_protocol_is_mail(conf->listeners[i].protocol);
+    }
+    if (!has_mail) {
+        return;
+    }
+    for (uint32_t i = 0; i < COUNTERS_MAIL_PROTOCOLS; i++) {
+        struct counters_mail sum;
+        counters_read(COUNTERS_MAIL, i, &sum);
+        waiting += difference(sum.clients, sum.clients_gone);
+        sessions += difference(sum.sessions, sum.sessions_ended);
+        logins += sum_of(sum.logins, ARRAY_LEN(sum.logins));
+        for (size_t m = 0; m < COUNTERS_MAIL_MECHANISMS; m++) {
+            let_in += sum.logins[m * COUNTERS_LOGIN_COUNT + COUNTERS_LOGIN_OK];
+        }
+    }
+    json_write_key(w, "mail");
+    json_write_object_begin(w);
+    json_write_member_u64(w, "clients", waiting);
+    json_write_member_u64(w, "sessions", sessions);
+    json_write_member_u64(w, "logins", logins);
+    json_write_member_u64(w, "failed_logins", difference(logins, let_in));
+    json_write_object_end(w);
 }
 
 /* -- sections: each writes one object and steps on -- */
@@ -143,6 +181,7 @@ static bool write_process(struct stats *self)
     json_write_member_u64(w, "connections", connections);
     json_write_member_u64(w, "connections_limit", facts->max_connections);
     write_traffic(w, &all);
+    write_mail(w, self->conf);
     return true;
 }
 
@@ -210,6 +249,7 @@ static bool write_pool(struct stats *self)
     json_write_member_u64(w, "usable", live != NULL ? count_usable(live) : 0);
     write_classes(w, sum.responses);
     json_write_member_u64(w, "in_flight", difference(sum.requests_started, sum.requests_finished));
+    json_write_member_u64(w, "queued", difference(sum.queue_entered, sum.queue_left));
     json_write_member_u64(w, "connections",
                           difference(sum.connections_opened, sum.connections_closed));
     json_write_member_u64(w, "idle_connections", difference(sum.idle_added, sum.idle_removed));
@@ -230,7 +270,7 @@ static void write_one_server(struct json_write *w, const struct conf_server *con
                              const struct registry_server *live)
 {
     const struct server *server = live->server;
-    uint32_t weight = live->weight != 0 ? live->weight : conf->weight;
+    uint32_t weight = registry_server_weight(live, conf);
     struct counters_server sum;
     counters_read(COUNTERS_SERVER, server->id, &sum);
     json_write_object_begin(w);
@@ -372,7 +412,7 @@ void api_stats_get(struct api_request *request)
     if (parse_scopes(request, &scopes)) {
         struct stats *self = mem_zero(1, sizeof(*self));
         self->control = request->control;
-        self->document = conf_document_ref(control_document(request->control));
+        self->document = conf_document_ref(control_running(request->control));
         self->conf = conf_document_conf(self->document);
         self->scopes = scopes;
         api_blocks_start(request, &self->blocks, make_more, fini);

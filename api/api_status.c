@@ -6,8 +6,11 @@
 #include "api/api_problem.h"
 #include "api/api_status_inside.h"
 #include "conf/conf_schema.h"
-#include "lbd/base/close_reason.h"
+#include "lbd/base/close_advice.h"
 #include "lbd/base/now.h"
+#include "lbd/control/control_health.h"
+#include "lbd/control/control_outlier.h"
+#include "lbd/snapshot/snapshot_build.h"
 #include "lbd/stats/counters.h"
 #include "lbd_version.h"
 
@@ -41,6 +44,38 @@ const struct registry_server *api_status_find(const struct api_request *request,
     return registry_find_server(control_registry(request->control), pool, server);
 }
 
+/* Why it rests, if it does. */
+static void write_ejection(const struct api_request *request, struct slice pool,
+                           struct slice server, struct json_write *w)
+{
+    struct control_outlier_facts facts;
+    if (!control_outlier_facts(control_outliers(request->control), pool, server, &facts)) {
+        return;
+    }
+    json_write_key(w, "outlier");
+    json_write_object_begin(w);
+    json_write_member_text(w, "mode", facts.is_shadow ? "shadow" : "enforce");
+    json_write_member_text(w, "reason", facts.reason);
+    json_write_member_text(w, "detail", facts.text);
+    api_request_write_time(w, "until", facts.until_wall_us);
+    json_write_member_u64(w, "times", facts.times);
+    json_write_object_end(w);
+}
+
+/* Does it get no requests because other groups of the pool take them? */
+static bool stands_by(const struct api_request *request, struct slice pool_name,
+                      const struct conf_server *conf, const struct server *server)
+{
+    const struct pool *pool = snapshot_pool(control_snapshot(request->control), pool_name);
+    if (pool == NULL || pool->level_count == 0) {
+        return false;
+    }
+    const struct conf_pool *of =
+        conf_pool_find(conf_document_conf(control_document(request->control)), pool_name);
+    size_t i = of != NULL ? (size_t)(conf - of->servers) : SIZE_MAX;
+    return i < pool->count && pool->members[i].server == server && pool->targets[i].weight == 0;
+}
+
 /* Its members. */
 void api_status_write_server(const struct api_request *request, struct slice pool,
                              const struct conf_server *conf, struct json_write *w)
@@ -63,18 +98,32 @@ void api_status_write_server(const struct api_request *request, struct slice poo
         } else {
             json_write_null(w);
         }
+        api_status_write_dns(request, pool, conf->name, w);
     }
     json_write_member_text(w, "health", server_health_word(server->health));
     json_write_member_text(w, "admin", server_admin_word(server->admin));
     json_write_member_bool(w, "overridden", is_by_hand || live->weight != 0);
-    uint32_t weight = live->weight != 0 ? live->weight : conf->weight;
-    json_write_member_u64(w, "effective_weight", is_usable ? weight : 0);
+    uint32_t weight = registry_server_weight(live, conf);
+    bool gets_some = is_usable && !stands_by(request, pool, conf, server);
+    json_write_member_u64(w, "effective_weight", gets_some ? weight : 0);
     json_write_member_u64(w, "connections",
                           atomic_load_explicit(&server->load.in_flight, memory_order_relaxed));
     if (server->last_check[0] != '\0') {
         json_write_member_text(w, "last_check", server->last_check);
     }
+    if (server->interview != NULL) {
+        json_write_member_text(w, "interview", server->interview);
+    }
+    if (server->last_error != NULL) {
+        json_write_member_text(w, "last_error", server->last_error);
+        api_request_write_time(w, "last_error_at", server->last_error_wall_us);
+    }
+    uint32_t closes_ms = keep_alive_closes_ms(&server->keep_alive, now_us());
+    if (closes_ms != 0) {
+        json_write_member_u64(w, "closes_idle_after_ms", closes_ms);
+    }
     api_request_write_time(w, "since", server->since_wall_us);
+    write_ejection(request, pool, conf->name, w);
     if (server->admin != SERVER_READY) {
         char key[OVERRIDES_KEY_MAX];
         api_admin_write_drain(request, w, OVERRIDE_ADMIN,
@@ -94,12 +143,62 @@ struct api_status_tally api_status_tally(const struct api_request *request,
     return tally;
 }
 
+static void write_groups(const struct api_request *request, struct slice name, struct json_write *w)
+{
+    const struct pool *pool = snapshot_pool(control_snapshot(request->control), name);
+    if (pool == NULL || pool->level_count == 0) {
+        return;
+    }
+    json_write_key(w, "groups");
+    json_write_array_begin(w);
+    for (uint32_t i = 0; i < pool->level_count; i++) {
+        const struct level *level = &pool->levels[i];
+        json_write_object_begin(w);
+        json_write_member_u64(w, "priority", level->rank / 2);
+        json_write_member_bool(w, "near", level->rank % 2 == 0);
+        json_write_member_u64(w, "servers", level->targets);
+        json_write_member_u64(w, "usable", level->usable);
+        json_write_member_double(w, "share", level->share * 100.0 / LEVELS_WHOLE);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
+static void write_sticky(const struct api_request *request, const struct conf_pool *pool,
+                         struct json_write *w)
+{
+    static const char *const words[] = {"insert", "passive", "learn"};
+    const struct conf_pool_sticky *sticky = &pool->sticky;
+    const struct pool *live = snapshot_pool(control_snapshot(request->control), pool->name);
+    const struct learned *learned =
+        live != NULL && live->sticky != NULL ? live->sticky->learned : NULL;
+    json_write_key(w, "sticky");
+    json_write_object_begin(w);
+    json_write_member_text(w, "mode", words[sticky->mode]);
+    if (sticky->cookie.len != 0) {
+        json_write_member_string(w, "cookie", sticky->cookie);
+    } else {
+        json_write_member_string(w, "header", sticky->header);
+    }
+    if (learned != NULL) {
+        json_write_member_u64(w, "sessions", learned_count(learned));
+        json_write_member_u64(w, "sessions_max", sticky->learn.entries);
+        json_write_member_u64(w, "evicted", learned_evicted(learned));
+    }
+    json_write_object_end(w);
+}
+
 static void write_pool(const struct api_request *request, const struct conf_pool *pool,
                        struct json_write *w)
 {
     struct api_status_tally tally = api_status_tally(request, pool);
     json_write_member_text(w, "health", tally.usable != 0 ? "up" : "down");
     json_write_member_u64(w, "usable", tally.usable);
+    write_groups(request, pool->name, w);
+    if (pool->has_sticky != 0) {
+        write_sticky(request, pool, w);
+    }
+    api_status_write_templates(request, pool->name, w);
     json_write_key(w, "servers");
     json_write_object_begin(w);
     for (uint32_t i = 0; i < pool->server_count; i++) {
@@ -113,7 +212,7 @@ static void write_pool(const struct api_request *request, const struct conf_pool
 
 static const struct conf *conf_of(const struct api_request *request)
 {
-    return conf_document_conf(control_document(request->control));
+    return conf_document_conf(control_running(request->control));
 }
 
 void api_status_pool(struct api_request *request)
@@ -137,6 +236,34 @@ void api_status_pool(struct api_request *request)
     api_request_done(request);
 }
 
+/* Its last checks, the newest first. */
+static void write_checks(const struct api_request *request, struct slice pool, struct slice server,
+                         struct json_write *w)
+{
+    static const char *const results[] = {
+        [HEALTH_PROBE_PASSED] = "passed",
+        [HEALTH_PROBE_FAILED] = "failed",
+        [HEALTH_PROBE_NOT_RUN] = "not_run",
+    };
+    struct control_health_facts facts;
+    if (!control_health_facts(control_checks(request->control), pool, server, &facts) ||
+        !facts.has_check) {
+        return;
+    }
+    json_write_key(w, "checks");
+    json_write_array_begin(w);
+    for (uint32_t i = 0; i < facts.history->count; i++) {
+        const struct health_history_entry *entry = health_history_at(facts.history, i);
+        json_write_object_begin(w);
+        api_request_write_time(w, "time", entry->wall_us);
+        json_write_member_text(w, "result", results[entry->result]);
+        json_write_member_double(w, "duration_ms", (double)entry->duration_us / 1000.0);
+        json_write_member_text(w, "detail", entry->text);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
 void api_status_server(struct api_request *request)
 {
     const struct conf_pool *pool = conf_pool_find(conf_of(request), request->names[0]);
@@ -154,6 +281,7 @@ void api_status_server(struct api_request *request)
             request, &w, conditions,
             control_conditions_server(request->control, pool->name, server->name, conditions));
         api_status_write_server(request, pool->name, server, &w);
+        write_checks(request, pool->name, server->name, &w);
         json_write_object_end(&w);
         api_request_json_end(request, 200);
     }
@@ -225,6 +353,8 @@ void api_status_reasons(struct api_request *request)
             json_write_member_u64(&w, "status", status);
         }
         json_write_member_text(&w, "detail", close_reason_sentence(reason));
+        json_write_member_text(&w, "ended_by", close_advice_by_word(close_advice_by(reason)));
+        json_write_member_text(&w, "advice", close_advice_text(reason));
         json_write_object_end(&w);
     }
     json_write_object_end(&w);

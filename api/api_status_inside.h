@@ -25,6 +25,11 @@ void api_status_write_conditions(const struct api_request *request, struct json_
 /* Their members. */
 void api_status_write_server(const struct api_request *request, struct slice pool,
                              const struct conf_server *conf, struct json_write *w);
+/* "dns" as a member, where its address is a name; "discovered", where the pool has templates. */
+void api_status_write_dns(const struct api_request *request, struct slice pool, struct slice server,
+                          struct json_write *w);
+void api_status_write_templates(const struct api_request *request, struct slice pool,
+                                struct json_write *w);
 void api_status_write_listener(const struct api_request *request, const struct conf_listener *conf,
                                struct json_write *w);
 

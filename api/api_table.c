@@ -4,22 +4,30 @@
 
 #include "api/api_admin.h"
 #include "api/api_batch.h"
+#include "api/api_certificates.h"
 #include "api/api_check.h"
 #include "api/api_config.h"
 #include "api/api_connections.h"
 #include "api/api_events.h"
 #include "api/api_explain.h"
 #include "api/api_explain_route.h"
+#include "api/api_learned.h"
+#include "api/api_mail.h"
+#include "api/api_mail_affinity.h"
+#include "api/api_mail_import.h"
+#include "api/api_mail_tables.h"
 #include "api/api_metrics.h"
 #include "api/api_openapi.h"
 #include "api/api_overview.h"
 #include "api/api_problem.h"
+#include "api/api_requests.h"
 #include "api/api_resource.h"
 #include "api/api_revisions.h"
 #include "api/api_stats.h"
 #include "api/api_status.h"
 #include "api/api_tokens.h"
 #include "conf/conf_format.h"
+#include "conf/json/json_patch.h"
 
 /* What every write of the configuration takes. */
 #define WRITES "dry_run confirm_within wait force"
@@ -31,14 +39,15 @@
                      [API_PATCH] = api_resource_patch},                                            \
         .query = "defaults", .changing_query = WRITES " owner", .body_max = (bytes)                \
     }
-#define ITEM(path, json_pointer)                                                                   \
+#define ITEM(path, json_pointer) ITEM_UP_TO(path, json_pointer, API_BODY_MAX)
+#define ITEM_UP_TO(path, json_pointer, bytes)                                                      \
     {                                                                                              \
         .pattern = (path), .pointer = (json_pointer),                                              \
         .handlers = {[API_GET] = api_resource_get,                                                 \
                      [API_PUT] = api_resource_put,                                                 \
                      [API_PATCH] = api_resource_patch,                                             \
                      [API_DELETE] = api_resource_delete},                                          \
-        .query = "defaults", .changing_query = WRITES " missing", .body_max = API_BODY_MAX         \
+        .query = "defaults", .changing_query = WRITES " missing", .body_max = (bytes)              \
     }
 #define COLLECTION(path, json_pointer)                                                             \
     {                                                                                              \
@@ -86,6 +95,11 @@ static const struct api_row rows[] = {
     COLLECTION("/v1/pools", "/pools"),
     ITEM("/v1/pools/{}", "/pools/{}"),
     READ("/v1/pools/{}/status", api_status_pool, ""),
+    {.pattern = "/v1/pools/{}/sessions",
+     .handlers = {[API_GET] = api_learned_list, [API_DELETE] = api_learned_forget},
+     .query = "server limit",
+     .changing_query = "server session",
+     .changing_role = API_ROLE_OPERATE},
     COLLECTION("/v1/pools/{}/servers", "/pools/{}/servers"),
     ITEM("/v1/pools/{}/servers/{}", "/pools/{}/servers/{}"),
     READ("/v1/pools/{}/servers/{}/status", api_status_server, ""),
@@ -101,7 +115,10 @@ static const struct api_row rows[] = {
     BY_HAND("/v1/admin-state", _process),
     READ("/v1/overrides", api_admin_overrides, ""),
     READ("/v1/drains", api_admin_drains, ""),
-    READ("/v1/connections", api_connections_list, "listener pool server limit"),
+    READ("/v1/connections", api_connections_list, "listener pool server user limit"),
+    READ("/v1/requests/recent", api_requests_recent,
+         "reason listener route pool server client status min_ms limit"),
+    READ("/v1/requests/{*}", api_requests_get, ""),
     {.pattern = "/v1/connections/{}",
      .handlers = {[API_DELETE] = api_connections_delete},
      .changing_query = "",
@@ -118,8 +135,64 @@ static const struct api_row rows[] = {
      .body_max = 1024},
     READ("/v1/events", api_events_list, "since wait types name limit"),
     READ("/v1/watch", api_events_watch, "since types name"),
+    COLLECTION("/v1/policies", "/policies"),
+    ITEM("/v1/policies/{}", "/policies/{}"),
+    COLLECTION("/v1/address-sets", "/address_sets"),
+    ITEM_UP_TO("/v1/address-sets/{}", "/address_sets/{}", API_DOCUMENT_MAX),
     COLLECTION("/v1/health-checks", "/health_checks"),
     ITEM("/v1/health-checks/{}", "/health_checks/{}"),
+    COLLECTION("/v1/certificates", "/certificates"),
+    ITEM("/v1/certificates/{}", "/certificates/{}"),
+    READ("/v1/certificates/{}/status", api_certificates_status, ""),
+    COLLECTION("/v1/ca-sets", "/ca_sets"),
+    ITEM("/v1/ca-sets/{}", "/ca_sets/{}"),
+    READ("/v1/ca-sets/{}/status", api_certificates_ca_set_status, ""),
+    COLLECTION("/v1/mail/users", "/mail_users"),
+    ITEM("/v1/mail/users/{}", "/mail_users/{}"),
+    COLLECTION("/v1/mail/maps", "/mail_maps"),
+    ITEM("/v1/mail/maps/{}", "/mail_maps/{}"),
+    COLLECTION("/v1/mail/maps/{}/entries", "/mail_maps/{}/entries"),
+    ITEM("/v1/mail/maps/{}/entries/{}", "/mail_maps/{}/entries/{}"),
+    COLLECTION("/v1/mail/callbacks", "/mail_callbacks"),
+    ITEM("/v1/mail/callbacks/{}", "/mail_callbacks/{}"),
+    READ("/v1/mail/users/{}/status", api_mail_user_status, ""),
+    POST("/v1/mail/users/{}/move", api_mail_user_move, "", API_ROLE_OPERATE, 64 * 1024),
+    POST("/v1/mail/users/{}/kick", api_mail_user_kick, "", API_ROLE_OPERATE, 64 * 1024),
+    POST("/v1/mail/users/{}/release", api_mail_user_release, "", API_ROLE_OPERATE, 64 * 1024),
+    READ("/v1/mail/sessions", api_mail_sessions_list, "user listener pool server client limit"),
+    {.pattern = "/v1/mail/sessions/{}",
+     .handlers = {[API_DELETE] = api_mail_sessions_delete},
+     .changing_query = "",
+     .changing_role = API_ROLE_OPERATE},
+    {.pattern = "/v1/mail/affinity/{}",
+     .handlers = {[API_GET] = api_mail_affinity_list, [API_POST] = api_mail_import_affinity},
+     .query = "limit",
+     .changing_query = "",
+     .changing_role = API_ROLE_OPERATE,
+     .body_max = API_DOCUMENT_MAX},
+    POST("/v1/mail/maps/{}/import", api_mail_import_map, WRITES, API_ROLE_ADMIN, API_DOCUMENT_MAX),
+    {.pattern = "/v1/mail/bans",
+     .handlers = {[API_GET] = api_mail_bans_list, [API_DELETE] = api_mail_bans_clear},
+     .query = "",
+     .changing_query = "address user",
+     .changing_role = API_ROLE_OPERATE},
+    {.pattern = "/v1/mail/bans/{}",
+     .handlers = {[API_DELETE] = api_mail_bans_delete},
+     .changing_query = "",
+     .changing_role = API_ROLE_OPERATE},
+    {.pattern = "/v1/mail/cache",
+     .handlers = {[API_GET] = api_mail_cache_get, [API_DELETE] = api_mail_cache_delete},
+     .query = "",
+     .changing_query = "user",
+     .changing_role = API_ROLE_OPERATE},
+    {.pattern = "/v1/pools/{}/servers/{}/mail-drain",
+     .handlers = {[API_GET] = api_mail_drain_get,
+                  [API_PUT] = api_mail_drain_put,
+                  [API_DELETE] = api_mail_drain_delete},
+     .query = "",
+     .changing_query = "",
+     .changing_role = API_ROLE_OPERATE,
+     .body_max = 64 * 1024},
     {.pattern = "/v1/whoami",
      .handlers = {[API_GET] = api_tokens_whoami},
      .query = "",
@@ -196,11 +269,29 @@ static bool matches(const char *pattern, struct slice path, struct slice names[A
     return path.len == 0;
 }
 
+/* What the name looks like whose "{}" is the `index`-th: that of a user or of a map's entry is the
+ * text of a person. */
+static enum conf_format name_format(const char *pattern, uint32_t index)
+{
+    static const char *const free_texts[] = {"/mail/users/{}", "/entries/{}"};
+    const char *at = pattern;
+    for (uint32_t i = 0; i <= index && (at = strchr(at, '{')) != NULL; i++) {
+        at += 2;
+    }
+    struct slice before = slice_of(pattern, at != NULL ? (size_t)(at - pattern) : 0);
+    for (size_t i = 0; i < ARRAY_LEN(free_texts); i++) {
+        if (slice_ends(before, slice_from(free_texts[i]))) {
+            return CONF_FORMAT_MAIL_KEY;
+        }
+    }
+    return CONF_FORMAT_NAME;
+}
+
 static struct slice first_bad(const char *pattern, const struct slice *names, uint32_t count)
 {
     bool last_is_any = strchr(pattern, '*') != NULL;
     for (uint32_t i = 0; i + (last_is_any ? 1 : 0) < count; i++) {
-        if (!conf_format_is_name(names[i])) {
+        if (conf_format_problem(name_format(pattern, i), names[i]) != NULL) {
             return names[i];
         }
     }
@@ -229,6 +320,19 @@ struct slice api_table_bad_name(struct slice path)
         }
     }
     return SLICE_NONE;
+}
+
+void api_table_write_pointer(const struct api_row *row, const struct slice *names, struct buf *out)
+{
+    for (const char *at = row->pointer; *at != '\0'; at++) {
+        if (at[0] == '{' && at[1] == '}') {
+            out->len--; /* the slash comes with the token */
+            json_patch_append_token(out, *names++);
+            at++;
+        } else {
+            (void)buf_append_char(out, *at);
+        }
+    }
 }
 
 enum api_role api_table_role(const struct api_row *row, enum api_method method)

@@ -37,6 +37,8 @@ const struct api_row *api_table_find(struct api_request *request);
 /* The first part of a path that would have a row if that part were a name; SLICE_NONE: it is not
  * the names. */
 struct slice api_table_bad_name(struct slice path);
+/* The JSON pointer of a config resource with the names of its path put in. */
+void api_table_write_pointer(const struct api_row *row, const struct slice *names, struct buf *out);
 /* What it takes to use this method. */
 enum api_role api_table_role(const struct api_row *row, enum api_method method);
 /* "GET, HEAD, PUT" */

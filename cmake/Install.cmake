@@ -32,7 +32,7 @@ endif()
 install(FILES docs/man/lbd.8 DESTINATION "${CMAKE_INSTALL_MANDIR}/man8" COMPONENT lbd)
 install(FILES docs/man/lbctl.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT lbctl)
 install(FILES docs/man/lbd.json.5 DESTINATION "${CMAKE_INSTALL_MANDIR}/man5" COMPONENT lbd)
-install(FILES README.md LICENSE docs/reference.md docs/metrics.md docs/api.md systemd/notify-reload.conf
+install(FILES README.md LICENSE docs/reference.md docs/metrics.md docs/resilience.md docs/api.md systemd/notify-reload.conf
   DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT lbd OPTIONAL)
 install(FILES contrib/prometheus/lbd-alerts.yml contrib/prometheus/lbd-alerts-test.yml
   contrib/grafana/lbd.json contrib/grafana/make_dashboard.py
@@ -77,7 +77,7 @@ install(CODE "
 # The documents are tested beside the rest.
 if(LB_TESTS)
   enable_testing()
-  file(GLOB document_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/docs/*.sh")
+  file(GLOB document_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/docs/test_*.sh")
   foreach(test IN LISTS document_tests)
     get_filename_component(name "${test}" NAME_WE)
     add_test(NAME docs/${name} COMMAND sh "${test}" WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")

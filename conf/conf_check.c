@@ -1,46 +1,27 @@
-#include "conf/conf_check.h"
-
 #include <stdlib.h>
 
+#include "conf/conf_address.h"
+#include "conf/conf_check_inside.h"
 #include "conf/conf_suggest.h"
 #include "conf/json/json_patch.h"
 #include "lbd/base/addr.h"
 #include "lbd/base/map.h"
 #include "lbd/base/mem.h"
 
-enum {
-    MATCH_BYTES_MAX = 16384,  /* listener, host and path of a route */
-    SUGGEST_FROM_MAX = 20000, /* names that are compared for one suggestion */
-};
+enum { SUGGEST_FROM_MAX = 20000 }; /* names that are compared for one suggestion */
 
-struct check {
-    const struct conf *conf;
-    struct conf_errors *errors;
-    bool ok;
-};
+#define PATH CONF_CHECK_PATH
 
-/* A chain of path steps from constant words and names. */
-#define PATH(name_, parent_, key_)                                                                 \
-    const struct conf_path name_ = {.parent = (parent_), .key = (key_)}
+const struct conf_path conf_check_root;
 
-static const struct conf_path root;
-
-/* One of the maps that can be referred to: an array of structs that begin with their name. */
-struct names {
-    const void *array;
-    uint32_t count;
-    size_t size;
-    const char *kind;
-};
-
-static struct slice name_at(const struct names *names, uint32_t i)
+static struct slice name_at(const struct conf_check_names *names, uint32_t i)
 {
     const struct slice *name = (const void *)((const char *)names->array + i * names->size);
     return *name;
 }
 
-static void check_reference(struct check *check, const struct names *names, bool is_known,
-                            struct slice name, const struct conf_path *path)
+void conf_check_reference(struct conf_check *check, const struct conf_check_names *names,
+                          bool is_known, struct slice name, const struct conf_path *path)
 {
     struct conf_suggest suggest;
     if (is_known || name.len == 0) {
@@ -57,45 +38,58 @@ static void check_reference(struct check *check, const struct names *names, bool
                     names->kind, SLICE_ARG(name));
 }
 
-static void check_pool_reference(struct check *check, struct slice name,
+static void check_pool_reference(struct conf_check *check, struct slice name,
                                  const struct conf_path *path)
 {
     const struct conf *conf = check->conf;
-    const struct names pools = {conf->pools, conf->pool_count, sizeof(*conf->pools), "pool"};
-    check_reference(check, &pools, conf_pool_find(conf, name) != NULL, name, path);
+    const struct conf_check_names pools = {conf->pools, conf->pool_count, sizeof(*conf->pools),
+                                           "pool"};
+    conf_check_reference(check, &pools, conf_pool_find(conf, name) != NULL, name, path);
 }
 
-static void check_references(struct check *check)
+static void check_references(struct conf_check *check)
 {
     const struct conf *conf = check->conf;
-    const struct names listeners = {conf->listeners, conf->listener_count, sizeof(*conf->listeners),
-                                    "listener"};
-    const struct names checks = {conf->health_checks, conf->health_check_count,
-                                 sizeof(*conf->health_checks), "health check"};
-    PATH(listeners_path, &root, SLICE("listeners"));
+    const struct conf_check_names listeners = {conf->listeners, conf->listener_count,
+                                               sizeof(*conf->listeners), "listener"};
+    const struct conf_check_names checks = {conf->health_checks, conf->health_check_count,
+                                            sizeof(*conf->health_checks), "health check"};
+    PATH(listeners_path, &conf_check_root, SLICE("listeners"));
     for (uint32_t i = 0; i < conf->listener_count; i++) {
         PATH(at, &listeners_path, conf->listeners[i].name);
         PATH(field, &at, SLICE("default_pool"));
         check_pool_reference(check, conf->listeners[i].default_pool, &field);
     }
-    PATH(routes_path, &root, SLICE("routes"));
+    PATH(routes_path, &conf_check_root, SLICE("routes"));
     for (uint32_t i = 0; i < conf->route_count; i++) {
         const struct conf_route *route = &conf->routes[i];
         PATH(at, &routes_path, route->name);
         PATH(listener, &at, SLICE("listener"));
         PATH(action, &at, SLICE("action"));
         PATH(pool, &action, SLICE("pool"));
-        check_reference(check, &listeners, conf_listener_find(conf, route->listener) != NULL,
-                        route->listener, &listener);
+        conf_check_reference(check, &listeners, conf_listener_find(conf, route->listener) != NULL,
+                             route->listener, &listener);
         check_pool_reference(check, route->pool, &pool);
+        PATH(mirror, &action, SLICE("mirror"));
+        PATH(mirror_pool, &mirror, SLICE("pool"));
+        check_pool_reference(check, route->mirror.pool, &mirror_pool);
+        PATH(split, &action, SLICE("split"));
+        PATH(split_pools, &split, SLICE("pools"));
+        for (uint32_t j = 0; j < route->split.pool_count; j++) {
+            PATH(arm, &split_pools, route->split.pools[j].name);
+            check_pool_reference(check, route->split.pools[j].name, &arm);
+        }
     }
-    PATH(pools_path, &root, SLICE("pools"));
+    PATH(pools_path, &conf_check_root, SLICE("pools"));
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         const struct conf_pool *pool = &conf->pools[i];
         PATH(at, &pools_path, pool->name);
         PATH(field, &at, SLICE("health_check"));
-        check_reference(check, &checks, conf_health_check_find(conf, pool->health_check) != NULL,
-                        pool->health_check, &field);
+        conf_check_reference(check, &checks,
+                             conf_health_check_find(conf, pool->health_check) != NULL,
+                             pool->health_check, &field);
+        PATH(fallback, &at, SLICE("fallback_pool"));
+        check_pool_reference(check, pool->fallback_pool, &fallback);
     }
 }
 
@@ -166,9 +160,10 @@ static bool is_wildcard(const struct bind *bind)
     return !is_unix(bind);
 }
 
-static void report_clash(struct check *check, const struct bind *first, const struct bind *second)
+static void report_clash(struct conf_check *check, const struct bind *first,
+                         const struct bind *second)
 {
-    PATH(listeners, &root, SLICE("listeners"));
+    PATH(listeners, &conf_check_root, SLICE("listeners"));
     PATH(listener, &listeners, second->listener);
     PATH(binds, &listener, SLICE("bind"));
     const struct conf_path at = {.parent = &binds, .index = second->index};
@@ -178,7 +173,7 @@ static void report_clash(struct check *check, const struct bind *first, const st
     check->ok = false;
 }
 
-static void check_binds(struct check *check)
+static void check_binds(struct conf_check *check)
 {
     const struct conf *conf = check->conf;
     size_t capacity = 0;
@@ -218,126 +213,6 @@ static void check_binds(struct check *check)
     free(binds);
 }
 
-/* The order in which routes of one listener are tried where their hosts and paths are the same. */
-static int compare_routes(const void *a, const void *b)
-{
-    const struct conf_route *const *left = a;
-    const struct conf_route *const *right = b;
-    if ((*left)->priority != (*right)->priority) {
-        return (*left)->priority > (*right)->priority ? -1 : 1;
-    }
-    return slice_compare((*left)->name, (*right)->name);
-}
-
-static bool is_catch_all(const struct conf_route *route)
-{
-    return route->match.host_count == 0 && route->match.path.len == 0 &&
-           (route->match.path_prefix.len == 0 || slice_eq(route->match.path_prefix, SLICE("/")));
-}
-
-/* What a route matches with one of its hosts, as text: the same text, the same requests. */
-static void match_key(const struct conf_route *route, struct slice host, struct buf *out)
-{
-    struct slice prefix = route->match.path_prefix;
-    buf_clear(out);
-    (void)buf_printf(out, "%.*s\n%.*s\n", SLICE_ARG(route->listener), SLICE_ARG(host));
-    if (route->match.path.len > 0) {
-        (void)buf_append_char(out, '=');
-        (void)buf_append_slice(out, route->match.path);
-    } else {
-        (void)buf_append_slice(out, prefix.len > 0 ? prefix : SLICE("/"));
-    }
-}
-
-/* Takes all of the route's matches for it; returns the route that had all of them before, or NULL.
- */
-static struct slice *claim_matches(struct map *taken, struct conf_route *route, struct buf *key)
-{
-    struct slice *owner = NULL;
-    bool all_taken = true;
-    uint32_t hosts = route->match.host_count;
-    for (uint32_t i = 0; i < (hosts > 0 ? hosts : 1); i++) {
-        if (hosts > 0 && route->match.host[i].len == 0) {
-            return NULL; /* it was refused: nobody knows what it would match */
-        }
-        match_key(route, hosts > 0 ? route->match.host[i] : SLICE("*"), key);
-        struct slice *before = map_get(taken, buf_slice(key));
-        if (before == NULL) {
-            (void)map_put(taken, buf_slice(key), &route->name);
-            all_taken = false;
-        } else if (before != &route->name) { /* its own host, named twice, is no shadow */
-            owner = before;
-        }
-    }
-    return all_taken ? owner : NULL;
-}
-
-static void warn_shadowed(struct check *check, const struct conf_route *route, struct slice by)
-{
-    PATH(routes, &root, SLICE("routes"));
-    PATH(at, &routes, route->name);
-    conf_errors_warn(check->errors, &at, "shadowed-route",
-                     "never used: route '%.*s' takes its requests first", SLICE_ARG(by));
-}
-
-/* Sure cases only: all of what a route matches belongs to routes that are tried before, word for
- * word or because one of a higher priority takes everything. */
-static void check_shadows(struct check *check)
-{
-    const struct conf *conf = check->conf;
-    if (conf->route_count < 2) {
-        return;
-    }
-    struct conf_route **order = mem_alloc(conf->route_count * sizeof(*order));
-    for (uint32_t i = 0; i < conf->route_count; i++) {
-        order[i] = &conf->routes[i];
-    }
-    qsort(order, conf->route_count, sizeof(*order), compare_routes);
-
-    struct map taken;     /* match -> name of the route that has it */
-    struct map catch_all; /* listener -> the first route there that takes everything */
-    struct buf key;
-    map_init(&taken);
-    map_init(&catch_all);
-    buf_init(&key, MATCH_BYTES_MAX);
-    for (uint32_t i = 0; i < conf->route_count; i++) {
-        struct conf_route *route = order[i];
-        const struct slice *by = claim_matches(&taken, route, &key);
-        const struct conf_route *all = map_get(&catch_all, route->listener);
-        if (by != NULL) {
-            warn_shadowed(check, route, *by);
-        } else if (all != NULL && all->priority > route->priority) {
-            warn_shadowed(check, route, all->name);
-        } else if (all == NULL && is_catch_all(route)) {
-            (void)map_put(&catch_all, route->listener, route);
-        }
-    }
-    buf_fini(&key);
-    map_fini(&catch_all);
-    map_fini(&taken);
-    free(order);
-}
-
-static void check_routes(struct check *check)
-{
-    const struct conf *conf = check->conf;
-    PATH(routes, &root, SLICE("routes"));
-    for (uint32_t i = 0; i < conf->route_count; i++) {
-        const struct conf_route *route = &conf->routes[i];
-        uint32_t status = route->respond_status;
-        bool has_no_body = status == 204 || status == 205 || status == 304; /* RFC 9110 6.4.1 */
-        if (route->action == CONF_ACTION_RESPOND && has_no_body && route->respond_body.len > 0) {
-            PATH(at, &routes, route->name);
-            PATH(action, &at, SLICE("action"));
-            PATH(respond, &action, SLICE("respond"));
-            PATH(body, &respond, SLICE("body"));
-            conf_errors_add(check->errors, &body, "invalid-value", SLICE_NONE,
-                            "must be empty: an answer with status %u has no body", status);
-            check->ok = false;
-        }
-    }
-}
-
 static bool has_ready_server(const struct conf_pool *pool)
 {
     for (uint32_t i = 0; i < pool->server_count; i++) {
@@ -348,10 +223,10 @@ static bool has_ready_server(const struct conf_pool *pool)
     return false;
 }
 
-static void check_pools(struct check *check)
+static void check_pools(struct conf_check *check)
 {
     const struct conf *conf = check->conf;
-    PATH(pools, &root, SLICE("pools"));
+    PATH(pools, &conf_check_root, SLICE("pools"));
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         const struct conf_pool *pool = &conf->pools[i];
         PATH(at, &pools, pool->name);
@@ -361,7 +236,7 @@ static void check_pools(struct check *check)
         } else if (!has_ready_server(pool)) {
             conf_errors_warn(check->errors, &at, "no-ready-server",
                              "no server has the admin_state ready: its requests are answered 503");
-        } else if (pool->server_count == 1) {
+        } else if (pool->server_count == 1 && !conf_address_is_template(pool->servers[0].address)) {
             conf_errors_warn(check->errors, &at, "single-server", "one server: no redundancy");
         }
     }
@@ -375,8 +250,19 @@ static void note_pool(const struct conf *conf, struct slice name, bool *used)
     }
 }
 
+struct noting {
+    const struct conf *conf;
+    bool *used;
+};
+
+static void note_mail_pool(struct slice pool, void *arg)
+{
+    const struct noting *noting = arg;
+    note_pool(noting->conf, pool, noting->used);
+}
+
 /* Pools to which nothing leads, health checks that no pool has. */
-static void check_unused(struct check *check)
+static void check_unused(struct conf_check *check)
 {
     const struct conf *conf = check->conf;
     bool *pools = mem_zero(conf->pool_count + 1, sizeof(*pools));
@@ -385,9 +271,18 @@ static void check_unused(struct check *check)
         note_pool(conf, conf->listeners[i].default_pool, pools);
     }
     for (uint32_t i = 0; i < conf->route_count; i++) {
-        note_pool(conf, conf->routes[i].pool, pools);
+        struct slice pool;
+        note_pool(conf, conf->routes[i].mirror.pool, pools);
+        for (uint32_t j = 0; (pool = conf_route_pool(&conf->routes[i], j)).len != 0; j++) {
+            note_pool(conf, pool, pools);
+        }
     }
-    PATH(pools_path, &root, SLICE("pools"));
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        note_pool(conf, conf->pools[i].fallback_pool, pools);
+    }
+    struct noting noting = {conf, pools};
+    conf_check_mail_pools(conf, note_mail_pool, &noting);
+    PATH(pools_path, &conf_check_root, SLICE("pools"));
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         const struct conf_health_check *health =
             conf_health_check_find(conf, conf->pools[i].health_check);
@@ -400,7 +295,7 @@ static void check_unused(struct check *check)
                              "no listener and no route sends requests here");
         }
     }
-    PATH(checks_path, &root, SLICE("health_checks"));
+    PATH(checks_path, &conf_check_root, SLICE("health_checks"));
     for (uint32_t i = 0; i < conf->health_check_count; i++) {
         if (!checks[i]) {
             PATH(at, &checks_path, conf->health_checks[i].name);
@@ -411,38 +306,32 @@ static void check_unused(struct check *check)
     free(pools);
 }
 
-static void check_health_checks(struct check *check)
-{
-    const struct conf *conf = check->conf;
-    PATH(checks, &root, SLICE("health_checks"));
-    for (uint32_t i = 0; i < conf->health_check_count; i++) {
-        const struct conf_health_check *health = &conf->health_checks[i];
-        if (health->timeout_ms > health->interval_ms) {
-            PATH(at, &checks, health->name);
-            PATH(timeout, &at, SLICE("timeout"));
-            conf_errors_warn(check->errors, &timeout, "long-timeout",
-                             "longer than 'interval': checks of a silent server come late");
-        }
-    }
-}
-
 bool conf_check(const struct conf *conf, struct conf_errors *errors)
 {
-    struct check check = {.conf = conf, .errors = errors, .ok = true};
+    struct conf_check check = {.conf = conf, .errors = errors, .ok = true};
     check_references(&check);
     check_binds(&check);
-    check_routes(&check);
-    check_shadows(&check);
+    conf_check_routes(&check);
+    conf_check_tcp(&check);
+    conf_check_shadows(&check);
     check_pools(&check);
-    check_health_checks(&check);
+    conf_check_balance(&check);
+    conf_check_health(&check);
+    conf_check_addresses(&check);
+    conf_check_tls(&check);
+    conf_check_mail(&check);
+    conf_check_policy(&check);
     if (errors->error_count == 0) { /* what is misspelt elsewhere only seems unused */
         check_unused(&check);
+        conf_check_tls_unused(&check);
+        conf_check_policy_unused(&check);
+        conf_check_address_sets_unused(&check);
     }
     return check.ok;
 }
 
-static bool report_user(struct conf_errors *errors, const struct conf_path *path,
-                        struct slice collection, struct slice name)
+bool conf_check_report_user(struct conf_errors *errors, const struct conf_path *path,
+                            struct slice collection, struct slice name)
 {
     conf_errors_add(errors, path, "in-use", SLICE_NONE, "refers to %.*s/%.*s",
                     SLICE_ARG(collection), SLICE_ARG(name));
@@ -453,21 +342,81 @@ static bool check_pool_unused(const struct conf *conf, struct slice name,
                               struct conf_errors *errors)
 {
     bool unused = true;
-    PATH(listeners, &root, SLICE("listeners"));
+    PATH(listeners, &conf_check_root, SLICE("listeners"));
     for (uint32_t i = 0; i < conf->listener_count; i++) {
         if (slice_eq(conf->listeners[i].default_pool, name)) {
             PATH(at, &listeners, conf->listeners[i].name);
             PATH(field, &at, SLICE("default_pool"));
-            unused = report_user(errors, &field, SLICE("pools"), name);
+            unused = conf_check_report_user(errors, &field, SLICE("pools"), name);
         }
     }
-    PATH(routes, &root, SLICE("routes"));
+    PATH(routes, &conf_check_root, SLICE("routes"));
     for (uint32_t i = 0; i < conf->route_count; i++) {
-        if (slice_eq(conf->routes[i].pool, name)) {
-            PATH(at, &routes, conf->routes[i].name);
+        const struct conf_route *route = &conf->routes[i];
+        struct slice pool;
+        if (slice_eq(route->mirror.pool, name)) {
+            PATH(at, &routes, route->name);
             PATH(action, &at, SLICE("action"));
-            PATH(field, &action, SLICE("pool"));
-            unused = report_user(errors, &field, SLICE("pools"), name);
+            PATH(field, &action, SLICE("mirror"));
+            unused = conf_check_report_user(errors, &field, SLICE("pools"), name);
+        }
+        for (uint32_t j = 0; (pool = conf_route_pool(route, j)).len != 0; j++) {
+            if (slice_eq(pool, name)) {
+                PATH(at, &routes, route->name);
+                PATH(action, &at, SLICE("action"));
+                PATH(field, &action,
+                     route->action == CONF_ACTION_POOL ? SLICE("pool") : SLICE("split"));
+                unused = conf_check_report_user(errors, &field, SLICE("pools"), name);
+            }
+        }
+    }
+    PATH(pools, &conf_check_root, SLICE("pools"));
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        if (slice_eq(conf->pools[i].fallback_pool, name)) {
+            PATH(at, &pools, conf->pools[i].name);
+            PATH(field, &at, SLICE("fallback_pool"));
+            unused = conf_check_report_user(errors, &field, SLICE("pools"), name);
+        }
+    }
+    return unused;
+}
+
+static bool is_unused(const struct conf *conf, struct slice collection, struct slice name,
+                      struct conf_errors *errors)
+{
+    bool unused = true;
+    if (slice_eq(collection, SLICE("pools"))) {
+        return check_pool_unused(conf, name, errors);
+    }
+    if (slice_eq(collection, SLICE("certificates"))) {
+        return conf_check_certificate_unused(conf, name, errors);
+    }
+    if (slice_eq(collection, SLICE("policies"))) {
+        return conf_check_policy_is_unused(conf, name, errors);
+    }
+    if (slice_eq(collection, SLICE("address_sets"))) {
+        return conf_check_address_set_is_unused(conf, name, errors);
+    }
+    if (slice_eq(collection, SLICE("ca_sets"))) {
+        return conf_check_ca_set_unused(conf, name, errors);
+    }
+    if (slice_eq(collection, SLICE("listeners"))) {
+        PATH(routes, &conf_check_root, SLICE("routes"));
+        for (uint32_t i = 0; i < conf->route_count; i++) {
+            if (slice_eq(conf->routes[i].listener, name)) {
+                PATH(at, &routes, conf->routes[i].name);
+                PATH(field, &at, SLICE("listener"));
+                unused = conf_check_report_user(errors, &field, collection, name);
+            }
+        }
+    } else if (slice_eq(collection, SLICE("health_checks"))) {
+        PATH(pools, &conf_check_root, SLICE("pools"));
+        for (uint32_t i = 0; i < conf->pool_count; i++) {
+            if (slice_eq(conf->pools[i].health_check, name)) {
+                PATH(at, &pools, conf->pools[i].name);
+                PATH(field, &at, SLICE("health_check"));
+                unused = conf_check_report_user(errors, &field, collection, name);
+            }
         }
     }
     return unused;
@@ -476,28 +425,6 @@ static bool check_pool_unused(const struct conf *conf, struct slice name,
 bool conf_check_unused(const struct conf *conf, struct slice collection, struct slice name,
                        struct conf_errors *errors)
 {
-    bool unused = true;
-    if (slice_eq(collection, SLICE("pools"))) {
-        return check_pool_unused(conf, name, errors);
-    }
-    if (slice_eq(collection, SLICE("listeners"))) {
-        PATH(routes, &root, SLICE("routes"));
-        for (uint32_t i = 0; i < conf->route_count; i++) {
-            if (slice_eq(conf->routes[i].listener, name)) {
-                PATH(at, &routes, conf->routes[i].name);
-                PATH(field, &at, SLICE("listener"));
-                unused = report_user(errors, &field, collection, name);
-            }
-        }
-    } else if (slice_eq(collection, SLICE("health_checks"))) {
-        PATH(pools, &root, SLICE("pools"));
-        for (uint32_t i = 0; i < conf->pool_count; i++) {
-            if (slice_eq(conf->pools[i].health_check, name)) {
-                PATH(at, &pools, conf->pools[i].name);
-                PATH(field, &at, SLICE("health_check"));
-                unused = report_user(errors, &field, collection, name);
-            }
-        }
-    }
-    return unused;
+    bool unused = is_unused(conf, collection, name, errors);
+    return conf_check_mail_unused(conf, collection, name, errors) && unused;
 }

@@ -74,9 +74,50 @@ static bool check_api(const struct conf_api *api, const struct conf_path *parent
     return ok;
 }
 
+/* A list that means nothing in the combined format. */
+static bool check_list(const struct conf_access_log *log, uint32_t count, const char *key,
+                       const struct conf_path *parent, struct conf_errors *errors)
+{
+    if (log->format != CONF_ACCESS_COMBINED || count == 0) {
+        return true;
+    }
+    PATH(path, parent, slice_from(key));
+    conf_errors_add(errors, &path, "exclusive-keys", SLICE_NONE,
+                    "must not be there with \"format\": \"combined\", which has what it has");
+    return false;
+}
+
+static bool check_access_log(const struct conf_access_log *log, const struct conf_path *parent,
+                             struct conf_errors *errors)
+{
+    bool ok = true;
+    PATH(path, parent, SLICE("access_log"));
+    PATH(fields, &path, SLICE("fields"));
+    ok = check_list(log, log->field_count, "fields", &path, errors) && ok;
+    ok = check_list(log, log->request_header_count, "request_headers", &path, errors) && ok;
+    ok = check_list(log, log->response_header_count, "response_headers", &path, errors) && ok;
+    for (uint32_t i = 0; i < log->field_count; i++) {
+        for (uint32_t before = 0; before < i; before++) {
+            const struct conf_path entry = {.parent = &fields, .index = i};
+            if (slice_eq(log->fields[i], log->fields[before])) {
+                conf_errors_add(errors, &entry, "duplicate", SLICE_NONE, "must not stand twice");
+                ok = false;
+                break;
+            }
+        }
+    }
+    if (log->only != CONF_ACCESS_ALL && log->sample != 1) {
+        PATH(sample, &path, SLICE("sample"));
+        conf_errors_warn(errors, &sample, "no-effect",
+                         "with 'only' there is nothing to choose from");
+    }
+    return ok;
+}
+
 bool conf_check_daemon(const struct conf_daemon *daemon, struct conf_errors *errors)
 {
     const struct conf_path root = {0};
     PATH(path, &root, SLICE("daemon"));
-    return check_api(&daemon->api, &path, errors);
+    bool ok = check_api(&daemon->api, &path, errors);
+    return check_access_log(&daemon->access_log, &path, errors) && ok;
 }

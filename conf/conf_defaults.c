@@ -44,6 +44,7 @@ static void set_defaults(const struct conf_object *object, char *base)
             break;
         case CONF_TYPE_STRING_LIST:
         case CONF_TYPE_HEADERS:
+        case CONF_TYPE_WEIGHTS:
         case CONF_TYPE_LABELS:
         case CONF_TYPE_MAP:
             break; /* empty */

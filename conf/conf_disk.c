@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 enum {
-    NAME_LEN_MAX = 64, /* of a file in here, with its NUL */
+    NAME_LEN_MAX = 96, /* of a file in here, with its NUL */
     PATH_LEN_MAX = 4096,
     CHUNK_BYTES = 16384, /* read at once */
     LOCK_TRIES = 50,     /* LOCK_PAUSE_NS apart */

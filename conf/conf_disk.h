@@ -5,8 +5,8 @@
  * folder. Whoever ends us at whatever point, the file is the old one or the new one.
  *
  * For tests the environment variable LBD_TEST_CRASH_AT (KIND-STEP: KIND is save, members, meta,
- * history, owners or overrides; STEP is open, write, fsync, rename or dirsync; also number-write)
- * ends the process with _exit(137) just before that step.
+ * history, owners, overrides or key; STEP is open, write, fsync, rename or dirsync; also
+ * number-write) ends the process with _exit(137) just before that step.
  *
  * Memory: borrows its texts. Threads: any, one at a time for one file.
  */

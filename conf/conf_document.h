@@ -17,7 +17,7 @@
  * Pointers name resources: "" (all), "/pools", "/pools/api", "/pools/api/servers",
  * "/pools/api/servers/a", and so on for listeners, routes and health_checks.
  *
- * Limits: json_limits_document for whole texts, json_limits_resource for resources.
+ * Limits: json_limits_document for whole texts, json_limits_resource for resources but address sets.
  * Memory: counted references; a document lives until its last _unref. Threads: any may hold one,
  * read it and make another from it: nothing in it ever changes.
  */

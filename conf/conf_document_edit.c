@@ -61,7 +61,7 @@ static struct conf_list *edit_member(struct edit *edit, const struct conf_field 
     }
     struct conf_part *made = NULL;
     if (old == NULL) {
-        conf_part_check_name(&edit->builder, &path);
+        conf_part_check_name(&edit->builder, field, &path);
         made = conf_part_build(&edit->builder, field->object, name, edit->body, NULL, &path);
     } else {
         made = edit_part(edit, old, tokens + 1, count - 1, &path);
@@ -92,6 +92,13 @@ static struct conf_part *edit_part(struct edit *edit, struct conf_part *part,
     return list != NULL ? conf_part_with_list(&edit->builder, part, index, list, path) : NULL;
 }
 
+/* All of the document, of a collection, or one of the resources that are long lists. */
+static bool is_large(const struct conf_document_target *target)
+{
+    return target->count == 0 || target->count % 2 != 0 ||
+           slice_eq(target->tokens[0], SLICE("address_sets"));
+}
+
 /* Reads the body and walks. NULL after a failure that is no matter of validity: *err says which. */
 static struct conf_part *edit_root(struct edit *edit, struct conf_part *root,
                                    const struct conf_document_target *target, struct slice body,
@@ -106,9 +113,8 @@ static struct conf_part *edit_root(struct edit *edit, struct conf_part *root,
     }
 
     struct json_error error;
-    const struct json_limits *limits = target->count == 0 || target->count % 2 != 0
-                                           ? &json_limits_document
-                                           : &json_limits_resource;
+    const struct json_limits *limits =
+        is_large(target) ? &json_limits_document : &json_limits_resource;
     edit->body = json_parse(body, JSON_STRICT, limits, &error);
     if (edit->body == NULL) {
         conf_errors_add_syntax(errors, &error);

@@ -1,8 +1,12 @@
 #include "conf/conf_format.h"
 
+#include "conf/conf_address.h"
 #include "lbd/base/addr.h"
+#include "lbd/base/cidr.h"
 #include "lbd/base/compiler.h"
+#include "lbd/base/escape.h"
 #include "lbd/base/num.h"
+#include "lbd/base/path_template.h"
 
 enum {
     NAME_LEN_MAX = 63,
@@ -148,12 +152,39 @@ static const char *observe_problem(struct slice text)
         "must be an IP address and a port such as \"127.0.0.1:9901\", or \"unix:/path\"");
 }
 
+/* RFC 2782: labels that may begin with '_'. */
+static bool is_service_name(struct slice name)
+{
+    struct slice part;
+    if (name.len > 253) {
+        return false;
+    }
+    while (slice_split(&name, '.', &part)) {
+        struct slice label = part.len > 1 && part.ptr[0] == '_' ? slice_from_at(part, 1) : part;
+        if (!is_host_name(label)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static const char *server_address_problem(struct slice text)
 {
     struct slice host = SLICE_NONE;
     uint16_t port = 0;
     if (addr_is_unix(text)) {
         return unix_problem(text, false);
+    }
+    switch (conf_address_of(text, &host, &port)) {
+    case CONF_ADDRESS_SRV:
+        return is_service_name(host) ? NULL
+                                     : "must be a name such as \"srv:_http._tcp.app.internal\"";
+    case CONF_ADDRESS_DNS:
+        return is_host_name(host) ? NULL : "must have a host name behind \"dns:\"";
+    case CONF_ADDRESS_LITERAL:
+    case CONF_ADDRESS_NAME:
+    case CONF_ADDRESS_BAD:
+        break;
     }
     if (!addr_split(text, false, &host, &port)) {
         return "must be a host and a port such as \"10.0.0.1:8080\" or \"[::1]:8080\", or "
@@ -236,12 +267,10 @@ static bool has_dot_segment(struct slice path)
     return false;
 }
 
-static const char *path_problem(struct slice text, bool may_have_query)
+/* What a path is made of, with or without its beginning; *path_len: without the query. */
+static const char *path_chars_problem(struct slice text, bool may_have_query, size_t *path_len)
 {
-    if (text.len == 0 || text.ptr[0] != '/') {
-        return "must begin with '/'";
-    }
-    size_t path_len = text.len;
+    *path_len = text.len;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
@@ -250,17 +279,42 @@ static const char *path_problem(struct slice text, bool may_have_query)
                 return problem;
             }
         } else if (c == '?' && may_have_query) {
-            path_len = path_len == text.len ? i : path_len;
+            *path_len = *path_len == text.len ? i : *path_len;
         } else if (c == '?' || c == '#') {
             return may_have_query ? "must not hold '#'" : "must not hold '?' or '#'";
         } else if (!is_unreserved(c) && !is_in(c, "/!$&'()*+,;=:@")) {
             return "must hold only characters of a path; others are written as %XX";
         }
     }
-    if (has_dot_segment(slice_of(text.ptr, path_len))) {
+    return NULL;
+}
+
+static const char *path_problem(struct slice text, bool may_have_query)
+{
+    if (text.len == 0 || text.ptr[0] != '/') {
+        return "must begin with '/'";
+    }
+    size_t path_len = 0;
+    const char *problem = path_chars_problem(text, may_have_query, &path_len);
+    if (problem == NULL && has_dot_segment(slice_of(text.ptr, path_len))) {
         return "must not hold the segments \".\" or \"..\"";
     }
-    return NULL;
+    return problem;
+}
+
+/* A path into which values are put; what comes out is normalised when it has come out. */
+static const char *path_fill_problem(struct slice text)
+{
+    struct path_template_piece piece;
+    const char *problem = NULL;
+    size_t path_len = 0;
+    if (text.len == 0 || text.ptr[0] != '/') {
+        return "must begin with '/'";
+    }
+    while (problem == NULL && path_template_next(&text, &piece, &problem)) {
+        problem = piece.is_name ? NULL : path_chars_problem(piece.text, false, &path_len);
+    }
+    return problem;
 }
 
 static const char *method_problem(struct slice text)
@@ -274,6 +328,32 @@ static const char *method_problem(struct slice text)
         return "must be a method that a check can use";
     }
     return text.len == 0 ? "must not be empty" : NULL;
+}
+
+static const char *any_method_problem(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((text.ptr[i] < 'A' || text.ptr[i] > 'Z') && text.ptr[i] != '-') {
+            return "must be a method in capital letters such as \"GET\"";
+        }
+    }
+    return text.len == 0 || text.len > 32 ? "must be 1 to 32 bytes long" : NULL;
+}
+
+/* What stands between its variables is normalised, as the paths of requests are. */
+static const char *path_template_problem(struct slice text)
+{
+    struct path_template template;
+    struct path_template_piece piece;
+    struct slice rest = text;
+    const char *problem = NULL;
+    if (!path_template_read(text, &template, &problem)) {
+        return problem;
+    }
+    while (problem == NULL && path_template_next(&rest, &piece, &problem)) {
+        problem = piece.is_name ? NULL : path_problem(piece.text, false);
+    }
+    return problem;
 }
 
 /* RFC 9110 5.5, without obs-text */
@@ -309,6 +389,46 @@ static const char *location_problem(struct slice text)
         rest = slice_from_at(rest, len);
     }
     return NULL;
+}
+
+/* "10.0.0.0/8", "2001:db8::/32", a single address, or "unix". */
+static const char *cidr_problem(struct slice text)
+{
+    struct cidr cidr;
+    if (slice_eq(text, SLICE("unix")) || cidr_parse(text, &cidr)) {
+        return NULL;
+    }
+    return "must be an IP address, a range such as \"10.0.0.0/8\" (with zeros behind the prefix), "
+           "or \"unix\"";
+}
+
+static const char *alpn_problem(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] <= 0x20 || text.ptr[i] > 0x7e) {
+            return "must be the name of a protocol such as \"h2\"";
+        }
+    }
+    return NULL;
+}
+
+/* 32 bytes are 43 digits and one '='. */
+static const char *pin_problem(struct slice text)
+{
+    bool ok = text.len == 44 && text.ptr[43] == '=';
+    for (size_t i = 0; ok && i < 43; i++) {
+        ok = is_alpha(text.ptr[i]) || is_digit(text.ptr[i]) || is_in(text.ptr[i], "+/");
+    }
+    return ok ? NULL : "must be the base64 of a SHA-256 (44 characters) over a public key";
+}
+
+static const char *stored_problem(struct slice text)
+{
+    bool ok = slice_starts(text, SLICE("sha256:")) && text.len == 7 + 64;
+    for (size_t i = 7; ok && i < text.len; i++) {
+        ok = is_digit(text.ptr[i]) || (text.ptr[i] >= 'a' && text.ptr[i] <= 'f');
+    }
+    return ok ? NULL : "must be \"sha256:\" and 64 hexadecimal digits";
 }
 
 static const char *certificate_name_problem(struct slice text)
@@ -348,6 +468,86 @@ const char *conf_format_header_name_problem(struct slice name)
     return NULL;
 }
 
+static const char *mail_key_problem(struct slice text)
+{
+    if (text.len == 0 || text.len > CONF_MAIL_KEY_MAX || text_problem(text, "") != NULL) {
+        return "must be 1 to 320 bytes without control characters";
+    }
+    return NULL;
+}
+
+static const char *mail_domain_problem(struct slice text)
+{
+    struct slice rest = text;
+    struct slice label;
+    bool ok = text.len != 0 && text.len <= 253;
+    while (ok && slice_split(&rest, '.', &label)) {
+        ok = is_label(label);
+    }
+    return ok ? NULL : "must be a domain such as \"example.com\"";
+}
+
+static const char *access_header_problem(struct slice text)
+{
+    bool ok = text.len > 0 && text.len <= 64;
+    for (size_t i = 0; i < text.len && ok; i++) {
+        char c = text.ptr[i];
+        ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    }
+    return ok ? NULL : "must be the name of a header: letters, digits and '-', at most 64 bytes";
+}
+
+static const char *access_field_problem(struct slice text)
+{
+    static const struct slice names[] = {
+#define FIELD(id, name, kind, member, most) SLICE_INIT(name),
+#include "conf/conf_access_fields.def"
+#undef FIELD
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (slice_eq(text, names[i])) {
+            return NULL;
+        }
+    }
+    return "must be a field of the access log, such as \"time\", \"client\", \"path\", \"status\" or "
+           "\"duration_us\"";
+}
+
+static const char *retry_problem(struct slice text)
+{
+    static const char *const words[] = {"connect", "reset", "timeout", "5xx"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (slice_eq(text, slice_from(words[i]))) {
+            return NULL;
+        }
+    }
+    uint64_t status;
+    if (text.len == 3 && num_parse_u64(text, &status) && status >= 400 && status <= 599) {
+        return NULL;
+    }
+    return "must be connect, reset, timeout, 5xx or a status from 400 to 599";
+}
+
+static const char *mechanism_problem(struct slice text)
+{
+    static const char *const words[] = {"plain", "login", "xoauth2", "oauthbearer", "external"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (slice_eq(text, slice_from(words[i]))) {
+            return NULL;
+        }
+    }
+    return "must be plain, login, xoauth2, oauthbearer or external";
+}
+
+static const char *url_problem(struct slice text)
+{
+    bool ok = slice_starts(text, SLICE("http://")) || slice_starts(text, SLICE("https://"));
+    for (size_t i = 0; ok && i < text.len; i++) {
+        ok = (unsigned char)text.ptr[i] > ' ' && (unsigned char)text.ptr[i] < 0x7f;
+    }
+    return ok ? NULL : "must be a URL such as \"https://auth.example.com/mail\"";
+}
+
 const char *conf_format_problem(enum conf_format format, struct slice text)
 {
     switch (format) {
@@ -371,12 +571,32 @@ const char *conf_format_problem(enum conf_format format, struct slice text)
         return path_problem(text, true);
     case CONF_FORMAT_METHOD:
         return method_problem(text);
+    case CONF_FORMAT_ANY_METHOD:
+        return any_method_problem(text);
+    case CONF_FORMAT_PATH_TEMPLATE:
+        return path_template_problem(text);
+    case CONF_FORMAT_PATH_FILL:
+        return path_fill_problem(text);
+    case CONF_FORMAT_HEADER_NAME:
+        return conf_format_header_name_problem(text);
+    case CONF_FORMAT_MATCH_NAME:
+        return text.len > 256 ? "must be at most 256 bytes long" : text_problem(text, "");
     case CONF_FORMAT_HEADER_VALUE:
         return header_value_problem(text);
+    case CONF_FORMAT_REALM:
+        return memchr(text.ptr, '"', text.len) != NULL || memchr(text.ptr, '\\', text.len) != NULL
+                   ? "may have no quotes and no backslash"
+                   : text_problem(text, "");
     case CONF_FORMAT_LOCATION:
         return location_problem(text);
     case CONF_FORMAT_BODY:
         return NULL;
+    case CONF_FORMAT_ESCAPED:
+        return escape_is_valid(text) ? NULL
+                                     : "must have \\r, \\n, \\t, \\\\ or \\x and two hexadecimal "
+                                       "digits behind a backslash";
+    case CONF_FORMAT_IP:
+        return is_ip(text) ? NULL : "must be an IP address such as \"10.0.0.5\" or \"2001:db8::5\"";
     case CONF_FORMAT_IP_PORT:
         return ip_port_problem(text, false,
                                "must be an IP address and a port such as \"127.0.0.53:53\"");
@@ -384,6 +604,28 @@ const char *conf_format_problem(enum conf_format format, struct slice text)
         return observe_problem(text);
     case CONF_FORMAT_CERTIFICATE_NAME:
         return certificate_name_problem(text);
+    case CONF_FORMAT_CIDR_OR_UNIX:
+        return cidr_problem(text);
+    case CONF_FORMAT_ALPN:
+        return alpn_problem(text);
+    case CONF_FORMAT_PIN:
+        return pin_problem(text);
+    case CONF_FORMAT_STORED:
+        return stored_problem(text);
+    case CONF_FORMAT_MAIL_KEY:
+        return mail_key_problem(text);
+    case CONF_FORMAT_MAIL_DOMAIN:
+        return mail_domain_problem(text);
+    case CONF_FORMAT_MECHANISM:
+        return mechanism_problem(text);
+    case CONF_FORMAT_ACCESS_HEADER:
+        return access_header_problem(text);
+    case CONF_FORMAT_ACCESS_FIELD:
+        return access_field_problem(text);
+    case CONF_FORMAT_RETRY:
+        return retry_problem(text);
+    case CONF_FORMAT_URL:
+        return url_problem(text);
     case CONF_FORMAT_FILE:
         return text_problem(text, "");
     }

@@ -14,6 +14,8 @@
 #include "conf/conf_schema.h"
 #include "lbd/base/slice.h"
 
+#define CONF_MAIL_KEY_MAX 320U /* bytes of a name of a CONF_FORMAT_MAIL_KEY */
+
 /* NULL: it is fine; else a sentence that begins with "must". */
 const char *conf_format_problem(enum conf_format format, struct slice text);
 /* The same for the name of a header line that we send. */

@@ -4,6 +4,7 @@
 
 #include "conf/conf_format.h"
 #include "conf/conf_read.h"
+#include "conf/conf_seal.h"
 #include "conf/json/json_patch.h"
 #include "conf/json/json_write.h"
 #include "lbd/base/mem.h"
@@ -56,6 +57,7 @@ void conf_part_unref(struct conf_part *part)
     for (size_t i = 0; i < CONF_SCHEMA_MAPS_MAX; i++) {
         conf_part_list_unref(part->lists[i]);
     }
+    conf_seal_wipe(part->object, part->value);
     arena_fini(&part->arena);
     free(part);
 }
@@ -202,24 +204,28 @@ static void attach_lists(struct conf_part *part)
     }
 }
 
-/* The one place where parts are made. Keeps the lists. `own` holds no MAP field any more. */
+/* The one place where parts are made. Keeps the lists. `own` holds no MAP field any more. No
+ * private key gets further than here. */
 static struct conf_part *part_new(struct conf_builder *builder, const struct conf_object *object,
-                                  struct slice name, const struct json *own,
-                                  struct conf_list **lists, struct conf_part *old,
-                                  const struct conf_path *path)
+                                  struct slice name, struct json *own, struct conf_list **lists,
+                                  struct conf_part *old, const struct conf_path *path)
 {
     struct json_write w;
+    struct conf_sealed sealed;
+    builder->ok = conf_seal_take(&sealed, object, own, path, builder->errors) && builder->ok;
     buf_clear(&builder->scratch);
     json_write_init(&w, &builder->scratch, JSON_COMPACT);
     json_write_canonical(&w, own);
     struct slice text = buf_slice(&builder->scratch);
     if (old != NULL && lists_are(old, lists) && slice_eq(old->text, text)) {
         free_lists(lists);
+        conf_seal_fini(&sealed);
         return conf_part_ref(old);
     }
 
     /* Strings of the struct are never longer than the text that they were read from. */
-    size_t room = object->size + name.len + 2 * text.len + PART_SLACK_BYTES;
+    size_t room =
+        object->size + name.len + 2 * text.len + PART_SLACK_BYTES + conf_seal_bytes(&sealed);
     struct conf_part *part = mem_zero(1, sizeof(*part) + room);
     part->refs = 1;
     part->object = object;
@@ -231,6 +237,10 @@ static struct conf_part *part_new(struct conf_builder *builder, const struct con
     memcpy(part->lists, lists, sizeof(part->lists));
     builder->ok = conf_read_object(object, own, path, &part->arena, part->value, builder->errors) &&
                   builder->ok;
+    if (conf_seal_bytes(&sealed) != 0) {
+        conf_seal_put(&sealed, &part->arena, part->value);
+    }
+    conf_seal_fini(&sealed);
     if (object->is_named) {
         uint64_t version = atomic_fetch_add_explicit(&last_version, 1, memory_order_relaxed) + 1;
         char *base = part->value;
@@ -317,11 +327,12 @@ struct conf_part *conf_part_with_list(struct conf_builder *builder, struct conf_
     return part;
 }
 
-void conf_part_check_name(struct conf_builder *builder, const struct conf_path *path)
+void conf_part_check_name(struct conf_builder *builder, const struct conf_field *field,
+                          const struct conf_path *path)
 {
-    if (!conf_format_is_name(path->key)) {
-        conf_errors_add(builder->errors, path, "invalid-name", SLICE_NONE, "%s",
-                        conf_format_problem(CONF_FORMAT_NAME, path->key));
+    const char *problem = conf_format_problem(conf_schema_name_format(field), path->key);
+    if (problem != NULL) {
+        conf_errors_add(builder->errors, path, "invalid-name", SLICE_NONE, "%s", problem);
         builder->ok = false;
     }
 }
@@ -389,7 +400,7 @@ struct conf_list *conf_part_list_build(struct conf_builder *builder, const struc
     struct conf_list *list = list_new(field->object, count);
     for (uint32_t i = 0; i < count; i++) {
         struct conf_path here = {.parent = path, .key = json_key(members[i])};
-        conf_part_check_name(builder, &here);
+        conf_part_check_name(builder, field, &here);
         list_push(list, conf_part_build(builder, field->object, here.key, members[i],
                                         conf_part_find(old, here.key), &here));
     }
@@ -408,7 +419,7 @@ static struct conf_part *merge_member(struct conf_builder *builder, const struct
     if (old != NULL) {
         return conf_part_merge(builder, old, patch, path);
     }
-    conf_part_check_name(builder, path);
+    conf_part_check_name(builder, field, path);
     struct json *made = json_patch_merge(NULL, patch); /* without its nulls */
     struct conf_part *part = conf_part_build(builder, field->object, path->key, made, NULL, path);
     json_free(made);

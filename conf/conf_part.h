@@ -104,7 +104,8 @@ struct conf_list *conf_part_list_join(const struct conf_field *field, const stru
                                       const struct conf_list *b, struct conf_list *old);
 
 /* Notes a mistake when the last key of `path` is no name. */
-void conf_part_check_name(struct conf_builder *builder, const struct conf_path *path);
+void conf_part_check_name(struct conf_builder *builder, const struct conf_field *field,
+                          const struct conf_path *path);
 
 struct conf_part *conf_part_ref(struct conf_part *part);
 void conf_part_unref(struct conf_part *part); /* NULL is fine */

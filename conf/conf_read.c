@@ -304,7 +304,9 @@ static void read_headers(struct reader *reader, const struct reading *in)
         struct slice name = json_key(item);
         struct slice value = json_string(item);
         struct conf_path path = {.parent = in->path, .key = name};
-        const char *problem = conf_format_header_name_problem(name);
+        bool is_header = in->field->format != CONF_FORMAT_MATCH_NAME;
+        const char *problem = is_header ? conf_format_header_name_problem(name)
+                                        : conf_format_problem(CONF_FORMAT_MATCH_NAME, name);
         if (problem == NULL && !json_is(item, JSON_STRING)) {
             problem = "must be a string";
         }
@@ -312,7 +314,8 @@ static void read_headers(struct reader *reader, const struct reading *in)
             problem = "must be at most 4096 bytes long";
         }
         if (problem == NULL) {
-            problem = conf_format_problem(CONF_FORMAT_HEADER_VALUE, value);
+            problem =
+                conf_format_problem(is_header ? CONF_FORMAT_HEADER_VALUE : CONF_FORMAT_TEXT, value);
         }
         if (problem != NULL) {
             conf_errors_add(reader->errors, &path, "invalid-value", SLICE_NONE, "%s", problem);
@@ -322,6 +325,40 @@ static void read_headers(struct reader *reader, const struct reading *in)
         }
         list[filled].name = arena_copy(reader->arena, name);
         list[filled++].value = arena_copy(reader->arena, value);
+    }
+    store_pointer(in->base, in->field->offset, list);
+    store_u32(in->base, in->field->count_offset, filled);
+}
+
+static void read_weights(struct reader *reader, const struct reading *in)
+{
+    if (!expect_type(reader, in, JSON_OBJECT, "an object of names and integers")) {
+        return;
+    }
+    uint32_t count = accept_count(reader, in);
+    struct conf_weight *list = arena_alloc(reader->arena, (count + 1) * sizeof(*list));
+    uint32_t filled = 0;
+    const struct json *item = NULL;
+    json_for_each(item, in->json)
+    {
+        if (filled == count) {
+            break;
+        }
+        int64_t weight = 0;
+        struct conf_path path = {.parent = in->path, .key = json_key(item)};
+        const char *problem = conf_format_problem(CONF_FORMAT_NAME, json_key(item));
+        if (problem == NULL &&
+            (!json_integer(item, &weight) || weight < 0 || weight > CONF_WEIGHT_MAX)) {
+            problem = "must be an integer from 0 to 1000000";
+        }
+        if (problem != NULL) {
+            conf_errors_add(reader->errors, &path, "invalid-value", SLICE_NONE, "%s", problem);
+            reader->ok = false;
+            count--;
+            continue;
+        }
+        list[filled].name = arena_copy(reader->arena, json_key(item));
+        list[filled++].weight = (uint32_t)weight;
     }
     store_pointer(in->base, in->field->offset, list);
     store_u32(in->base, in->field->count_offset, filled);
@@ -386,10 +423,16 @@ static void read_field(struct reader *reader, const struct reading *in)
     case CONF_TYPE_HEADERS:
         read_headers(reader, in);
         break;
+    case CONF_TYPE_WEIGHTS:
+        read_weights(reader, in);
+        break;
     case CONF_TYPE_LABELS:
         read_labels(reader, in);
         break;
     case CONF_TYPE_OBJECT:
+        if (in->field->has_presence) {
+            store_u32(in->base, in->field->presence_offset, 1);
+        }
         read_object(reader, in->field->object, in->json, in->path, in->base + in->field->offset);
         break;
     case CONF_TYPE_MAP:

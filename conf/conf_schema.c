@@ -26,11 +26,13 @@ static_assert(sizeof(enum conf_admin_state) == sizeof(uint32_t), "enums are 32 b
 #define ONLY_WHEN(key_, word) .only_when_key = (key_), .only_when_word = (word)
 #define NAMED(type)                                                                                \
     .is_named = true, .name_offset = offsetof(type, name), .version_offset = offsetof(type, version)
-#define CHOSEN(type, member) .has_chosen = true, .chosen_offset = offsetof(type, member)
+#define PRESENT(type, member) .has_presence = true, .presence_offset = offsetof(type, member)
+#define CHOSEN(type, member)  .has_chosen = true, .chosen_offset = offsetof(type, member)
 
 #include "conf/conf_schema.def"
 
 const struct conf_object *const conf_schema_document = &document_object;
+const struct conf_object *const conf_schema_certificate = &certificate_object;
 const struct conf_object *const conf_schema_daemon = &daemon_object;
 
 const struct conf_field *conf_schema_find(const struct conf_object *object, struct slice key)
@@ -97,6 +99,8 @@ const char *conf_schema_type_text(const struct conf_field *field)
     case CONF_TYPE_HEADERS:
     case CONF_TYPE_LABELS:
         return "object of strings";
+    case CONF_TYPE_WEIGHTS:
+        return "object of integers";
     case CONF_TYPE_OBJECT:
         return "object";
     case CONF_TYPE_MAP:
@@ -157,6 +161,7 @@ bool conf_schema_default_text(const struct conf_field *field, struct buf *out)
         return true;
     case CONF_TYPE_STRING_LIST:
     case CONF_TYPE_HEADERS:
+    case CONF_TYPE_WEIGHTS:
     case CONF_TYPE_LABELS:
     case CONF_TYPE_OBJECT:
     case CONF_TYPE_MAP:
@@ -197,6 +202,7 @@ bool conf_schema_range_text(const struct conf_field *field, struct buf *out)
     case CONF_TYPE_STRING_LIST:
     case CONF_TYPE_STATUS_LIST:
     case CONF_TYPE_HEADERS:
+    case CONF_TYPE_WEIGHTS:
     case CONF_TYPE_LABELS:
     case CONF_TYPE_MAP:
         (void)buf_printf(out, "at most %lld", (long long)field->max);

@@ -30,8 +30,9 @@ enum conf_type {
     CONF_TYPE_STATUS_LIST, /* ["2xx", 204]: uint8_t bits of classes; uint16_t * of exact codes and a
                               count */
     CONF_TYPE_HEADERS,     /* {"Name": "value"}: struct conf_header * and a count */
-    CONF_TYPE_LABELS,      /* {"key": "value"}: struct slice of canonical JSON */
-    CONF_TYPE_OBJECT,      /* a nested object of fixed keys: a struct in place */
+    CONF_TYPE_WEIGHTS, /* {"name": 10}: struct conf_weight * and a count; refers_to is of names */
+    CONF_TYPE_LABELS,  /* {"key": "value"}: struct slice of canonical JSON */
+    CONF_TYPE_OBJECT,  /* a nested object of fixed keys: a struct in place */
     CONF_TYPE_MAP /* named members of one kind: an array of structs, sorted by name, and a count */
 };
 
@@ -46,12 +47,31 @@ enum conf_format {
     CONF_FORMAT_PATH,             /* begins with '/', normalised as requests are, no query */
     CONF_FORMAT_CHECK_TARGET,     /* begins with '/', may hold a query */
     CONF_FORMAT_METHOD,           /* an HTTP method in capitals */
+    CONF_FORMAT_ANY_METHOD,       /* the same, also CONNECT and its like, and with '-' */
+    CONF_FORMAT_PATH_TEMPLATE,    /* "/users/{id}", "/files/{rest*}" */
+    CONF_FORMAT_PATH_FILL,        /* a path that may hold {variables} */
+    CONF_FORMAT_HEADER_NAME,      /* the name of a header that is not lbd's own */
+    CONF_FORMAT_MATCH_NAME,       /* of a cookie or a parameter; HEADERS: its members are such */
     CONF_FORMAT_HEADER_VALUE,     /* no CR, LF, NUL or other control characters */
+    CONF_FORMAT_REALM,            /* one line without '"' and backslash */
     CONF_FORMAT_LOCATION,         /* a URI or a path, may hold {path} */
     CONF_FORMAT_BODY,             /* any text */
+    CONF_FORMAT_ESCAPED,          /* bytes as lbd/base/escape has them: "PING\\r\\n" */
+    CONF_FORMAT_IP,               /* "10.0.0.1", "::1" */
     CONF_FORMAT_IP_PORT,          /* "ip:port", not port 0 */
     CONF_FORMAT_IP_PORT_OR_UNIX,  /* "ip:port" (port 0 allowed) or "unix:/path" */
     CONF_FORMAT_CERTIFICATE_NAME, /* "DNS:", "URI:", "email:" or "CN:" and a pattern */
+    CONF_FORMAT_CIDR_OR_UNIX,     /* "10.0.0.0/8", "::1", "unix" */
+    CONF_FORMAT_ALPN,             /* the name of a protocol, printable: "h2" */
+    CONF_FORMAT_PIN,              /* base64 of 32 bytes */
+    CONF_FORMAT_STORED,           /* "sha256:" and 64 hexadecimal digits */
+    CONF_FORMAT_MAIL_KEY,         /* a user, a domain, a pattern: any text of one line */
+    CONF_FORMAT_MAIL_DOMAIN,      /* "example.com"; stored in lower case */
+    CONF_FORMAT_MECHANISM,        /* "plain", "login", "xoauth2", "oauthbearer", "external" */
+    CONF_FORMAT_ACCESS_HEADER,    /* the name of any header */
+    CONF_FORMAT_ACCESS_FIELD,     /* a name of conf_access_fields.def */
+    CONF_FORMAT_RETRY,            /* "connect", "reset", "timeout", "5xx", "400" to "599" */
+    CONF_FORMAT_URL,              /* "http://host/path", "https://..." */
     CONF_FORMAT_FILE              /* a path */
 };
 
@@ -60,11 +80,13 @@ struct conf_object;
 struct conf_field {
     const char *key;
     enum conf_type type;
-    enum conf_format format;
+    enum conf_format format; /* MAP: of its members' names; TEXT stands for NAME there */
     size_t offset; /* of the member in the struct of the object; 0 for objects that share it */
-    size_t count_offset; /* lists and maps: of the count */
-    size_t codes_offset; /* STATUS_LIST: of the list of codes */
-    bool required;       /* there is no default */
+    size_t count_offset;    /* lists and maps: of the count */
+    size_t codes_offset;    /* STATUS_LIST: of the list of codes */
+    bool has_presence;      /* OBJECT: whether it is there matters, even without a key in it: */
+    size_t presence_offset; /* a uint32_t, 1 or 0 */
+    bool required;          /* there is no default */
     bool is_signed;
     int64_t min,
         max; /* numbers in base units (ms, bytes); strings: bytes; lists and maps: length */
@@ -76,7 +98,7 @@ struct conf_field {
     const char *refers_to;            /* the top-level map in which this name must exist, or NULL */
     const char *only_when_key;        /* or NULL: allowed only when that ENUM beside it ... */
     const char *only_when_word;       /* ... has this word */
-    uint8_t choice; /* not 0: excludes the other fields with a choice; its number */
+    uint8_t choice; /* not 0: excludes the fields with another choice; its number */
     const char *doc;
     const char *example; /* JSON */
     const char *since;   /* version */
@@ -85,7 +107,7 @@ struct conf_field {
 enum conf_choice { CONF_CHOICE_ANY, CONF_CHOICE_AT_MOST_ONE, CONF_CHOICE_EXACTLY_ONE };
 
 #define CONF_SCHEMA_FIELDS_MAX 64 /* of one object */
-#define CONF_SCHEMA_MAPS_MAX   4  /* of one object */
+#define CONF_SCHEMA_MAPS_MAX   16 /* of one object */
 
 struct conf_object {
     const char *name;  /* "pool.timeouts"; "" for the document */
@@ -102,11 +124,17 @@ struct conf_object {
     size_t chosen_offset; /* where choice - 1 goes: an enum */
 };
 
-extern const struct conf_object *const conf_schema_document; /* struct conf */
-extern const struct conf_object *const conf_schema_daemon;   /* struct conf_daemon */
+extern const struct conf_object *const conf_schema_document;    /* struct conf */
+extern const struct conf_object *const conf_schema_daemon;      /* struct conf_daemon */
+extern const struct conf_object *const conf_schema_certificate; /* struct conf_certificate */
 
 /* NULL: unknown key. */
 const struct conf_field *conf_schema_find(const struct conf_object *object, struct slice key);
+/* What the names of a MAP's members look like. */
+static inline enum conf_format conf_schema_name_format(const struct conf_field *map)
+{
+    return map->format == CONF_FORMAT_TEXT ? CONF_FORMAT_NAME : map->format;
+}
 /* The object or field at a path of keys without names: "pools.servers.weight", "daemon.log", "" for
  * the document. Field is NULL for "". False: there is none. */
 bool conf_schema_lookup(struct slice path, const struct conf_object **object,

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conf/conf.h"
+#include "conf/conf_format.h"
 #include "conf/conf_schema.h"
 #include "conf/json/json_write.h"
 
@@ -168,16 +170,25 @@ static void write_map_schema(const struct writer *to, const struct conf_field *f
     struct json_write *w = to->w;
     json_write_member_text(w, "type", "object");
     write_limits(field, "minProperties", "maxProperties", w);
-    if (field->type == CONF_TYPE_MAP) {
+    if (field->type == CONF_TYPE_MAP || field->type == CONF_TYPE_WEIGHTS) {
         json_write_key(w, "propertyNames");
         json_write_object_begin(w);
-        json_write_member_text(w, "pattern", name_pattern);
+        if (conf_schema_name_format(field) == CONF_FORMAT_NAME) {
+            json_write_member_text(w, "pattern", name_pattern);
+        } else {
+            json_write_member_u64(w, "minLength", 1);
+            json_write_member_u64(w, "maxLength", CONF_MAIL_KEY_MAX);
+        }
         json_write_object_end(w);
     }
     json_write_key(w, "additionalProperties");
     json_write_object_begin(w);
     if (field->type == CONF_TYPE_MAP) {
         write_reference(to, field->object);
+    } else if (field->type == CONF_TYPE_WEIGHTS) {
+        json_write_member_text(w, "type", "integer");
+        json_write_member_i64(w, "minimum", 0);
+        json_write_member_i64(w, "maximum", CONF_WEIGHT_MAX);
     } else {
         json_write_member_text(w, "type", "string");
     }
@@ -210,6 +221,7 @@ static void write_type(const struct writer *to, const struct conf_field *field)
         write_list_schema(field, to->w);
         break;
     case CONF_TYPE_HEADERS:
+    case CONF_TYPE_WEIGHTS:
     case CONF_TYPE_LABELS:
     case CONF_TYPE_MAP:
         write_map_schema(to, field);

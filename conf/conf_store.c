@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/conf_seal.h"
 #include "conf/conf_store_inside.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/num.h"
@@ -65,6 +66,7 @@ struct conf_store *conf_store_open(const char *dir, struct err *err)
         (void)conf_disk_fail(&store->disk, err, "open", "revisions", errno);
         goto failed;
     }
+    store->vault = conf_vault_new(&store->disk, store->dir_fd);
     return store;
 
 failed:
@@ -116,6 +118,7 @@ void conf_store_close(struct conf_store *store)
     if (store->revisions_fd >= 0) {
         conf_store_remove_dropped(store);
     }
+    conf_vault_free(store->vault);
     close_if_open(store->revisions_fd);
     close_if_open(store->number_fd);
     conf_journal_close(&store->overrides);
@@ -153,6 +156,7 @@ void conf_store_drop(struct conf_store *store, uint64_t number)
     store->dropped =
         mem_resize(store->dropped, (store->dropped_count + 1) * sizeof(*store->dropped));
     store->dropped[store->dropped_count++] = number;
+    conf_vault_forget(store->vault, number);
 }
 
 void conf_store_prune(struct conf_store *store)
@@ -172,8 +176,21 @@ void conf_store_prune(struct conf_store *store)
     store->revision_count = kept;
 }
 
+static void note_names(struct conf_store *store, uint64_t revision,
+                       const struct conf_store_item *item)
+{
+    if (item->conf != NULL) {
+        conf_vault_note(store->vault, revision, item->conf);
+    } else {
+        conf_vault_note_text(store->vault, revision, item->text);
+    }
+}
+
 void conf_store_noted(struct conf_store *store, const struct conf_store_save *save)
 {
+    if (save->target == CONF_STORE_BOOT) {
+        note_names(store, CONF_VAULT_BOOT, &save->items[save->count - 1]);
+    }
     for (uint32_t i = 0; i < save->count; i++) {
         const struct conf_store_item *item = &save->items[i];
         struct conf_revision *known = NULL;
@@ -189,6 +206,7 @@ void conf_store_noted(struct conf_store *store, const struct conf_store_save *sa
         }
         *known = item->note;
         known->bytes = item->text.len;
+        note_names(store, item->note.number, item);
     }
     conf_store_sort(store);
     conf_store_prune(store);
@@ -362,12 +380,57 @@ static bool write_target(struct conf_store *store, const struct conf_store_save 
     return conf_store_write_number(store, save->items[save->count - 1].note.number, err);
 }
 
-bool conf_store_write(struct conf_store *store, const struct conf_store_save *save, struct err *err)
+/* -- keys that came in with a document -- */
+
+static bool put_key(struct conf_store *store, const struct conf_certificate *certificate,
+                    struct err *err)
+{
+    struct buf text;
+    buf_init(&text, CONF_VAULT_FILE_MAX);
+    conf_seal_text(certificate->sent_chain, certificate->sent_key, &text);
+    bool ok = conf_vault_put(store->vault, certificate->stored, buf_slice(&text), err);
+    explicit_bzero(text.data, text.len);
+    buf_fini(&text);
+    return ok;
+}
+
+static bool put_keys(struct conf_store *store, const struct conf_store_save *save, struct err *err)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < save->count; i++) {
+        const struct conf *conf = save->items[i].conf;
+        for (uint32_t c = 0; ok && conf != NULL && c < conf->certificate_count; c++) {
+            const struct conf_certificate *certificate = &conf->certificates[c];
+            ok = certificate->sent_key.len == 0 || put_key(store, certificate, err);
+        }
+    }
+    return ok;
+}
+
+static void take_back_keys(struct conf_store *store, const struct conf_store_save *save)
+{
+    for (uint32_t i = 0; i < save->count; i++) {
+        const struct conf *conf = save->items[i].conf;
+        for (uint32_t c = 0; conf != NULL && c < conf->certificate_count; c++) {
+            conf_vault_drop(store->vault, conf->certificates[c].stored);
+        }
+    }
+}
+
+struct conf_vault *conf_store_vault(struct conf_store *store)
+{
+    return store->vault;
+}
+
+static bool write_all(struct conf_store *store, const struct conf_store_save *save, struct err *err)
 {
     struct err ignored;
     assert(save->count != 0);
     for (uint32_t i = 0; i < save->count && !save->is_confirmation; i++) {
         reuse(store, save->items[i].note.number);
+    }
+    if (!put_keys(store, save, err)) {
+        return false;
     }
     if (save->has_members && !conf_store_save_file(store, CONF_STORE_MEMBERS, save->members, err)) {
         return false;
@@ -381,6 +444,15 @@ bool conf_store_write(struct conf_store *store, const struct conf_store_save *sa
     }
     conf_store_remove_dropped(store);
     return true;
+}
+
+bool conf_store_write(struct conf_store *store, const struct conf_store_save *save, struct err *err)
+{
+    bool ok = write_all(store, save, err);
+    if (!ok) {
+        take_back_keys(store, save);
+    }
+    return ok;
 }
 
 /* -- small files -- */

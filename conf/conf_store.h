@@ -10,6 +10,7 @@
  *     state_dir/owners.json            owners whose changes were taken back
  *     state_dir/overrides.json         what was set by hand, and
  *     state_dir/overrides.log          what was set since that was written (conf_journal.h)
+ *     state_dir/certificates/          private keys, which documents only name (conf_vault.h)
  *     state_dir/lock                   held by the one daemon that may write here
  *
  * How a file is replaced stands in conf_disk.h. Whoever kills us at whatever point, config.json is
@@ -44,6 +45,7 @@
 #define CONF_STORE_FILE_MAX          (32 * 1024 * 1024) /* bytes of one file */
 
 struct conf_journal;
+struct conf_vault;
 struct conf_store;
 
 enum conf_store_found {
@@ -77,7 +79,8 @@ uint64_t conf_store_list(struct conf_store *store);
 
 struct conf_store_item {
     struct conf_revision note;
-    struct slice text; /* canonical, with a final newline; borrowed */
+    struct slice text;       /* canonical, with a final newline; borrowed */
+    const struct conf *conf; /* what it means; borrowed. Keys that came in with it are put first */
 };
 
 enum conf_store_target {
@@ -114,6 +117,9 @@ void conf_store_learn_hash(struct conf_store *store, uint64_t number, const char
 /* Appends the text of a revision. */
 LB_MUST_CHECK bool conf_store_read_revision(const struct conf_store *store, uint64_t revision,
                                             struct buf *out, struct err *err);
+
+/* The private keys; borrowed. */
+struct conf_vault *conf_store_vault(struct conf_store *store);
 
 /* -- small files whose text is the caller's business -- */
 

@@ -11,6 +11,7 @@
 #include "conf/conf_disk.h"
 #include "conf/conf_journal.h"
 #include "conf/conf_store.h"
+#include "conf/conf_vault.h"
 
 enum { CONF_STORE_NAME_MAX = 64 }; /* of a file in here, with its NUL */
 
@@ -24,7 +25,8 @@ struct conf_store {
     int dir_fd;
     int revisions_fd;
     int lock_fd;
-    int number_fd;                   /* of "revision"; -1: not opened yet */
+    int number_fd; /* of "revision"; -1: not opened yet */
+    struct conf_vault *vault;
     struct conf_journal overrides;   /* opened when it is asked for */
     struct conf_revision *revisions; /* newest first */
     uint32_t revision_count;
@@ -36,6 +38,8 @@ enum conf_store_suffix { CONF_STORE_DOCUMENT, CONF_STORE_NOTE };
 void conf_store_file_name(uint64_t number, enum conf_store_suffix suffix,
                           char out[CONF_STORE_NAME_MAX]);
 int conf_store_open_dir(int dir_fd, const char *name);
+/* Everything that is kept is known: keys that nothing names go. */
+void conf_store_settle_vault(struct conf_store *store);
 /* Newest first. */
 void conf_store_sort(struct conf_store *store);
 /* Those beyond the limits go: from the list at once, from the folder with remove_dropped. */

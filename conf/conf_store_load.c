@@ -304,6 +304,28 @@ static enum conf_store_found load(struct conf_store *store, struct conf_document
     return found;
 }
 
+void conf_store_settle_vault(struct conf_store *store)
+{
+    struct buf text;
+    struct err ignored;
+    bool missing = false;
+    buf_init(&text, CONF_STORE_FILE_MAX);
+    for (uint32_t i = 0; i < store->revision_count && !conf_vault_is_empty(store->vault); i++) {
+        uint64_t number = store->revisions[i].number;
+        buf_clear(&text);
+        if (conf_store_read_revision(store, number, &text, &ignored)) {
+            conf_vault_note_text(store->vault, number, buf_slice(&text));
+        }
+    }
+    buf_clear(&text);
+    if (conf_disk_read(&store->disk, store->dir_fd, conf_store_config_name, &text, &missing,
+                       &ignored)) {
+        conf_vault_note_text(store->vault, CONF_VAULT_BOOT, buf_slice(&text));
+    }
+    buf_fini(&text);
+    conf_vault_sweep(store->vault);
+}
+
 enum conf_store_found conf_store_load(struct conf_store *store, struct conf_document **document,
                                       uint64_t *revision, struct err *err)
 {
@@ -311,6 +333,7 @@ enum conf_store_found conf_store_load(struct conf_store *store, struct conf_docu
     if (found != CONF_STORE_NEWER && found != CONF_STORE_BROKEN) { /* else all is evidence */
         conf_store_prune(store);
         conf_store_remove_dropped(store);
+        conf_store_settle_vault(store);
     }
     return found;
 }
@@ -322,6 +345,7 @@ uint64_t conf_store_list(struct conf_store *store)
     (void)lonely; /* notes of what never came to be */
     conf_store_prune(store);
     conf_store_remove_dropped(store);
+    conf_store_settle_vault(store);
     return store->revision_count > 0 && store->revisions[0].number > number
                ? store->revisions[0].number
                : number;

@@ -7,11 +7,6 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 /* Three rows of the table are enough: this one, the one above, and the one above that for swaps. */
 uint32_t conf_suggest_distance(struct slice a, struct slice b, uint32_t limit)
 {
@@ -28,12 +23,13 @@ uint32_t conf_suggest_distance(struct slice a, struct slice b, uint32_t limit)
         const uint32_t *above = rows[(i + 2) % 3];
         const uint32_t *two_above = rows[(i + 1) % 3];
         uint32_t least = row[0] = (uint32_t)i;
-        char left = lower(a.ptr[i - 1]);
+        char left = slice_lower(a.ptr[i - 1]);
         for (size_t j = 1; j <= b.len; j++) {
-            char right = lower(b.ptr[j - 1]);
+            char right = slice_lower(b.ptr[j - 1]);
             uint32_t cost = above[j - 1] + (left == right ? 0 : 1);
             cost = smaller(cost, smaller(above[j], row[j - 1]) + 1);
-            if (i > 1 && j > 1 && left == lower(b.ptr[j - 2]) && lower(a.ptr[i - 2]) == right) {
+            if (i > 1 && j > 1 && left == slice_lower(b.ptr[j - 2]) &&
+                slice_lower(a.ptr[i - 2]) == right) {
                 cost = smaller(cost, two_above[j - 2] + 1);
             }
             row[j] = cost;

@@ -69,7 +69,7 @@ static bool say(struct conf_walk *walk, struct slice *piece, const char *fmt, ..
     va_start(args, fmt);
     int len = vsnprintf(walk->glue, sizeof(walk->glue), fmt, args);
     va_end(args);
-    assert(len >= 0 && (size_t)len < sizeof(walk->glue)); /* names have at most 63 bytes */
+    assert(len >= 0 && (size_t)len < sizeof(walk->glue)); /* names have at most 320 bytes */
     *piece = slice_of(walk->glue, (size_t)len);
     return true;
 }
@@ -109,6 +109,19 @@ static bool say_list(struct conf_walk *walk, struct conf_walk_frame *frame, stru
     return say(walk, piece, "}");
 }
 
+/* Names have no control characters: a quote and a backslash are all that JSON minds. */
+static struct slice quoted(struct slice name, char out[2 * CONF_MAIL_KEY_MAX])
+{
+    size_t len = 0;
+    for (size_t i = 0; i < name.len && len + 2 <= 2 * (size_t)CONF_MAIL_KEY_MAX; i++) {
+        if (name.ptr[i] == '"' || name.ptr[i] == '\\') {
+            out[len++] = '\\';
+        }
+        out[len++] = name.ptr[i];
+    }
+    return slice_of(out, len);
+}
+
 static bool say_member(struct conf_walk *walk, struct conf_walk_frame *frame, struct slice *piece)
 {
     if (frame->list == NULL || frame->member == frame->list->count) {
@@ -119,7 +132,9 @@ static bool say_member(struct conf_walk *walk, struct conf_walk_frame *frame, st
         return say(walk, piece, "}");
     }
     const struct conf_part *member = frame->list->parts[frame->member];
-    (void)say(walk, piece, "%s\"%.*s\":", frame->member == 0 ? "" : ",", SLICE_ARG(member->name));
+    char name[2 * CONF_MAIL_KEY_MAX];
+    (void)say(walk, piece, "%s\"%.*s\":", frame->member == 0 ? "" : ",",
+              SLICE_ARG(quoted(member->name, name)));
     frame->member++;
     (void)push(walk, member);
     return true;

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "conf/conf_document.h"
+#include "conf/conf_format.h"
 #include "conf/conf_part.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/slice.h"
@@ -40,8 +41,8 @@ struct conf_walk_frame {
 struct conf_walk {
     struct conf_document *document;
     struct conf_walk_frame frames[CONF_WALK_DEPTH];
-    uint32_t depth; /* frames in use; 0: the end */
-    char glue[96];  /* punctuation and keys */
+    uint32_t depth;  /* frames in use; 0: the end */
+    char glue[1024]; /* punctuation and keys */
 };
 
 /* False: there is no such resource, and nothing to end. */

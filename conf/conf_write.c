@@ -52,8 +52,12 @@ static bool has_value(const struct conf_object *object, const struct conf_field 
         return load_slice(base, field->offset).len > 0;
     case CONF_TYPE_STRING_LIST:
     case CONF_TYPE_HEADERS:
+    case CONF_TYPE_WEIGHTS:
         return load_u32(base, field->count_offset) > 0;
     case CONF_TYPE_OBJECT:
+        if (field->has_presence) {
+            return load_u32(base, field->presence_offset) != 0;
+        }
         return object_has_values(field->object, base + field->offset);
     case CONF_TYPE_INTEGER:
     case CONF_TYPE_AUTO:
@@ -114,6 +118,17 @@ static void write_headers(const struct conf_field *field, const char *base, stru
     for (uint32_t i = 0; i < load_u32(base, field->count_offset); i++) {
         json_write_key_slice(w, headers[i].name);
         json_write_string(w, headers[i].value);
+    }
+    json_write_object_end(w);
+}
+
+static void write_weights(const struct conf_field *field, const char *base, struct json_write *w)
+{
+    const struct conf_weight *weights = load_pointer(base, field->offset);
+    json_write_object_begin(w);
+    for (uint32_t i = 0; i < load_u32(base, field->count_offset); i++) {
+        json_write_key_slice(w, weights[i].name);
+        json_write_u64(w, weights[i].weight);
     }
     json_write_object_end(w);
 }
@@ -182,6 +197,9 @@ static void write_field(const struct conf_field *field, const char *base, struct
         break;
     case CONF_TYPE_HEADERS:
         write_headers(field, base, w);
+        break;
+    case CONF_TYPE_WEIGHTS:
+        write_weights(field, base, w);
         break;
     case CONF_TYPE_LABELS:
         json_write_raw(w, load_slice(base, field->offset));

@@ -5,7 +5,25 @@
 #include "ctl/server_name.h"
 #include "ctl/when.h"
 
-static void add_connection(struct print_table *table, const struct json *connection)
+#define LISTED_MOST 1000U /* that the API gives at once */
+
+/* "http2/3 TLSv1.3": requests under way and what it is wrapped in. */
+static void add_protocol(struct print_table *table, const struct json *connection)
+{
+    char streams[24] = "";
+    struct slice protocol = ctl_text(connection, "protocol");
+    const struct json *tls = json_get(connection, SLICE("tls"));
+    struct slice version = tls != NULL ? ctl_text(tls, "version") : SLICE_NONE;
+    if (json_get(connection, SLICE("streams")) != NULL) {
+        (void)snprintf(streams, sizeof(streams), "/%llu",
+                       (unsigned long long)ctl_number(connection, "streams"));
+    }
+    print_table_cellf(table, PRINT_PLAIN, "%.*s%s%s%.*s", SLICE_ARG(protocol), streams,
+                      version.len != 0 ? " " : "", SLICE_ARG(version));
+}
+
+static void add_connection(struct print_table *table, const struct json *connection,
+                           bool with_users)
 {
     char age[WHEN_TEXT_MAX];
     struct slice pool = ctl_text(connection, "pool");
@@ -13,12 +31,16 @@ static void add_connection(struct print_table *table, const struct json *connect
     print_table_cell(table, PRINT_PLAIN, ctl_text(connection, "id"));
     print_table_cell(table, PRINT_PLAIN, ctl_text(connection, "client"));
     print_table_cell(table, PRINT_PLAIN, ctl_text(connection, "listener"));
+    add_protocol(table, connection);
     print_table_cell(table, PRINT_PLAIN, ctl_text(connection, "state"));
     if (pool.len != 0) {
         struct slice server = ctl_text(connection, "server");
         print_table_cellf(table, PRINT_PLAIN, "%.*s/%.*s", SLICE_ARG(pool), SLICE_ARG(server));
     } else {
         print_table_cell(table, PRINT_PLAIN, SLICE_NONE);
+    }
+    if (with_users) {
+        print_table_cell(table, PRINT_PLAIN, ctl_text(connection, "user"));
     }
     print_table_cell(table, PRINT_PLAIN, slice_from(age));
     print_table_cellf(table, PRINT_PLAIN, "%llu",
@@ -27,33 +49,45 @@ static void add_connection(struct print_table *table, const struct json *connect
                       (unsigned long long)ctl_number(connection, "worker"));
 }
 
+/* Is any of them of mail? */
+static bool has_users(const struct json *connections)
+{
+    const struct json *connection;
+    json_for_each(connection, connections)
+    {
+        if (json_get(connection, SLICE("user")) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void print_connections(struct ctl *ctl, const struct json *answer)
 {
     struct print_table table;
     const struct json *connections = json_get(answer, SLICE("connections"));
     const struct json *connection;
-    uint64_t total = ctl_number(answer, "total");
-    uint64_t listed = json_count(connections);
+    bool with_users = has_users(connections);
     print_table_init(&table);
     print_table_column(&table, "ID");
     print_table_column(&table, "CLIENT");
     print_table_column(&table, "LISTENER");
+    print_table_column(&table, "PROTOCOL");
     print_table_column(&table, "STATE");
     print_table_column(&table, "SERVER");
+    if (with_users) {
+        print_table_column(&table, "USER");
+    }
     print_table_column(&table, ">AGE");
     print_table_column(&table, ">REQUESTS");
     print_table_column(&table, ">WORKER");
     json_for_each(connection, connections)
     {
-        add_connection(&table, connection);
+        add_connection(&table, connection, with_users);
     }
     print_table_write(&table, ctl->out, ctl->color, ctl->width);
     print_table_fini(&table);
-    if (total > listed) {
-        (void)fflush(ctl->out);
-        ctl_hint(ctl, "%llu more: lbctl conns -n %llu", (unsigned long long)(total - listed),
-                 (unsigned long long)total);
-    }
+    ctl_hint_more(ctl, json_count(connections), ctl_number(answer, "total"), LISTED_MOST);
 }
 
 static void print_lines(struct ctl *ctl, const struct json *connections)

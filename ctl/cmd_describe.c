@@ -31,7 +31,9 @@ static void page_fini(struct page *page)
 
 static bool has_status(const struct kind *kind)
 {
-    return kind->id != KIND_HEALTH_CHECKS && kind->id != KIND_CONFIG;
+    return kind->id != KIND_HEALTH_CHECKS && kind->id != KIND_CONFIG && kind->id != KIND_POLICIES &&
+           kind->id != KIND_ADDRESS_SETS && kind->id != KIND_MAIL_USERS &&
+           kind->id != KIND_MAIL_MAPS && kind->id != KIND_MAIL_CALLBACKS;
 }
 
 /* The name that events and overrides give it. */
@@ -41,13 +43,24 @@ static void write_event_name(const struct kind_target *target, struct buf *name)
     case KIND_LISTENERS:
         buf_append_text(name, "listener/");
         break;
+    case KIND_CERTIFICATES:
+        buf_append_text(name, "certificate/");
+        break;
+    case KIND_CA_SETS:
+        buf_append_text(name, "ca-set/");
+        break;
     case KIND_CONFIG:
         buf_append_text(name, "config");
         return;
     case KIND_ROUTES:
+    case KIND_POLICIES:
+    case KIND_ADDRESS_SETS:
     case KIND_POOLS:
     case KIND_SERVERS:
     case KIND_HEALTH_CHECKS:
+    case KIND_MAIL_USERS:
+    case KIND_MAIL_MAPS:
+    case KIND_MAIL_CALLBACKS:
     case KIND_COUNT:
         break;
     }
@@ -210,6 +223,31 @@ static void print_servers(struct ctl *ctl, struct slice pool, const struct json 
     buf_fini(&shown);
 }
 
+static void print_checks(struct ctl *ctl, const struct json *checks)
+{
+    struct print_table table;
+    const struct json *check;
+    print_table_init(&table);
+    print_table_column(&table, "  CHECKED");
+    print_table_column(&table, "RESULT");
+    print_table_column(&table, ">MS");
+    print_table_column(&table, "DETAIL");
+    json_for_each(check, checks)
+    {
+        char time[WHEN_TEXT_MAX];
+        struct slice result = ctl_text(check, "result");
+        when_write_text(time, ctl_text(check, "time"));
+        print_table_cellf(&table, PRINT_PLAIN, "  %s", time);
+        print_table_cell(&table, slice_eq(result, SLICE("passed")) ? PRINT_GOOD : PRINT_BAD,
+                         result);
+        print_table_cellf(&table, PRINT_PLAIN, "%.1f",
+                          json_number(json_get(check, SLICE("duration_ms"))));
+        print_table_cell(&table, PRINT_PLAIN, ctl_text(check, "detail"));
+    }
+    print_table_write(&table, ctl->out, ctl->color, ctl->width);
+    print_table_fini(&table);
+}
+
 static enum print_color color_of(struct slice key, const struct json *value)
 {
     if (slice_eq(key, SLICE("health"))) {
@@ -266,7 +304,8 @@ static void print_status(struct ctl *ctl, const struct kind_target *target,
     json_for_each(member, status)
     {
         struct slice key = json_key(member);
-        if (slice_eq(key, SLICE("conditions")) || slice_eq(key, SLICE("servers"))) {
+        if (slice_eq(key, SLICE("conditions")) || slice_eq(key, SLICE("servers")) ||
+            slice_eq(key, SLICE("checks"))) {
             continue;
         }
         print_member(ctl, "", member);
@@ -276,6 +315,9 @@ static void print_status(struct ctl *ctl, const struct kind_target *target,
     }
     if (json_count(json_get(status, SLICE("servers"))) != 0) {
         print_servers(ctl, buf_slice(&target->name), json_get(status, SLICE("servers")));
+    }
+    if (json_count(json_get(status, SLICE("checks"))) != 0) {
+        print_checks(ctl, json_get(status, SLICE("checks")));
     }
 }
 
@@ -357,6 +399,7 @@ enum ctl_exit cmd_describe(struct ctl *ctl)
 {
     struct kind_target target;
     enum ctl_exit code = CTL_OK;
+    kind_split_pointer(ctl);
     const char *name = ctl->arg_count > 1 ? ctl->args[1] : NULL;
     if (kind_target_read(ctl, ctl->args[0], name, &target, &code)) {
         struct pager pager;

@@ -492,6 +492,7 @@ static void go_round(struct edit *edit)
 enum ctl_exit cmd_edit(struct ctl *ctl)
 {
     struct edit edit = {.ctl = ctl, .code = CTL_OK};
+    kind_split_pointer(ctl);
     const char *name = ctl->arg_count > 1 ? ctl->args[1] : NULL;
     buf_init(&edit.directory, PATH_BYTES);
     buf_init(&edit.path, PATH_BYTES);

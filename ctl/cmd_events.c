@@ -16,6 +16,7 @@ const char *const cmd_events_types[] = {"config.applied",
                                         "config.unconfirmed",
                                         "config.confirmed",
                                         "server.health",
+                                        "server.error",
                                         "server.admin",
                                         "override.set",
                                         "override.cleared",
@@ -28,6 +29,17 @@ const char *const cmd_events_types[] = {"config.applied",
                                         "listener.drain",
                                         "daemon.drain",
                                         "api.denied",
+                                        "cert.loaded",
+                                        "cert.expiring",
+                                        "cert.expired",
+                                        "cert.failed",
+                                        "pool.capabilities",
+                                        "server.outlier",
+                                        "server.interview",
+                                        "dns.changed",
+                                        "dns.failed",
+                                        "keys.changed",
+                                        "keys.failed",
                                         NULL};
 
 /* A text and the spaces up to the next column. */
@@ -46,13 +58,23 @@ static enum print_color color_of(const struct json *event)
     struct slice type = ctl_text(event, "type");
     if (slice_eq(type, SLICE("server.health"))) {
         struct slice to = ctl_text(event, "data.to");
-        return slice_eq(to, SLICE("up"))     ? PRINT_GOOD
-               : slice_eq(to, SLICE("down")) ? PRINT_BAD
-                                             : PRINT_PLAIN;
+        return slice_eq(to, SLICE("up"))         ? PRINT_GOOD
+               : slice_eq(to, SLICE("down"))     ? PRINT_BAD
+               : slice_eq(to, SLICE("degraded")) ? PRINT_WARN
+                                                 : PRINT_PLAIN;
     }
     if (slice_eq(type, SLICE("config.rejected")) || slice_eq(type, SLICE("config.rolled_back")) ||
-        slice_eq(type, SLICE("config.unconfirmed")) || slice_eq(type, SLICE("api.denied"))) {
+        slice_eq(type, SLICE("config.unconfirmed")) || slice_eq(type, SLICE("server.error")) ||
+        slice_eq(type, SLICE("pool.capabilities")) || slice_eq(type, SLICE("server.outlier")) ||
+        slice_eq(type, SLICE("server.interview")) || slice_eq(type, SLICE("api.denied")) ||
+        slice_eq(type, SLICE("keys.failed"))) {
         return PRINT_WARN;
+    }
+    if (slice_eq(type, SLICE("cert.expiring"))) {
+        return PRINT_WARN;
+    }
+    if (slice_eq(type, SLICE("cert.expired")) || slice_eq(type, SLICE("cert.failed"))) {
+        return PRINT_BAD;
     }
     return PRINT_PLAIN;
 }

@@ -146,6 +146,9 @@ static void write_question(const struct ctl *ctl, struct buf *body)
     if (ctl->listener != NULL) {
         json_write_member_text(&w, "listener", ctl->listener);
     }
+    if (ctl->client != NULL) {
+        json_write_member_text(&w, "client", ctl->client);
+    }
     if (ctl->header_count != 0) {
         json_write_key(&w, "headers");
         json_write_object_begin(&w);
@@ -169,12 +172,25 @@ static void print_action(struct ctl *ctl, const struct json *answer)
     if (pool.len != 0) {
         (void)fputs("pool ", ctl->out);
         print_text(ctl->out, pool);
+    } else if (ctl_member(answer, "action.split") != NULL) {
+        (void)fputs("split, here pool ", ctl->out);
+        print_text(ctl->out, ctl_text(answer, "pool"));
     } else if (redirect != NULL) {
         (void)fprintf(ctl->out, "redirect %llu to ",
                       (unsigned long long)ctl_number(redirect, "status"));
         print_text(ctl->out, ctl_text(redirect, "location"));
     } else if (respond != NULL) {
         (void)fprintf(ctl->out, "answer %llu", (unsigned long long)ctl_number(respond, "status"));
+    }
+}
+
+/* Nothing when there is no text. */
+static void print_line(FILE *out, const char *label, struct slice text)
+{
+    if (text.len != 0) {
+        (void)fputs(label, out);
+        print_text(out, text);
+        (void)fputc('\n', out);
     }
 }
 
@@ -205,16 +221,17 @@ static void print_verdict(struct ctl *ctl, const struct json *answer)
         print_colored(out, ctl->color, PRINT_BAD, SLICE("nothing"));
     }
     if (reason.len != 0) {
-        (void)fprintf(out, ": refused with %llu ",
-                      (unsigned long long)ctl_number(answer, "status"));
+        uint64_t status = ctl_number(answer, "status");
+        (void)fputs(": refused with ", out);
+        if (status != 0) { /* a connection of TCP just ends */
+            (void)fprintf(out, "%llu ", (unsigned long long)status);
+        }
         print_text(out, reason);
     }
     (void)fputc('\n', out);
-    if (why.len != 0) {
-        (void)fputs("  because: ", out);
-        print_text(out, why);
-        (void)fputc('\n', out);
-    }
+    print_line(out, "  because: ", why);
+    print_line(out, "  servers get the path: ", ctl_text(answer, "sent_path"));
+    print_line(out, "  servers get the host: ", ctl_text(answer, "sent_host"));
 }
 
 static void print_candidates(struct ctl *ctl, const struct json *answer)
@@ -299,6 +316,8 @@ enum ctl_exit cmd_explain_route(struct ctl *ctl)
     }
     if (answer != NULL && !json_bool(json_get(answer, SLICE("matched")))) {
         code = CTL_NO;
+    } else if (answer == NULL && ctl->listener == NULL && code == CTL_INVALID) {
+        ctl_hint(ctl, "the port of the URL is that of a listener, or --listener NAME says which");
     }
     json_free(answer);
     buf_fini(&body);

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include "conf/json/json_write.h"
+#include "ctl/cmd_cert.h"
 #include "ctl/cmd_status.h"
 #include "ctl/listing.h"
 
@@ -54,6 +55,9 @@ static void cell_action(struct print_table *table, const struct json *config,
     (void)status;
     if (pool.len != 0) {
         print_table_cellf(table, PRINT_PLAIN, "pool %.*s", SLICE_ARG(pool));
+    } else if (ctl_member(config, "action.split") != NULL) {
+        print_table_cellf(table, PRINT_PLAIN, "split over %llu pools",
+                          (unsigned long long)json_count(ctl_member(config, "action.split.pools")));
     } else if (ctl_member(config, "action.redirect") != NULL) {
         print_table_cellf(table, PRINT_PLAIN, "redirect %llu %.*s",
                           (unsigned long long)ctl_number(config, "action.redirect.status"),
@@ -106,13 +110,53 @@ static void cell_weight(struct print_table *table, const struct json *config,
     }
 }
 
+/* Whether TLS ends there, and whether clients must show who they are. */
+static void cell_tls(struct print_table *table, const struct json *config,
+                     const struct json *status)
+{
+    struct slice mode = ctl_text(config, "tls.client_auth.mode");
+    (void)status;
+    if (ctl_member(config, "tls") == NULL) {
+        print_table_cell(table, PRINT_PLAIN, SLICE_NONE);
+    } else if (mode.len == 0 || slice_eq(mode, SLICE("off"))) {
+        bool is_starttls = json_bool(ctl_member(config, "mail.starttls"));
+        print_table_cell(table, PRINT_PLAIN, is_starttls ? SLICE("starttls") : SLICE("yes"));
+    } else {
+        print_table_cellf(table, PRINT_PLAIN, "client %.*s", SLICE_ARG(mode));
+    }
+}
+
+static void cell_disabled(struct print_table *table, const struct json *config,
+                          const struct json *status)
+{
+    bool is_disabled = json_bool(ctl_member(config, "disabled"));
+    (void)status;
+    print_table_cell(table, is_disabled ? PRINT_WARN : PRINT_PLAIN,
+                     is_disabled ? SLICE("yes") : SLICE_NONE);
+}
+
+static void cell_entries(struct print_table *table, const struct json *config,
+                         const struct json *status)
+{
+    (void)status;
+    print_table_cellf(table, PRINT_PLAIN, "%u", json_count(ctl_member(config, "entries")));
+}
+
 static void cell_target(struct print_table *table, const struct json *config,
                         const struct json *status)
 {
     struct slice host = ctl_text(config, "host");
+    struct slice type = ctl_text(config, "type");
     (void)status;
-    if (!slice_eq(ctl_text(config, "type"), SLICE("http"))) {
-        print_table_cell(table, PRINT_PLAIN, SLICE("connect"));
+    if (slice_eq(type, SLICE("grpc"))) {
+        struct slice service = ctl_text(config, "service");
+        print_table_cellf(table, PRINT_PLAIN, "Check%s%.*s", service.len != 0 ? " " : "",
+                          SLICE_ARG(service));
+        return;
+    }
+    if (!slice_eq(type, SLICE("http"))) {
+        print_table_cell(table, PRINT_PLAIN,
+                         slice_eq(type, SLICE("tls")) ? SLICE("handshake") : SLICE("connect"));
         return;
     }
     struct slice method = ctl_text(config, "method");
@@ -121,83 +165,176 @@ static void cell_target(struct print_table *table, const struct json *config,
                       SLICE_ARG(path));
 }
 
+static void cell_addresses(struct print_table *table, const struct json *config,
+                           const struct json *status)
+{
+    (void)status;
+    print_table_cellf(table, PRINT_PLAIN, "%u", json_count(ctl_member(config, "addresses")));
+}
+
+/* A policy is what its object has beside its mode. */
+static void cell_policy_kind(struct print_table *table, const struct json *config,
+                             const struct json *status)
+{
+    const struct json *member;
+    (void)status;
+    json_for_each(member, config)
+    {
+        struct slice key = json_key(member);
+        if (json_type(member) == JSON_OBJECT && !slice_eq(key, SLICE("meta"))) {
+            print_table_cell(table, PRINT_PLAIN, key);
+            return;
+        }
+    }
+    print_table_cell(table, PRINT_PLAIN, SLICE_NONE);
+}
+
 /* -- the kinds -- */
 
-static const struct listing_kind kinds[KIND_COUNT] = {
-    [KIND_LISTENERS] =
+#define OF_STATUS(title_, path_)                                                                   \
+    {                                                                                              \
+        .title = (title_), .path = (path_), .from_status = true                                    \
+    }
+#define POOL_COLUMNS                                                                               \
+    {                                                                                              \
+        {.title = "ALGORITHM", .path = "algorithm"},                                               \
+            {.title = "HEALTH-CHECK", .path = "health_check"},                                     \
+            {.title = "HTTP", .path = "http_version", .is_wide = true},                            \
+            {.title = "TLS", .path = "tls.verify", .is_wide = true},                               \
+            {.title = "PROXY", .path = "send_proxy", .is_wide = true},                             \
+            {.title = ">RETRIES", .path = "retries", .is_wide = true},                             \
+            {.title = "CONNECT", .path = "timeouts.connect", .is_wide = true},                     \
+            {.title = "RESPONSE", .path = "timeouts.response", .is_wide = true},                   \
+            {.title = ">USABLE", .cell = cell_usable},                                             \
+    }
+#define CERTIFICATE_COLUMNS                                                                        \
+    {                                                                                              \
+        {.title = "STATE", .cell = cmd_cert_cell_state},                                           \
+            {.title = "NOT-AFTER", .cell = cmd_cert_cell_date},                                    \
+            {.title = ">DAYS", .cell = cmd_cert_cell_days, .is_busy = true},                       \
+            {.title = "KEY", .cell = cmd_cert_cell_key}, OF_STATUS("SOURCE", "source"),            \
+            OF_STATUS("OCSP", "ocsp"), {.title = "FILE", .path = "chain_file", .is_wide = true},   \
+            OF_STATUS("NAMES", "names")                                                            \
+    }
+#define CA_SET_COLUMNS                                                                             \
+    {                                                                                              \
+        OF_STATUS("STATE", "state"), OF_STATUS(">COUNT", "count"),                                 \
+            {.title = "NOT-AFTER", .cell = cmd_cert_cell_date}, OF_STATUS("SOURCE", "source"),     \
+            {.title = "FILE", .path = "file", .is_wide = true},                                    \
+        {                                                                                          \
+            .title = "CRL-FILE", .path = "crl_file", .is_wide = true                               \
+        }                                                                                          \
+    }
+
+static const struct listing_kind
+    kinds[KIND_COUNT] =
         {
-            .status_path = "listeners",
-            .columns =
+            [KIND_LISTENERS] =
                 {
-                    {.title = "PROTOCOL", .path = "protocol"},
-                    {.title = "BIND", .path = "bind", .is_wide = true},
-                    {.title = "ADDRESS", .path = "addresses", .from_status = true},
-                    {.title = "STATE", .path = "state", .from_status = true},
-                    {.title = ">CONNECTIONS",
-                     .path = "connections",
-                     .from_status = true,
-                     .is_busy = true},
-                    {.title = ">LIMIT", .path = "limits.connections", .is_wide = true},
-                    {.title = "KEEP-ALIVE", .path = "timeouts.keep_alive", .is_wide = true},
-                    {.title = "DEFAULT-POOL", .path = "default_pool"},
+                    .status_path = "listeners",
+                    .columns =
+                        {
+                            {.title = "PROTOCOL", .path = "protocol"},
+                            {.title = "TLS", .cell = cell_tls},
+                            {.title = "BIND", .path = "bind", .is_wide = true},
+                            {.title = "ADDRESS", .path = "addresses", .from_status = true},
+                            {.title = "STATE", .path = "state", .from_status = true},
+                            {.title = ">CONNECTIONS",
+                             .path = "connections",
+                             .from_status = true,
+                             .is_busy = true},
+                            {.title = ">LIMIT", .path = "limits.connections", .is_wide = true},
+                            {.title = "KEEP-ALIVE", .path = "timeouts.keep_alive", .is_wide = true},
+                            {.title = "CERTIFICATES", .path = "tls.certificates", .is_wide = true},
+                            {.title = "DEFAULT-POOL", .path = "default_pool"},
+                        },
                 },
-        },
-    [KIND_ROUTES] =
-        {
-            .columns =
+            [KIND_ROUTES] =
                 {
-                    {.title = "LISTENER", .path = "listener"},
-                    {.title = ">PRIORITY", .path = "priority"},
-                    {.title = "HOST", .cell = cell_host},
-                    {.title = "PATH", .cell = cell_path},
-                    {.title = "ACTION", .cell = cell_action},
+                    .columns =
+                        {
+                            {.title = "LISTENER", .path = "listener"},
+                            {.title = ">PRIORITY", .path = "priority"},
+                            {.title = "HOST", .cell = cell_host},
+                            {.title = "PATH", .cell = cell_path},
+                            {.title = "ACTION", .cell = cell_action},
+                        },
                 },
-        },
-    [KIND_POOLS] =
-        {
-            .status_path = "pools",
-            .columns =
+            [KIND_ADDRESS_SETS] = {.columns = {{.title = ">ADDRESSES", .cell = cell_addresses}}},
+            [KIND_POLICIES] =
                 {
-                    {.title = "ALGORITHM", .path = "algorithm"},
-                    {.title = "HEALTH-CHECK", .path = "health_check"},
-                    {.title = ">RETRIES", .path = "retries", .is_wide = true},
-                    {.title = "CONNECT", .path = "timeouts.connect", .is_wide = true},
-                    {.title = "RESPONSE", .path = "timeouts.response", .is_wide = true},
-                    {.title = ">USABLE", .cell = cell_usable},
+                    .columns =
+                        {
+                            {.title = "KIND", .cell = cell_policy_kind},
+                            {.title = "MODE", .path = "mode"},
+                        },
                 },
-        },
-    [KIND_SERVERS] =
-        {
-            .status_path = "pools",
-            .columns =
+            [KIND_POOLS] = {.status_path = "pools", .columns = POOL_COLUMNS},
+            [KIND_SERVERS] =
                 {
-                    {.title = "ADDRESS", .path = "address"},
-                    {.title = "HEALTH", .cell = cell_health},
-                    {.title = "ADMIN", .cell = cell_admin},
-                    {.title = ">WEIGHT", .cell = cell_weight},
-                    {.title = ">CONNECTIONS",
-                     .path = "connections",
-                     .from_status = true,
-                     .is_busy = true},
-                    {.title = ">LIMIT", .path = "max_connections", .is_wide = true},
-                    {.title = "LAST-CHECK",
-                     .path = "last_check",
-                     .from_status = true,
-                     .is_wide = true},
+                    .status_path = "pools",
+                    .columns =
+                        {
+                            {.title = "ADDRESS", .path = "address"},
+                            {.title = "HEALTH", .cell = cell_health},
+                            {.title = "ADMIN", .cell = cell_admin},
+                            {.title = ">WEIGHT", .cell = cell_weight},
+                            {.title = ">CONNECTIONS",
+                             .path = "connections",
+                             .from_status = true,
+                             .is_busy = true},
+                            {.title = ">LIMIT", .path = "max_connections", .is_wide = true},
+                            {.title = "LAST-CHECK",
+                             .path = "last_check",
+                             .from_status = true,
+                             .is_wide = true},
+                        },
                 },
-        },
-    [KIND_HEALTH_CHECKS] =
-        {
-            .columns =
+            [KIND_HEALTH_CHECKS] =
                 {
-                    {.title = "TYPE", .path = "type"},
-                    {.title = "ASKS", .cell = cell_target},
-                    {.title = "INTERVAL", .path = "interval"},
-                    {.title = "TIMEOUT", .path = "timeout"},
-                    {.title = ">RISE", .path = "rise"},
-                    {.title = ">FALL", .path = "fall"},
+                    .columns =
+                        {
+                            {.title = "TYPE", .path = "type"},
+                            {.title = "ASKS", .cell = cell_target},
+                            {.title = "INTERVAL", .path = "interval"},
+                            {.title = "TIMEOUT", .path = "timeout"},
+                            {.title = ">RISE", .path = "rise"},
+                            {.title = ">FALL", .path = "fall"},
+                        },
                 },
-        },
+            [KIND_CERTIFICATES] = {.status_path = "certificates", .columns = CERTIFICATE_COLUMNS},
+            [KIND_CA_SETS] = {.status_path = "ca_sets", .columns = CA_SET_COLUMNS},
+            [KIND_MAIL_USERS] =
+                {
+                    .columns =
+                        {
+                            {.title = "POOL", .path = "pool"},
+                            {.title = "SERVER", .path = "server"},
+                            {.title = "LOGIN-USER", .path = "login_user"},
+                            {.title = "DISABLED", .cell = cell_disabled},
+                            {.title = ">SESSIONS", .path = "sessions"},
+                            {.title = "REASON", .path = "reason"},
+                        },
+                },
+            [KIND_MAIL_MAPS] =
+                {
+                    .columns =
+                        {
+                            {.title = "TYPE", .path = "type"},
+                            {.title = ">ENTRIES", .cell = cell_entries},
+                        },
+                },
+            [KIND_MAIL_CALLBACKS] =
+                {
+                    .columns =
+                        {
+                            {.title = "FORMAT", .path = "format"},
+                            {.title = "URLS", .path = "urls"},
+                            {.title = "TIMEOUT", .path = "timeout"},
+                            {.title = ">CACHE", .path = "cache_ttl"},
+                            {.title = "ON-ERROR", .path = "on_error"},
+                        },
+                },
 };
 
 /* The resource as the API has it. */
@@ -304,8 +441,9 @@ static enum ctl_exit keep_watching(struct listing *listing)
 
 enum ctl_exit cmd_get(struct ctl *ctl)
 {
-    const char *name = ctl->arg_count > 1 ? ctl->args[1] : NULL;
     enum ctl_exit code = CTL_OK;
+    kind_split_pointer(ctl);
+    const char *name = ctl->arg_count > 1 ? ctl->args[1] : NULL;
     const struct kind *kind = kind_read(ctl, ctl->args[0], &code);
     if (kind == NULL) {
         return code;

@@ -10,6 +10,7 @@
 #include "ctl/proposal.h"
 #include "ctl/server_name.h"
 #include "ctl/shell_word.h"
+#include "ctl/text_file.h"
 
 enum { TOKENS_MAX = JSON_DEPTH_MAX };
 
@@ -250,6 +251,12 @@ static enum ctl_exit confirm_change(struct ctl *ctl, const struct place *place,
     return code;
 }
 
+/* Tokens of the place in the document that are about one thing: "pools/web". */
+static uint32_t new_tokens(const struct place *place)
+{
+    return place->count < 2 ? place->count : 2;
+}
+
 /* Sends the resource as it is now. */
 static enum ctl_exit send_back(struct ctl *ctl, struct place *place, const struct json *before,
                                const char *done, struct buf *undo, bool *was_overtaken)
@@ -261,7 +268,8 @@ static enum ctl_exit send_back(struct ctl *ctl, struct place *place, const struc
     json_write_init(&w, &body, JSON_COMPACT);
     json_write_json(&w, place->json);
     proposal_init(&proposal, ctl, "PUT", place->path.data);
-    struct slice root = first_tokens(place, place->inside);
+    /* what is new is made with the whole document, and is one thing in it */
+    struct slice root = first_tokens(place, place->inside != 0 ? place->inside : new_tokens(place));
     const struct refusal_source source = {
         .root = root.len != 0 ? slice_of(root.ptr - 1, root.len + 1) : SLICE_NONE};
     proposal.source = &source;
@@ -339,7 +347,17 @@ static enum ctl_exit change(struct ctl *ctl, const char *text)
 
 enum ctl_exit cmd_set(struct ctl *ctl)
 {
-    return change(ctl, ctl->args[1]);
+    struct buf text;
+    if (strcmp(ctl->args[1], "-") != 0) {
+        return change(ctl, ctl->args[1]);
+    }
+    text_file_init(&text);
+    enum ctl_exit code = text_file_read(ctl, "-", &text);
+    if (code == CTL_OK) {
+        code = change(ctl, text.data != NULL ? text.data : "");
+    }
+    buf_fini(&text);
+    return code;
 }
 
 enum ctl_exit cmd_set_unset(struct ctl *ctl)
@@ -383,6 +401,7 @@ enum ctl_exit cmd_set_delete(struct ctl *ctl)
     struct buf root;
     struct json *before = NULL;
     enum ctl_exit code = CTL_OK;
+    kind_split_pointer(ctl);
     const char *name = ctl->arg_count > 1 ? ctl->args[1] : NULL;
     rest_reply_init(&reply);
     buf_init(&root, CTL_PATH_MAX);

@@ -241,14 +241,52 @@ static bool ask_drain(struct waiter *waiter, struct buf *text, enum ctl_exit *co
     return true;
 }
 
+/* Asks how far users are moved off a server. */
+static bool ask_flush(struct waiter *waiter, struct buf *text, enum ctl_exit *code)
+{
+    struct json *drain = ctl_get(waiter->ctl, waiter->target->path.data, NULL, code);
+    if (drain == NULL) {
+        return false;
+    }
+    uint64_t moved = ctl_number(drain, "moved");
+    uint64_t left = ctl_number(drain, "remaining");
+    uint64_t stuck = ctl_number(drain, "stuck");
+    bool is_done = json_bool(json_get(drain, SLICE("done")));
+    waiter->is_true = is_done && stuck == 0;
+    waiter->is_over = is_done && stuck != 0;
+    buf_printf(text, "%llu %s moved, %llu left", (unsigned long long)moved,
+               ctl_plural(moved, "user", "users"), (unsigned long long)(is_done ? stuck : left));
+    if (stuck != 0) {
+        buf_append_text(text, " (no other server of the pool is usable)");
+    }
+    json_free(drain);
+    return true;
+}
+
+/* --timeout, else the time that the work itself may take (NULL: none is known) and a little more.
+ */
+static uint64_t limit_of(const struct ctl *ctl, const char *work)
+{
+    uint64_t work_ms;
+    if (!ctl->timeout_given && work != NULL && num_parse_duration_ms(slice_from(work), &work_ms)) {
+        return work_ms + CTL_TIMEOUT_MS;
+    }
+    return ctl->timeout_given ? ctl->timeout_ms : CTL_WAIT_TIMEOUT_MS;
+}
+
+enum ctl_exit cmd_wait_for_flush(struct ctl *ctl, const struct admin_target *target)
+{
+    struct waiter waiter = {.ctl = ctl,
+                            .name = target->name.data,
+                            .verdict = {"empty", "not empty"},
+                            .ask = ask_flush,
+                            .is_told = true,
+                            .target = target};
+    return wait_until(&waiter, limit_of(ctl, ctl->over));
+}
+
 enum ctl_exit cmd_wait_for_drain(struct ctl *ctl, const struct admin_target *target)
 {
-    uint64_t limit_ms = ctl->timeout_given ? ctl->timeout_ms : CTL_WAIT_TIMEOUT_MS;
-    uint64_t deadline_ms;
-    if (!ctl->timeout_given && ctl->deadline != NULL &&
-        num_parse_duration_ms(slice_from(ctl->deadline), &deadline_ms)) {
-        limit_ms = deadline_ms + CTL_TIMEOUT_MS;
-    }
     struct waiter waiter = {.ctl = ctl,
                             .name = target->name.data,
                             .verdict = {"drained", "not drained"},
@@ -257,7 +295,7 @@ enum ctl_exit cmd_wait_for_drain(struct ctl *ctl, const struct admin_target *tar
                             .server = target->server,
                             .goal = {.what = CMD_WAIT_DRAINED},
                             .target = target};
-    return wait_until(&waiter, limit_ms);
+    return wait_until(&waiter, limit_of(ctl, ctl->deadline));
 }
 
 enum ctl_exit cmd_wait(struct ctl *ctl)

@@ -31,6 +31,9 @@ enum ctl_exit cmd_wait(struct ctl *ctl);
 /* Waits until the drain of `target` has ended, within --timeout, or its deadline and a little more;
  * says on stderr how it goes. CTL_NO when connections were kept at the deadline. */
 enum ctl_exit cmd_wait_for_drain(struct ctl *ctl, const struct admin_target *target);
+/* Likewise until the users of `target` are moved off, whose path is that of its mail-drain. CTL_NO:
+ * some cannot be, or the drain was cancelled. */
+enum ctl_exit cmd_wait_for_flush(struct ctl *ctl, const struct admin_target *target);
 /* "ready", "drained" or "servers=N". */
 bool cmd_wait_read_goal(const char *text, struct cmd_wait_goal *goal);
 /* Is it true in this status document of the pool? Says in `text` how things are. `server` is NULL

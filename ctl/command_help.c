@@ -10,6 +10,8 @@ const char *const command_section_titles[COMMAND_SECTION_COUNT] = {
     [COMMAND_CHANGE] = "change the configuration",
     [COMMAND_RUN] = "servers and listeners while they run",
     [COMMAND_PAST] = "what was, and back to it",
+    [COMMAND_CERTS] = "certificates",
+    [COMMAND_MAIL] = "users of mail",
     [COMMAND_ACCESS] = "who is let in, and where lbd is",
     [COMMAND_SELF] = "lbctl itself",
 };

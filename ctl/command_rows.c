@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "ctl/cmd_apply.h"
+#include "ctl/cmd_cert.h"
 #include "ctl/cmd_config.h"
 #include "ctl/cmd_conns.h"
 #include "ctl/cmd_context.h"
@@ -12,6 +13,9 @@
 #include "ctl/cmd_explain.h"
 #include "ctl/cmd_get.h"
 #include "ctl/cmd_history.h"
+#include "ctl/cmd_mail.h"
+#include "ctl/cmd_mail_table.h"
+#include "ctl/cmd_requests.h"
 #include "ctl/cmd_server.h"
 #include "ctl/cmd_set.h"
 #include "ctl/cmd_status.h"
@@ -178,6 +182,11 @@ const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
                              .place = IN(on_deadline),
                              .names = COMMAND_WORDS,
                              .words = ending_words},
+    [COMMAND_OVER] = {.word = "--over",
+                      .argument = "TIME",
+                      .summary = "spread it over this time",
+                      .value = COMMAND_TIME,
+                      .place = IN(over)},
     [COMMAND_POOL] = {.word = "--pool",
                       .letter = 'p',
                       .argument = "POOL[/SERVER]",
@@ -196,6 +205,11 @@ const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
                         .argument = "LINE",
                         .summary = "a header of the request: 'NAME: VALUE'",
                         .value = COMMAND_SPECIAL},
+    [COMMAND_CLIENT] = {.word = "--client",
+                        .argument = "IP",
+                        .summary = "where the request comes from",
+                        .value = COMMAND_TEXT,
+                        .place = IN(client)},
     [COMMAND_SINCE] = {.word = "--since",
                        .argument = "TIME",
                        .summary = "how far back, such as 10m",
@@ -207,6 +221,32 @@ const struct command_option_row command_option_rows[COMMAND_OPTION_COUNT] = {
                        .summary = "at most so many",
                        .value = COMMAND_COUNT,
                        .place = IN(limit)},
+    [COMMAND_ENDED] = {.word = "--ended",
+                       .argument = "REASON",
+                       .summary = "only those that ended so, as in server_limit",
+                       .value = COMMAND_TEXT,
+                       .place = IN(ended)},
+    [COMMAND_ROUTE] = {.word = "--route",
+                       .argument = "NAME",
+                       .summary = "only those that this route took",
+                       .value = COMMAND_TEXT,
+                       .place = IN(route)},
+    [COMMAND_STATUS] = {.word = "--status",
+                        .argument = "STATUS",
+                        .summary = "only those answered so, as in 503 or 5xx",
+                        .value = COMMAND_TEXT,
+                        .place = IN(status)},
+    [COMMAND_SLOWER] = {.word = "--slower",
+                        .argument = "TIME",
+                        .summary = "only those that took at least so long",
+                        .value = COMMAND_TIME,
+                        .place = IN(slower)},
+    [COMMAND_CHAIN] = {.word = "--chain",
+                       .argument = "FILE",
+                       .summary =
+                           "the certificate, then those that lead to its CA, PEM; - is stdin",
+                       .value = COMMAND_TEXT,
+                       .place = IN(chain_file)},
     [COMMAND_ONCE] = {.word = "--once",
                       .summary = "print it once and end",
                       .value = COMMAND_FLAG,
@@ -236,10 +276,12 @@ const struct command command_rows[] = {
         .section = COMMAND_LOOK,
         .arguments = "KIND [NAME]",
         .summary = "list what is configured, and how it is",
-        .details = "KIND is listeners, routes, pools, servers or health-checks (or the singular), "
-                   "or config:\nthe whole document, which `lbctl apply -f` and `lbd -c` take "
-                   "again. The name of a server is\nPOOL/SERVER; `get servers POOL` lists one "
-                   "pool.",
+        .details =
+            "KIND is listeners, routes, policies, address-sets, pools, servers, health-checks,\n"
+            "certificates, ca-sets, mail-users, mail-maps or mail-callbacks (or the singular), or\n"
+            "config: the whole document, which `lbctl apply -f` and `lbd -c` take again. The name of a\n"
+            "server is POOL/SERVER; `get servers POOL` lists one pool. KIND/NAME in one word will do, as in\n"
+            "`lbctl get pools/web`.",
         .options = BIT(COMMAND_LABEL) | BIT(COMMAND_WATCH),
         .arg_min = 1,
         .arg_max = 2,
@@ -290,6 +332,16 @@ const struct command command_rows[] = {
         .run = cmd_conns_kill,
     },
     {
+        .word = "requests",
+        .section = COMMAND_LOOK,
+        .arguments = "",
+        .summary = "the last requests that failed, were tried again or were slow",
+        .options = BIT(COMMAND_ENDED) | BIT(COMMAND_STATUS) | BIT(COMMAND_POOL) |
+                   BIT(COMMAND_ROUTE) | BIT(COMMAND_LISTENER) | BIT(COMMAND_SLOWER) |
+                   BIT(COMMAND_LIMIT),
+        .run = cmd_requests,
+    },
+    {
         .word = "events",
         .section = COMMAND_LOOK,
         .arguments = "[TYPE ...]",
@@ -326,13 +378,25 @@ const struct command command_rows[] = {
         .section = COMMAND_LOOK,
         .arguments = "METHOD URL",
         .summary = "where a request would go, and why",
-        .details = "Ends with 1 when nothing takes it.",
-        .options = BIT(COMMAND_LISTENER) | BIT(COMMAND_HEADER),
+        .details = "URL has the port of the listener that is meant, or --listener names it. Ends "
+                   "with 1 when\nnothing takes it.",
+        .options = BIT(COMMAND_LISTENER) | BIT(COMMAND_HEADER) | BIT(COMMAND_CLIENT),
         .arg_min = 2,
         .arg_max = 2,
         .names = COMMAND_WORDS,
         .words = method_words,
         .run = cmd_explain_route,
+    },
+    {
+        .word = "explain request",
+        .section = COMMAND_LOOK,
+        .arguments = "ID",
+        .summary = "what happened to a request, and what can be done",
+        .details = "ID is that of `lbctl requests`, of the access log, or of the header "
+                   "X-Request-Id.",
+        .arg_min = 1,
+        .arg_max = 1,
+        .run = cmd_requests_explain,
     },
     {
         .word = "apply",
@@ -376,7 +440,8 @@ const struct command command_rows[] = {
         .section = COMMAND_CHANGE,
         .arguments = "POINTER VALUE",
         .summary = "set one value, as in `lbctl set pools/web/servers/a/weight 50`",
-        .details = "VALUE is JSON, or a text when it is no JSON.",
+        .details = "VALUE is JSON, or a text when it is no JSON; - reads it from stdin, as in\n"
+                   "`lbctl set ca_sets/inside/pem - < inside-ca.pem`.",
         .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE) |
                    BIT(COMMAND_YES),
         .arg_min = 2,
@@ -405,7 +470,7 @@ const struct command command_rows[] = {
                    "listener with\nconnections or the last server of a pool goes.",
         .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_FORCE) |
                    BIT(COMMAND_YES),
-        .arg_min = 2,
+        .arg_min = 1,
         .arg_max = 2,
         .names = COMMAND_KINDS,
         .run = cmd_set_delete,
@@ -558,6 +623,206 @@ const struct command command_rows[] = {
         .arg_max = 1,
         .names = COMMAND_REVISIONS,
         .run = cmd_history_reject,
+    },
+    {
+        .word = "cert list",
+        .section = COMMAND_CERTS,
+        .arguments = "",
+        .summary = "all certificates: for whom, until when, what their CA says",
+        .run = cmd_cert_list,
+    },
+    {
+        .word = "cert put",
+        .section = COMMAND_CERTS,
+        .arguments = "NAME --chain FILE [--key FILE]",
+        .summary = "show this certificate from now on; open connections go on",
+        .details = "Both are PEM. Without --key the chain's file holds the key as well; - reads "
+                   "stdin. The key\nis kept by lbd and never shown again. --key is that of the "
+                   "certificate here, not ours.",
+        .options = BIT(COMMAND_CHAIN) | BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_CERTIFICATES,
+        .run = cmd_cert_put,
+    },
+    {
+        .word = "cert rm",
+        .section = COMMAND_CERTS,
+        .arguments = "NAME",
+        .summary = "remove a certificate that nothing refers to",
+        .options = BIT(COMMAND_DRY_RUN) | BIT(COMMAND_CONFIRM_WITHIN) | BIT(COMMAND_YES),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_CERTIFICATES,
+        .run = cmd_cert_rm,
+    },
+    {
+        .word = "cert expiring",
+        .section = COMMAND_CERTS,
+        .arguments = "",
+        .summary = "those that end within 30 days, or --for; exit code 1 when there are some",
+        .details = "--for TIME is how far ahead to look, such as 14d. Made for cron: nothing to "
+                   "do is exit code 0.",
+        .options = BIT(COMMAND_FOR),
+        .run = cmd_cert_expiring,
+    },
+    {
+        .word = "mail who",
+        .section = COMMAND_MAIL,
+        .arguments = "USER",
+        .summary = "where a user is, and where it goes",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_USERS,
+        .run = cmd_mail_who,
+    },
+    {
+        .word = "mail move",
+        .section = COMMAND_MAIL,
+        .arguments = "USER SERVER",
+        .summary = "put a user on another server; its sessions end",
+        .details =
+            "For two seconds its logins wait, then it is let in there. The move holds as long as the\n"
+            "user is known: while it has sessions and for pools.mail.linger after them; for ever it\n"
+            "is an entry: `lbctl set mail_users/USER/server SERVER`. --pool says which pool's server\n"
+            "is meant, where several groups of machines have one of that name.",
+        .options = BIT(COMMAND_POOL) | BIT(COMMAND_REASON),
+        .arg_min = 2,
+        .arg_max = 2,
+        .names = COMMAND_USERS,
+        .run = cmd_mail_move,
+    },
+    {
+        .word = "mail kick",
+        .section = COMMAND_MAIL,
+        .arguments = "USER",
+        .summary = "end all sessions of a user",
+        .options = BIT(COMMAND_REASON),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_USERS,
+        .run = cmd_mail_kick,
+    },
+    {
+        .word = "mail release",
+        .section = COMMAND_MAIL,
+        .arguments = "USER",
+        .summary = "take a move back",
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_USERS,
+        .run = cmd_mail_release,
+    },
+    {
+        .word = "mail flush",
+        .section = COMMAND_MAIL,
+        .arguments = "POOL/SERVER",
+        .summary = "move the users off a server that is drained",
+        .details =
+            "At once, 100 at a time; with --over slowly, idle ones first. Each goes where its name\n"
+            "leads without this server; whom no other can take, stays. The server must be in drain\n"
+            "or maint in this pool, and should be in the others of its group: `lbctl drain`. Their\n"
+            "mail must be there already: with `affinity` strict, nobody but you knows that it is.\n"
+            "With --wait it says how it goes, and ends when the last session there has.",
+        .options =
+            BIT(COMMAND_OVER) | BIT(COMMAND_REASON) | BIT(COMMAND_WAIT) | BIT(COMMAND_TIMEOUT),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_SERVERS,
+        .run = cmd_mail_flush,
+    },
+    {
+        .word = "mail sessions",
+        .section = COMMAND_MAIL,
+        .arguments = "[USER]",
+        .summary = "who is logged in, from where, on which server",
+        .details = "--pool POOL/SERVER: those of one server.",
+        .options = BIT(COMMAND_POOL) | BIT(COMMAND_LISTENER) | BIT(COMMAND_LIMIT),
+        .arg_max = 1,
+        .names = COMMAND_USERS,
+        .run = cmd_mail_sessions,
+    },
+    {
+        .word = "mail end",
+        .section = COMMAND_MAIL,
+        .arguments = "ID",
+        .summary = "end one session",
+        .details = "The ID is that of `lbctl mail sessions`.",
+        .arg_min = 1,
+        .arg_max = 1,
+        .run = cmd_mail_end,
+    },
+    {
+        .word = "mail affinity",
+        .section = COMMAND_MAIL,
+        .arguments = "POOL",
+        .summary = "which user belongs to which server now",
+        .options = BIT(COMMAND_LIMIT),
+        .arg_min = 1,
+        .arg_max = 1,
+        .names = COMMAND_POOLS,
+        .run = cmd_mail_affinity,
+    },
+    {
+        .word = "mail import",
+        .section = COMMAND_MAIL,
+        .arguments = "POOL FILE",
+        .summary = "put users where a list says they are",
+        .details =
+            "The list is what `doveadm director map` prints, or `lbctl mail affinity POOL -o jsonl`;\n"
+            "- reads stdin. Who has sessions stays.",
+        .arg_min = 2,
+        .arg_max = 2,
+        .names = COMMAND_POOLS,
+        .run = cmd_mail_import,
+    },
+    {
+        .word = "mail popmap",
+        .section = COMMAND_MAIL,
+        .arguments = "MAP FILE --pool POOL",
+        .summary = "fill a map from a popmap of perdition",
+        .details =
+            "Lines `user: [name@]server` into a map of the type exact, `pattern: server` into\n"
+            "one of the type regex; - reads stdin. Servers are named by their name, or by the\n"
+            "host of their address.",
+        .options = BIT(COMMAND_POOL) | BIT(COMMAND_DRY_RUN),
+        .arg_min = 2,
+        .arg_max = 2,
+        .run = cmd_mail_popmap,
+    },
+    {
+        .word = "mail bans",
+        .section = COMMAND_MAIL,
+        .arguments = "",
+        .summary = "which addresses and users are shut out, and until when",
+        .run = cmd_mail_bans,
+    },
+    {
+        .word = "mail unban",
+        .section = COMMAND_MAIL,
+        .arguments = "ID",
+        .summary = "lift one of them before its time",
+        .details = "The ID is that of `lbctl mail bans`.",
+        .arg_min = 1,
+        .arg_max = 1,
+        .run = cmd_mail_unban,
+    },
+    {
+        .word = "mail cache",
+        .section = COMMAND_MAIL,
+        .arguments = "",
+        .summary = "connections kept for webmail, and what they save",
+        .run = cmd_mail_cache,
+    },
+    {
+        .word = "mail purge",
+        .section = COMMAND_MAIL,
+        .arguments = "[USER]",
+        .summary = "close the kept connections of a user, or all",
+        .details = "What callbacks said of the user is forgotten, too.",
+        .arg_max = 1,
+        .names = COMMAND_USERS,
+        .run = cmd_mail_purge,
     },
     {
         .word = "token create",

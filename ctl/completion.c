@@ -360,6 +360,12 @@ static void offer_what(const struct line *line, enum command_names names, const 
     case COMMAND_TOKENS:
         offer_members(line, "/v1/tokens", "tokens", "id");
         return;
+    case COMMAND_CERTIFICATES:
+        offer_collection(line, "/v1/certificates", "");
+        return;
+    case COMMAND_USERS:
+        offer_members(line, "/v1/mail/sessions", "sessions", "user");
+        return;
     case COMMAND_COMMANDS:
         offer_commands(line);
         return;

@@ -56,6 +56,22 @@ void ctl_hint(struct ctl *ctl, const char *fmt, ...)
     va_end(args);
 }
 
+void ctl_hint_more(struct ctl *ctl, uint64_t listed, uint64_t total, uint64_t most)
+{
+    uint64_t missing = total - listed;
+    if (total <= listed) {
+        return;
+    }
+    (void)fflush(ctl->out);
+    if (listed < most) {
+        ctl_hint(ctl, "%llu more: add -n %llu", (unsigned long long)missing,
+                 (unsigned long long)(total < most ? total : most));
+    } else {
+        ctl_hint(ctl, "%llu more than can be listed at once: ask for fewer of them (see --help)",
+                 (unsigned long long)missing);
+    }
+}
+
 /* Is the directory of `path` ours alone to write in? */
 static bool directory_is_ours(const char *path)
 {
@@ -234,7 +250,7 @@ bool ctl_ask(struct ctl *ctl, const struct rest_request *request, struct rest_re
                       "--url another machine");
     }
     if (!ok && *code == CTL_DENIED && endpoint.ca_file == NULL &&
-        strstr(err.text, "certificate of the peer") != NULL) {
+        strstr(err.text, "the certificate of '") != NULL) {
         ctl_hint(ctl, "--ca FILE names who may have signed it; without it only those count whom "
                       "the system trusts");
     }

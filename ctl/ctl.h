@@ -79,11 +79,18 @@ struct ctl {
     const char *until; /* --for: what, or how long */
     const char *deadline;
     const char *on_deadline;
+    const char *over;
     const char *rev;
     const char *since;
     const char *pool;
     const char *listener;
+    const char *client; /* an IP address */
     const char *limit;
+    const char *ended;                   /* of `requests`: the reason */
+    const char *route;                   /* likewise */
+    const char *status;                  /* likewise: "503", "5xx" */
+    const char *slower;                  /* likewise */
+    const char *chain_file;              /* of `cert put` */
     const char *labels[CTL_REPEATS_MAX]; /* "key=value" */
     uint32_t label_count;
     const char *headers[CTL_REPEATS_MAX]; /* "Name: value" */
@@ -109,6 +116,8 @@ void ctl_init(struct ctl *ctl);
 enum ctl_exit ctl_fail(struct ctl *ctl, enum ctl_exit code, const char *fmt, ...) LB_PRINTF(3, 4);
 /* "hint: ..." */
 void ctl_hint(struct ctl *ctl, const char *fmt, ...) LB_PRINTF(2, 3);
+/* Of a list: hints at what is missing in it, of which the API gives at most `most` at once. */
+void ctl_hint_more(struct ctl *ctl, uint64_t listed, uint64_t total, uint64_t most);
 
 /* Where the API is: --socket, else $LBCTL_SOCKET, else the first that is there of
  * /run/lbd/api.sock, $XDG_RUNTIME_DIR/lbd/api.sock and /tmp/lbd-UID/api.sock (only when that

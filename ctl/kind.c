@@ -1,19 +1,30 @@
 #include "ctl/kind.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "ctl/command.h"
 #include "ctl/server_name.h"
 
-const char *const kind_words[] = {"listeners",     "routes", "pools", "servers",
-                                  "health-checks", "config", NULL};
+const char *const kind_words[] = {"listeners", "routes",     "policies",      "address-sets",
+                                  "pools",     "servers",    "health-checks", "certificates",
+                                  "ca-sets",   "mail-users", "mail-maps",     "mail-callbacks",
+                                  "config",    NULL};
 
 static const struct kind kinds[KIND_COUNT] = {
     {KIND_LISTENERS, "listeners", "listener", "listeners", "/v1/listeners"},
     {KIND_ROUTES, "routes", "route", "routes", "/v1/routes"},
+    {KIND_POLICIES, "policies", "policy", "policies", "/v1/policies"},
+    {KIND_ADDRESS_SETS, "address-sets", "address-set", "address_sets", "/v1/address-sets"},
     {KIND_POOLS, "pools", "pool", "pools", "/v1/pools"},
     {KIND_SERVERS, "servers", "server", "pools", "/v1/pools"},
     {KIND_HEALTH_CHECKS, "health-checks", "health-check", "health_checks", "/v1/health-checks"},
+    {KIND_CERTIFICATES, "certificates", "certificate", "certificates", "/v1/certificates"},
+    {KIND_CA_SETS, "ca-sets", "ca-set", "ca_sets", "/v1/ca-sets"},
+    {KIND_MAIL_USERS, "mail-users", "mail-user", "mail_users", "/v1/mail/users"},
+    {KIND_MAIL_MAPS, "mail-maps", "mail-map", "mail_maps", "/v1/mail/maps"},
+    {KIND_MAIL_CALLBACKS, "mail-callbacks", "mail-callback", "mail_callbacks",
+     "/v1/mail/callbacks"},
     {KIND_CONFIG, "config", "config", NULL, "/v1/config"},
 };
 
@@ -26,8 +37,14 @@ const struct kind *kind_find(const char *word)
         }
     }
     /* the document spells it with '_' */
-    bool underscored = strcmp(word, "health_checks") == 0 || strcmp(word, "health_check") == 0;
-    return underscored ? &kinds[KIND_HEALTH_CHECKS] : NULL;
+    if (strcmp(word, "health_checks") == 0 || strcmp(word, "health_check") == 0) {
+        return &kinds[KIND_HEALTH_CHECKS];
+    }
+    if (strcmp(word, "cert") == 0 || strcmp(word, "certs") == 0) { /* as `lbctl cert` does */
+        return &kinds[KIND_CERTIFICATES];
+    }
+    bool is_ca_set = strcmp(word, "ca_sets") == 0 || strcmp(word, "ca_set") == 0;
+    return is_ca_set ? &kinds[KIND_CA_SETS] : kind_of_key(slice_from(word));
 }
 
 const struct kind *kind_of_key(struct slice key)
@@ -47,11 +64,29 @@ const struct kind *kind_read(struct ctl *ctl, const char *word, enum ctl_exit *c
     if (near != NULL) {
         *code = ctl_fail(ctl, CTL_USAGE, "no kind '%s'; did you mean '%s'?", word, near);
     } else if (kind == NULL) {
-        *code = ctl_fail(ctl, CTL_USAGE,
-                         "no kind '%s': listeners, routes, pools, servers, health-checks, config",
-                         word);
+        *code = ctl_fail(
+            ctl, CTL_USAGE,
+            "no kind '%s': listeners, routes, policies, address-sets, pools, servers, "
+            "health-checks, certificates, ca-sets, mail-users, mail-maps, mail-callbacks, config",
+            word);
     }
     return kind;
+}
+
+void kind_split_pointer(struct ctl *ctl)
+{
+    const char *slash = ctl->arg_count == 1 ? strchr(ctl->args[0], '/') : NULL;
+    if (slash == NULL) {
+        return;
+    }
+    char word[32];
+    (void)snprintf(word, sizeof(word), "%.*s", (int)(slash - ctl->args[0]), ctl->args[0]);
+    const struct kind *kind = kind_find(word);
+    if (kind != NULL && slash[1] != '\0') {
+        ctl->args[0] = kind->plural;
+        ctl->args[1] = slash + 1;
+        ctl->arg_count = 2;
+    }
 }
 
 static bool read_server(struct ctl *ctl, const char *text, struct kind_target *target,

@@ -19,9 +19,16 @@
 enum kind_id {
     KIND_LISTENERS,
     KIND_ROUTES,
+    KIND_POLICIES,
+    KIND_ADDRESS_SETS,
     KIND_POOLS,
     KIND_SERVERS,
     KIND_HEALTH_CHECKS,
+    KIND_CERTIFICATES,
+    KIND_CA_SETS,
+    KIND_MAIL_USERS,
+    KIND_MAIL_MAPS,
+    KIND_MAIL_CALLBACKS,
     KIND_CONFIG,
     KIND_COUNT
 };
@@ -43,6 +50,9 @@ const struct kind *kind_find(const char *word);
 const struct kind *kind_of_key(struct slice key);
 /* The same as kind_find; NULL: printed which there are. */
 const struct kind *kind_read(struct ctl *ctl, const char *word, enum ctl_exit *code);
+
+/* One word that is KIND/NAME, as pointers are, becomes the two that it stands for. */
+void kind_split_pointer(struct ctl *ctl);
 
 /* One thing, found from the words of a command line. */
 struct kind_target {

@@ -54,18 +54,26 @@ static bool take_reply(struct proposal *proposal, struct rest_reply *reply, enum
     return false;
 }
 
+/* A patch is another kind of document. */
+static const char *content_type_of(const char *method)
+{
+    if (strcmp(method, "DELETE") == 0) {
+        return NULL;
+    }
+    return strcmp(method, "PATCH") == 0 ? "application/merge-patch+json" : "application/json";
+}
+
 static bool send_it(struct proposal *proposal, bool is_rehearsal, struct rest_reply *reply,
                     enum ctl_exit *code)
 {
     struct buf target;
     bool has_etag = proposal->etag != NULL && proposal->etag[0] != '\0';
-    bool has_body = strcmp(proposal->method, "DELETE") != 0;
     buf_init(&target, (size_t)2 * CTL_PATH_MAX);
     write_target(proposal, is_rehearsal, &target);
     const struct rest_request request = {
         .method = proposal->method,
         .target = target.data,
-        .content_type = has_body ? "application/json" : NULL,
+        .content_type = content_type_of(proposal->method),
         .if_match = has_etag ? proposal->etag : NULL,
         .if_none = proposal->if_none,
         .body = proposal->body,

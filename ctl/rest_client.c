@@ -43,6 +43,12 @@ static void trace_option(FILE *out, const char *option, const char *value)
     }
 }
 
+/* A trace ends up in tickets and mails. */
+static bool is_secret(struct slice body)
+{
+    return body.len != 0 && memmem(body.ptr, body.len, "PRIVATE KEY-----", 16) != NULL;
+}
+
 static void trace(const struct rest_client *client, const struct rest_request *request)
 {
     enum { INLINE_BODY_MAX = 400 };
@@ -69,7 +75,7 @@ static void trace(const struct rest_client *client, const struct rest_request *r
     bool is_piped = false;
     if (request->content_type != NULL) {
         (void)fprintf(out, " -H 'Content-Type: %s' --data-binary", request->content_type);
-        if (request->body.len <= INLINE_BODY_MAX &&
+        if (request->body.len <= INLINE_BODY_MAX && !is_secret(request->body) &&
             memchr(request->body.ptr, '\0', request->body.len) == NULL) {
             trace_word(out, request->body);
         } else {

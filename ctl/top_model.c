@@ -236,6 +236,20 @@ void top_model_arrange(struct top_model *model)
     }
 }
 
+static struct top_mail make_mail(const struct top_model *model)
+{
+    const struct json *now = ctl_member(model->now, "process.mail");
+    const struct json *before = ctl_member(model->before, "process.mail");
+    double logins = before != NULL ? grown(before, now, "logins") : 0.0;
+    double failed = before != NULL ? grown(before, now, "failed_logins") : 0.0;
+    return (struct top_mail){
+        .is_there = now != NULL,
+        .sessions = ctl_number(now, "sessions"),
+        .rate = model->elapsed_s > 0.0 ? logins / model->elapsed_s : 0.0,
+        .failed = logins > 0.0 ? 100.0 * failed / logins : 0.0,
+    };
+}
+
 void top_model_feed(struct top_model *model, struct json *stats)
 {
     uint64_t was_ms = 0;
@@ -248,6 +262,7 @@ void top_model_feed(struct top_model *model, struct json *stats)
     model->elapsed_s = ok ? (double)(is_ms - was_ms) / 1000.0 : 0.0;
     model->process = make_row(model, ctl_member(model->before, "process"),
                               ctl_member(stats, "process"), "request_duration");
+    model->mail = make_mail(model);
     top_model_arrange(model);
 }
 

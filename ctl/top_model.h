@@ -40,6 +40,14 @@ struct top_row {
     double p99_ms;
 };
 
+/* Of all protocols of mail. */
+struct top_mail {
+    bool is_there; /* some listener speaks one */
+    uint64_t sessions;
+    double rate;   /* logins in a second */
+    double failed; /* per cent of them; 0 when there were none */
+};
+
 struct top_model {
     enum top_view view;
     enum top_sort sort;
@@ -49,6 +57,7 @@ struct top_model {
     struct json *now;
     double elapsed_s;
     struct top_row process;
+    struct top_mail mail;
     struct top_row *rows;
     uint32_t count;
     uint32_t all; /* without the filter */

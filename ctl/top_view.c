@@ -214,6 +214,15 @@ static void write_head(const struct top_model *model, struct buf *line)
     buf_printf(line, "lbd  revision %llu  up %s  %llu %s",
                (unsigned long long)ctl_number(model->now, "revision"), uptime,
                (unsigned long long)workers, ctl_plural(workers, "worker", "workers"));
+    if (model->mail.is_there) {
+        buf_append_text(line, "  mail: ");
+        top_view_count(line, model->mail.sessions);
+        buf_append_text(line, ctl_plural(model->mail.sessions, " session  ", " sessions  "));
+        top_view_number(line, model->mail.rate);
+        buf_append_text(line, " logins/s  ");
+        top_view_number(line, model->mail.failed);
+        buf_append_text(line, "% failed");
+    }
 }
 
 static void write_numbers(const struct top_model *model, struct buf *line)
@@ -458,6 +467,14 @@ void top_view_write_json(const struct top_model *model, struct json_write *w)
     json_write_member_u64(w, "revision", ctl_number(model->now, "revision"));
     json_write_key(w, "process");
     write_json_row(&model->process, w);
+    if (model->mail.is_there) {
+        json_write_key(w, "mail");
+        json_write_object_begin(w);
+        json_write_member_u64(w, "sessions", model->mail.sessions);
+        json_write_member_double(w, "logins_per_second", model->mail.rate);
+        json_write_member_double(w, "failed_percent", model->mail.failed);
+        json_write_object_end(w);
+    }
     json_write_key(w, top_view_words[model->view]);
     json_write_object_begin(w);
     for (uint32_t i = 0; i < model->count; i++) {

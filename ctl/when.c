@@ -87,7 +87,11 @@ void when_write_clock(char out[WHEN_TEXT_MAX], uint64_t wall_ms)
     if (localtime_r(&moment, &then) == NULL || localtime_r(&now, &today) == NULL) {
         return;
     }
-    bool is_today = then.tm_yday == today.tm_yday && then.tm_year == today.tm_year;
+    bool is_today = then.tm_yday == today.tm_yday;
+    if (then.tm_year != today.tm_year) {
+        (void)strftime(out, WHEN_TEXT_MAX, "%Y-%m-%d %H:%M", &then);
+        return;
+    }
     (void)strftime(out, WHEN_TEXT_MAX, is_today ? "%H:%M:%S" : "%b %d %H:%M", &then);
 }
 

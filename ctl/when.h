@@ -21,7 +21,8 @@ enum { WHEN_TEXT_MAX = 40 };
 /* "2026-11-26T11:25:01.123Z" as milliseconds since 1970; offsets are understood, fractions may be
  * missing. False: that is no moment. */
 LB_MUST_CHECK bool when_parse(struct slice text, uint64_t *wall_ms);
-/* "11:25:01", or "Nov 25 11:25" when that was another day, in local time. */
+/* "11:25:01", or "Nov 25 11:25" when that was another day, or "2025-11-25 11:25" in another year,
+ * in local time. */
 void when_write_clock(char out[WHEN_TEXT_MAX], uint64_t wall_ms);
 /* The same for a text of the API; the text itself when it is no moment. */
 void when_write_text(char out[WHEN_TEXT_MAX], struct slice text);

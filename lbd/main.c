@@ -20,9 +20,12 @@
 #include "api/api_openapi.h"
 #include "api/api_socket.h"
 #include "conf/conf_schema.h"
+#include "conf/conf_seal.h"
+#include "conf/conf_vault.h"
 #include "lbd/base/addr.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
+#include "lbd/control/cert_check.h"
 #include "lbd/control/conf_file.h"
 #include "lbd/control/conf_report.h"
 #include "lbd/control/control.h"
@@ -163,17 +166,47 @@ static void report(const struct flags *flags, const struct conf_errors *errors, 
     buf_fini(&text);
 }
 
+/* With the keys that are stored, when a daemon has run here. */
+static bool check_certificates(const struct lbd *lbd, struct conf_errors *errors)
+{
+    struct registry_tls tls;
+    char *dir = mem_slicedup(lbd->daemon->state_dir);
+    int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct conf_disk disk = {.dir = dir};
+    struct conf_vault *vault = dir_fd >= 0 ? conf_vault_new(&disk, dir_fd) : NULL;
+    registry_tls_init(&tls);
+    tls.vault = vault;
+    bool ok = cert_check(&tls, conf_document_conf(lbd->seed), errors);
+    registry_tls_fini(&tls);
+    conf_vault_free(vault);
+    if (dir_fd >= 0) {
+        (void)close(dir_fd);
+    }
+    free(dir);
+    return ok;
+}
+
 /* What the file names must be fit to be used as well. */
 static bool check_files(const struct lbd *lbd, const char *file, struct conf_errors *errors,
                         struct err *err)
 {
     struct err why = {0};
-    if (api_check(lbd->daemon, &why)) {
-        return true;
+    struct buf summary;
+    bool ok = api_check(lbd->daemon, &why);
+    if (!ok) {
+        conf_errors_add_at(errors, slice_from(why.place), "unusable-file", SLICE_NONE, "%s",
+                           why.text);
     }
-    conf_errors_add_at(errors, slice_from(why.place), "unusable-file", SLICE_NONE, "%s", why.text);
+    ok = check_certificates(lbd, errors) && ok;
     conf_file_locate(file, errors);
-    return err_set(err, ERR_INVALID, "'%s' is not valid: 1 error", file);
+    if (!ok) {
+        buf_init(&summary, 128);
+        conf_errors_summary(errors, &summary);
+        (void)err_set(err, ERR_INVALID, "'%s' is not valid: %.*s", file,
+                      SLICE_ARG(buf_slice(&summary)));
+        buf_fini(&summary);
+    }
+    return ok;
 }
 
 static bool read_file(struct lbd *lbd, const struct flags *flags)
@@ -431,6 +464,7 @@ int main(int argc, char **argv)
     struct err err = {0};
 
     fill_standard_files();
+    conf_seal_set(cert_check_seal);
     int code = read_flags(argc, argv, &flags);
     if (code >= 0) {
         return code;

@@ -11,7 +11,7 @@ demo=build/demo
 bin=build/release/bin
 
 # Somebody else who answers there would be taken for ours; 7 is curl's word for nobody.
-for port in 8080 9901 9081 9082 9083; do
+for port in 8080 8443 9901 9081 9082 9083; do
     code=0
     curl -s -o /dev/null --max-time 2 "http://127.0.0.1:$port/" || code=$?
     if [ "$code" -ne 7 ]; then
@@ -22,6 +22,12 @@ done
 rm -rf "$demo"
 mkdir -p "$demo/state"
 chmod 750 "$demo"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=lbd demo" \
+    -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" -keyout "$demo/key.pem" -out "$demo/certificate.pem" \
+    2>"$demo/openssl.log" || {
+    cat "$demo/openssl.log" >&2
+    exit 1
+}
 
 # Started by root: the demonstration itself runs as nobody, where the system lets us become nobody.
 as_user=
@@ -65,7 +71,7 @@ await() {
         tries=$((tries + 1))
         for pid in $lbd $pids; do
             if ! kill -0 "$pid" 2>/dev/null; then
-                echo "demo: a process ended early (is 8080, 9901 or 9081-9083 in use?)" >&2
+                echo "demo: a process ended early (is 8080, 8443, 9901 or 9081-9083 in use?)" >&2
                 exit 1
             fi
         done
@@ -87,10 +93,11 @@ await http://127.0.0.1:8080/ # the first checks have passed
 
 cat <<END
 
-lbd listens on http://127.0.0.1:8080 in front of anna, bert and cleo. In another terminal, in this
+lbd listens on http://127.0.0.1:8080 and https://localhost:8443 in front of anna, bert and cleo. In another terminal, in this
 folder, try:
 
   curl http://127.0.0.1:8080/                                      # again and again: they take turns
+  curl --http2 --cacert $demo/certificate.pem https://localhost:8443/  # the same by TLS and HTTP/2
   $bin/lbctl --socket $demo/api.sock status
   $bin/lbctl --socket $demo/api.sock drain demo/bert    # then curl again; enable demo/bert undoes it
   curl --unix-socket $demo/api.sock -X PATCH -H 'Content-Type: application/merge-patch+json' \\

@@ -4,18 +4,23 @@
 #   scripts/deps.sh GROUP ...      groups: build test package bench format demo
 #
 # Costs one dpkg-query when nothing is missing. Needs root or sudo only when
-# something is. A package that would start a daemon (nginx, haproxy, prometheus)
+# something is. A package that would start a daemon (nginx, haproxy, dovecot)
 # must not: we only run their programs.
 set -eu
 
 build="cmake ninja-build gcc libc6-dev pkg-config git ca-certificates
-       libevent-dev libcjson-dev libmicrohttpd-dev libc-ares-dev libssl-dev check python3-minimal"
+       libevent-dev libcjson-dev libmicrohttpd-dev libc-ares-dev libpcre2-dev libssl-dev zlib1g-dev libnghttp2-dev check
+       python3-minimal"
 test="clang libclang-rt-14-dev python3 curl prometheus mandoc procps openssl binutils strace
-      python3-jsonschema nodejs npm jq tmux bash zsh"
+      python3-jsonschema nodejs npm jq tmux bash zsh python3-hpack
+      dnsmasq-base nghttp2-client nghttp2-server nginx-light libnginx-mod-mail haproxy chromium testssl.sh
+      dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved dovecot-submissiond postfix
+      swaks isync offlineimap3 getmail6 fetchmail msmtp mutt sieve-connect"
 package="dpkg-dev file binutils lintian systemd logrotate init-system-helpers"
-bench="nginx-light haproxy strace util-linux procps python3"
+bench="nginx-light libnginx-mod-stream libnginx-mod-mail haproxy dovecot-imapd
+       openssl strace util-linux procps python3"
 format="clang-format"
-demo="python3 curl util-linux"
+demo="python3 curl openssl util-linux"
 
 wanted=
 for group in "$@"; do
@@ -38,13 +43,19 @@ missing() {
     # shellcheck disable=SC2086
     have=" $(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' $* 2>/dev/null |
         sed -n 's/^ii *//p' | tr '\n' ' ') "
+    nginx=$(PATH="$PATH:/usr/sbin" command -v nginx || true)
     for package in $*; do
         case $package in
         # any flavour of nginx will do
         # nodejs of another origin brings its own npm, and Debian's does not go with it
         nodejs) command -v node >/dev/null 2>&1 && continue ;;
         npm) command -v npm >/dev/null 2>&1 && continue ;;
-        nginx-light) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] && continue ;;
+        nginx-light) [ -n "$nginx" ] && continue ;;
+        # a machine has one mail server; the tests that need Postfix are skipped where it is another
+        postfix) [ -x /usr/sbin/sendmail ] && continue ;;
+        # only Debian's nginx has TCP and mail in packages of their own
+        libnginx-mod-stream) [ -n "$nginx" ] && ! "$nginx" -V 2>&1 | grep -q with-stream=dynamic && continue ;;
+        libnginx-mod-mail) [ -n "$nginx" ] && ! "$nginx" -V 2>&1 | grep -q with-mail=dynamic && continue ;;
         esac
         case $have in
         *" $package "*) ;;

@@ -10,8 +10,8 @@ import os
 import re
 import sys
 
-ROW = ["base", "json", "conf", "stats", "net", "tls", "http", "balance", "upstream", "filter",
-       "mail", "proxy", "snapshot", "worker", "control", "api", "main"]
+ROW = ["base", "json", "conf", "stats", "net", "tls", "http", "mail", "balance", "upstream", "filter",
+       "proxy", "snapshot", "worker", "control", "api", "main"]
 
 # ctl stands beside the row: it speaks REST and knows nothing of the daemon.
 CTL_MAY_SEE = {"base", "json", "tls", "ctl"}
@@ -26,6 +26,8 @@ LIBRARIES = {
     "ares": {"lbd/net/resolve.c"},
     "microhttpd": {"api/api_inside.h"},
     "cjson/": {"conf/json/json.c"},
+    "pcre2": {"lbd/base/pattern.c"},
+    "zlib.h": {"lbd/filter/gzip_coder.c"},
     "check.h": set(),
     "nghttp2/": set(),
 }

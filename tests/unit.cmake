@@ -2,11 +2,11 @@ pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
 
 # Modules that more than one thread touches: their tests run under the thread sanitizer too.
 set(LB_THREADED
-  mailbox log lease job random now close_reason counters histogram log_writer access_log loop
-  resolve server pool snapshot_retire worker worker_publish worker_adopt worker_drain control
+  tls_front mailbox log lease job random now close_reason counters histogram log_writer access_log loop
+  resolve learned server pool tls_client upstream_conn snapshot_retire worker worker_publish worker_adopt worker_drain control
   control_apply control_ahead control_queue control_confirm control_admin control_overrides control_check
-  control_drains control_health control_resolve api api_batch api_config api_connections api_events api_revisions
-  api_scrape)
+  control_drains control_health control_outlier control_resolve api api_batch api_config api_connections api_events api_revisions
+  api_scrape mail_users mail_bans mail_answers key_table rate_buckets)
 
 file(GLOB tests CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/unit/test_*.c")
 foreach(test IN LISTS tests)

@@ -15,7 +15,7 @@ const struct json_limits json_limits_document = {
     .bytes = (size_t)16 * 1024 * 1024,
     .depth = JSON_DEPTH_MAX,
     .values = 2000000,
-    .objects = 200000,
+    .objects = 500000, /* 100,000 routes are 300,000 */
 };
 
 const struct json_limits json_limits_resource = {

@@ -39,7 +39,7 @@ struct json_limits {
 
 #define JSON_DEPTH_MAX 32
 
-/* 16 MiB, depth 32, 2,000,000 values, 200,000 objects: a whole document. */
+/* 16 MiB, depth 32, 2,000,000 values, 500,000 objects: a whole document. */
 extern const struct json_limits json_limits_document;
 /* 1 MiB: one resource. */
 extern const struct json_limits json_limits_resource;

@@ -281,6 +281,12 @@ ROWS = [
         stat("Days until a certificate expires",
              "min(lbd_tls_certificate_not_after_timestamp_seconds{%s} - time()) / 86400" % I, "d",
              width=8),
+        graph("Time until certificates expire", [
+            ("lbd_tls_certificate_not_after_timestamp_seconds{%s} - time()" % I,
+             "{{instance}} {{certificate}}")], "s"),
+        graph("Time left of what CAs said (OCSP)", [
+            ("(lbd_tls_ocsp_next_update_timestamp_seconds{%s} > 0) - time()" % I,
+             "{{instance}} {{certificate}}")], "s"),
         graph("CPU", [(rate("process_cpu_seconds_total"), "{{instance}}")], "percentunit"),
         graph("Resident memory", [("process_resident_memory_bytes{%s}" % I, "{{instance}}")],
               "bytes"),

@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "lbd/balance/hash_pick.h"
+#include "lbd/balance/peak_ewma.h"
+#include "lbd/balance/random_turn.h"
 #include "lbd/balance/round_robin.h"
 #include "lbd/balance/schedule.h"
 #include "lbd/balance/two_choices.h"
@@ -14,7 +17,8 @@ static uint32_t collect_fit(const struct target *targets, uint32_t count,
 {
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (target_is_fit(&targets[i], fitness == BALANCER_READY)) {
+        bool stands_by = fitness == BALANCER_USABLE && targets[i].weight == 0;
+        if (target_is_fit(&targets[i], fitness == BALANCER_READY) && !stands_by) {
             members[found++] = (uint16_t)i;
         }
     }
@@ -36,6 +40,19 @@ void balancer_build(struct balancer *balancer, enum balancer_kind kind,
     }
     balancer->schedule = schedule_build(targets, members, found, arena, &balancer->schedule_len);
     free(members);
+}
+
+void balancer_build_hash(struct balancer *balancer, enum balancer_kind kind,
+                         const struct target *targets, const uint64_t *seeds, uint32_t count,
+                         uint32_t bound_per_cent, struct arena *arena)
+{
+    balancer_build(balancer, kind, targets, count, arena);
+    balancer->hash_bound = bound_per_cent;
+    if (kind == BALANCER_MAGLEV) {
+        hash_table_build_maglev(&balancer->hash, targets, seeds, count, arena);
+    } else {
+        hash_table_build_ring(&balancer->hash, targets, seeds, count, arena);
+    }
 }
 
 void balancer_state_init(struct balancer_state *state, const struct balancer *balancer,
@@ -74,6 +91,16 @@ uint32_t balancer_pick(const struct balancer *balancer, struct balancer_state *s
             break;
         case BALANCER_ROUND_ROBIN:
             index = round_robin_pick(balancer, state, fitness, tried, tried_count);
+            break;
+        case BALANCER_RANDOM:
+            index = random_turn_pick(balancer, random, fitness, tried, tried_count);
+            break;
+        case BALANCER_PEAK_EWMA:
+            index = peak_ewma_pick(balancer, random, state->now_us, fitness, tried, tried_count);
+            break;
+        case BALANCER_MAGLEV:
+        case BALANCER_RING_HASH:
+            index = hash_pick(balancer, state, random, fitness, tried, tried_count);
             break;
         }
     }

@@ -8,6 +8,9 @@
  *                     build time; workers start at spread offsets, so the sum is even
  *     least_request   two turns of that schedule at random, the target with less in flight per
  *                     weight; below 8 targets all are compared
+ *     random          a turn of that schedule at random
+ *     peak_ewma       two turns of it at random, the target that is expected to answer sooner
+ *     maglev, ring_hash   by key: the first target with room in the key's order (hash_table.h)
  *
  * What became unfit since the build is skipped; what became fit since is found too, but a pool is
  * meant to be built again when fitness changes: then a pick is O(1).
@@ -22,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lbd/balance/hash_table.h"
 #include "lbd/balance/target.h"
 #include "lbd/base/arena.h"
 #include "lbd/base/random.h"
@@ -29,10 +33,21 @@
 #define BALANCER_NONE        UINT32_MAX
 #define BALANCER_TARGETS_MAX 65535U
 
-enum balancer_kind { BALANCER_LEAST_REQUEST, BALANCER_ROUND_ROBIN };
+enum balancer_kind {
+    BALANCER_LEAST_REQUEST,
+    BALANCER_ROUND_ROBIN,
+    BALANCER_RANDOM,
+    BALANCER_PEAK_EWMA,
+    BALANCER_MAGLEV,
+    BALANCER_RING_HASH
+};
 
 /* Which targets count for a pick. */
-enum balancer_fitness { BALANCER_USABLE, BALANCER_READY /* fail_open: whatever health says */ };
+enum balancer_fitness {
+    BALANCER_USABLE,
+    BALANCER_STANDBY, /* ... those of weight 0 too, which stand by (levels.h) */
+    BALANCER_READY    /* fail_open: whatever health says */
+};
 
 struct balancer {
     enum balancer_kind kind;
@@ -41,15 +56,34 @@ struct balancer {
     uint16_t *schedule; /* index of the target per turn; in the pool's arena */
     uint32_t schedule_len;
     enum balancer_fitness schedule_of; /* usable targets, or when there was none: ready ones */
+    uint32_t hash_bound;    /* per cent of its share of requests that a target may have; 0: any */
+    struct hash_table hash; /* of maglev and ring_hash; else empty */
 };
 
 /* A worker's own state for one pool. */
 struct balancer_state {
     uint32_t position; /* round robin: the next turn */
+    /* of the request at hand, set before a pick */
+    bool has_key;    /* maglev, ring_hash */
+    uint64_t key;    /* with has_key */
+    uint64_t now_us; /* monotonic; they and peak_ewma */
+    /* hash_pick's: over all fit targets, good for a while */
+    uint64_t sum_in_flight;
+    uint64_t sum_weight;
+    uint64_t sum_until_us;
 };
 
 void balancer_build(struct balancer *balancer, enum balancer_kind kind,
                     const struct target *targets, uint32_t count, struct arena *arena);
+/* The same for maglev and ring_hash. seeds[]: one per target; bound_per_cent: see hash_bound. */
+void balancer_build_hash(struct balancer *balancer, enum balancer_kind kind,
+                         const struct target *targets, const uint64_t *seeds, uint32_t count,
+                         uint32_t bound_per_cent, struct arena *arena);
+/* Does it choose by a key? */
+static inline bool balancer_is_hash(enum balancer_kind kind)
+{
+    return kind == BALANCER_MAGLEV || kind == BALANCER_RING_HASH;
+}
 /* Where worker `worker` of `workers` starts. */
 void balancer_state_init(struct balancer_state *state, const struct balancer *balancer,
                          uint32_t worker, uint32_t workers);
@@ -65,6 +99,9 @@ static inline bool balancer_may_pick(const struct balancer *balancer, uint32_t i
                                      uint32_t tried_count)
 {
     if (!target_is_fit(&balancer->targets[index], fitness == BALANCER_READY)) {
+        return false;
+    }
+    if (LB_UNLIKELY(balancer->targets[index].weight == 0) && fitness == BALANCER_USABLE) {
         return false;
     }
     for (uint32_t i = 0; i < tried_count; i++) {

@@ -21,11 +21,12 @@ struct target_load {
     _Atomic uint32_t usable;     /* 1: new requests may go there */
     _Atomic uint32_t ready;      /* 1: admin state ready and an address (fail_open looks at this) */
     _Atomic uint32_t unresolved; /* 1: admin state ready, but no address */
+    _Atomic uint64_t latency;    /* of peak_ewma, which alone reads it; 0: never measured */
 } LB_ALIGNED;
 
 struct target {
     struct target_load *load; /* borrowed from the server */
-    uint32_t weight;          /* 1-1000 */
+    uint32_t weight;          /* 1-1000; 0: stands by (levels.h) */
     uint32_t max_in_flight;   /* 0: no limit */
 };
 

@@ -120,16 +120,28 @@ bool addr_parse(struct slice text, struct addr *out)
     return addr_split(text, true, &host, &port) && addr_from_ip(host, port, out);
 }
 
+static char *write_byte(char *at, unsigned value)
+{
+    if (value >= 100) {
+        *at++ = (char)('0' + value / 100);
+    }
+    if (value >= 10) {
+        *at++ = (char)('0' + value / 10 % 10);
+    }
+    *at++ = (char)('0' + value % 10);
+    return at;
+}
+
+/* Once for every request: X-Forwarded-For. */
 static size_t write_v4(char *out, const uint8_t ip[4])
 {
-    size_t len = 0;
+    char *at = out;
     for (size_t i = 0; i < 4; i++) {
-        if (i != 0) {
-            out[len++] = '.';
-        }
-        len += num_write_u64(out + len, ip[i]);
+        at = write_byte(at, ip[i]);
+        *at++ = '.';
     }
-    return len;
+    *--at = '\0';
+    return (size_t)(at - out);
 }
 
 static size_t write_v6(char *out, const uint8_t ip[16])
@@ -233,6 +245,15 @@ uint16_t addr_port(const struct addr *addr)
     }
 }
 
+void addr_set_port(struct addr *addr, uint16_t port)
+{
+    if (addr->u.any.sa_family == AF_INET6) {
+        addr->u.v6.sin6_port = htons(port);
+    } else if (addr->u.any.sa_family == AF_INET) {
+        addr->u.v4.sin_port = htons(port);
+    }
+}
+
 bool addr_eq(const struct addr *a, const struct addr *b)
 {
     if (a->len != b->len) {
@@ -297,7 +318,7 @@ void addr_small_from(struct addr_small *out, const struct sockaddr *sa)
     }
 }
 
-size_t addr_small_write_ip(const struct addr_small *addr, char out[ADDR_TEXT_MAX])
+size_t addr_small_write_ip(const struct addr_small *addr, char out[ADDR_IP_TEXT_MAX])
 {
     switch (addr->family) {
     case AF_INET:
@@ -327,4 +348,9 @@ size_t addr_small_write(const struct addr_small *addr, char out[ADDR_TEXT_MAX])
         out[len++] = ']';
     }
     return len + write_port(out + len, addr->port);
+}
+
+bool addr_small_is_same_ip(const struct addr_small *a, const struct addr_small *b)
+{
+    return a->family == b->family && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }

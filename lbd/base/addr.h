@@ -18,7 +18,8 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/slice.h"
 
-#define ADDR_TEXT_MAX 128 /* bytes of any address as text, with the final NUL */
+#define ADDR_TEXT_MAX    128 /* bytes of any address as text, with the final NUL */
+#define ADDR_IP_TEXT_MAX 40  /* ... of one without port or path */
 
 struct addr {
     union {
@@ -48,13 +49,16 @@ LB_MUST_CHECK bool addr_parse(struct slice text, struct addr *out);
 LB_MUST_CHECK bool addr_from_ip(struct slice ip, uint16_t port, struct addr *out);
 /* Writes text and NUL, returns the length. */
 size_t addr_write(const struct addr *addr, char out[ADDR_TEXT_MAX]);
-uint16_t addr_port(const struct addr *addr); /* host order; 0 for unix */
+uint16_t addr_port(const struct addr *addr);          /* host order; 0 for unix */
+void addr_set_port(struct addr *addr, uint16_t port); /* host order; of unix: nothing */
 bool addr_eq(const struct addr *a, const struct addr *b);
 void addr_from_sockaddr(struct addr *out, const struct sockaddr *sa, socklen_t len);
 void addr_small_from(struct addr_small *out, const struct sockaddr *sa);
 /* Only the IP (no port), for X-Forwarded-For and logs; "unix" for local peers. Returns the length.
  */
-size_t addr_small_write_ip(const struct addr_small *addr, char out[ADDR_TEXT_MAX]);
+size_t addr_small_write_ip(const struct addr_small *addr, char out[ADDR_IP_TEXT_MAX]);
 size_t addr_small_write(const struct addr_small *addr, char out[ADDR_TEXT_MAX]); /* with port */
+/* The same but for the port? */
+bool addr_small_is_same_ip(const struct addr_small *a, const struct addr_small *b);
 
 #endif

@@ -72,6 +72,23 @@ void *arena_alloc_chunk(struct arena *arena, size_t size)
     return chunk->data;
 }
 
+struct slice arena_join(struct arena *arena, const struct slice *parts, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += parts[i].len;
+    }
+    char *out = arena_alloc(arena, len);
+    char *to = out;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len > 0) {
+            memcpy(to, parts[i].ptr, parts[i].len);
+            to += parts[i].len;
+        }
+    }
+    return slice_of(out, len);
+}
+
 char *arena_strdup(struct arena *arena, struct slice s)
 {
     char *copy = arena_alloc(arena, s.len + 1);

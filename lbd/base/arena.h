@@ -63,6 +63,8 @@ static inline struct slice arena_copy(struct arena *arena, struct slice s)
     return slice_of(copy, s.len);
 }
 
+/* One after the other, not terminated. */
+struct slice arena_join(struct arena *arena, const struct slice *parts, size_t count);
 /* A terminated copy. */
 char *arena_strdup(struct arena *arena, struct slice s);
 /* The text, followed by a NUL that is not counted. */

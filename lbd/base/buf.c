@@ -29,19 +29,19 @@ void buf_clear(struct buf *buf)
     }
 }
 
-bool buf_reserve(struct buf *buf, size_t len)
+bool buf_grow(struct buf *buf, size_t len)
 {
     if (len > buf->max || buf->len > buf->max - len) {
         buf->overflow = true;
         return false;
     }
     size_t need = buf->len + len;
-    if (buf->data != NULL && need <= buf->capacity) {
-        return true;
-    }
     size_t capacity = buf->capacity != 0 ? buf->capacity : BUF_FIRST_BYTES;
     while (capacity < need) {
         capacity = capacity <= buf->max / 2 ? capacity * 2 : buf->max;
+    }
+    if (capacity > buf->max) { /* what has room is not asked for its maximum again */
+        capacity = buf->max;
     }
     /* capacity is what may be used: the NUL has its own byte */
     buf->data = mem_resize(buf->data, capacity + 1);

@@ -25,6 +25,8 @@ struct buf {
     bool overflow; /* an append was refused */
 };
 
+/* For buf_reserve, when there is no room. */
+bool buf_grow(struct buf *buf, size_t len);
 void buf_init(struct buf *buf, size_t max);
 void buf_fini(struct buf *buf);
 /* Empties; keeps the memory. */
@@ -38,7 +40,10 @@ bool buf_printf(struct buf *buf, const char *fmt, ...) LB_PRINTF(2, 3);
 bool buf_vprintf(struct buf *buf, const char *fmt, va_list args) LB_PRINTF(2, 0);
 /* Room for at least `len` more bytes at data + len of the buf, or false. The caller then adds to
  * buf->len. */
-bool buf_reserve(struct buf *buf, size_t len);
+static inline bool buf_reserve(struct buf *buf, size_t len)
+{
+    return LB_LIKELY(buf->data != NULL && len <= buf->capacity - buf->len) || buf_grow(buf, len);
+}
 /* Drops `len` bytes from the front. */
 void buf_consume(struct buf *buf, size_t len);
 /* Gives the terminated bytes to the caller (free()); the buf is empty afterwards. Never NULL. */

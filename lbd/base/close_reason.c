@@ -15,6 +15,7 @@ static const struct reason reasons[] = {
 };
 
 static_assert(ARRAY_LEN(reasons) == CLOSE_REASON_COUNT, "one row per reason");
+static_assert(CLOSE_REASON_COUNT <= UINT8_MAX, "they are kept in bytes");
 
 static const struct reason *find(enum close_reason reason)
 {

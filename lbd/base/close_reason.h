@@ -24,6 +24,11 @@ enum close_reason {
 struct slice close_reason_word(enum close_reason reason);
 /* The HTTP status of the answer that lbd makes for it; 0: no answer is made. */
 uint16_t close_reason_status(enum close_reason reason);
+/* Did it go as it should? */
+static inline bool close_reason_is_good(enum close_reason reason)
+{
+    return reason < CLOSE_CLIENT_ABORT;
+}
 /* Is it a request that broke the protocol? Nothing more is read from such a client. */
 static inline bool close_reason_is_malformed(enum close_reason reason)
 {

@@ -12,6 +12,7 @@
 #define LB_MUST_CHECK          __attribute__((warn_unused_result))
 #define LB_PRINTF(fmt, args)   __attribute__((format(printf, fmt, args)))
 #define LB_COLD                __attribute__((cold))
+#define LB_INLINE              inline __attribute__((always_inline)) /* though it has two callers */
 #define LB_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define LB_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 

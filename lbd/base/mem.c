@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static LB_COLD _Noreturn void out_of_memory(size_t size)
+void mem_exhausted(size_t size)
 {
     (void)fprintf(stderr, "lbd: out of memory (%zu bytes)\n", size);
     abort();
@@ -20,7 +20,7 @@ void *mem_alloc(size_t size)
 {
     void *ptr = mem_try(size);
     if (ptr == NULL) {
-        out_of_memory(size);
+        mem_exhausted(size);
     }
     return ptr;
 }
@@ -33,7 +33,7 @@ void *mem_zero(size_t count, size_t size)
     }
     void *ptr = calloc(count, size);
     if (ptr == NULL) {
-        out_of_memory(count > SIZE_MAX / size ? SIZE_MAX : count * size);
+        mem_exhausted(count > SIZE_MAX / size ? SIZE_MAX : count * size);
     }
     return ptr;
 }
@@ -42,7 +42,7 @@ void *mem_resize(void *old, size_t size)
 {
     void *ptr = realloc(old, size != 0 ? size : 1);
     if (ptr == NULL) {
-        out_of_memory(size);
+        mem_exhausted(size);
     }
     return ptr;
 }
@@ -65,13 +65,13 @@ char *mem_slicedup(struct slice s)
 void *mem_zero_aligned(size_t size)
 {
     if (size > SIZE_MAX - LB_CACHE_LINE) {
-        out_of_memory(size);
+        mem_exhausted(size);
     }
     /* aligned_alloc wants a multiple of the alignment */
     size_t rounded = (size + LB_CACHE_LINE) / LB_CACHE_LINE * LB_CACHE_LINE;
     void *ptr = aligned_alloc(LB_CACHE_LINE, rounded);
     if (ptr == NULL) {
-        out_of_memory(size);
+        mem_exhausted(size);
     }
     memset(ptr, 0, rounded);
     return ptr;

@@ -26,6 +26,8 @@ LB_MUST_CHECK char *mem_slicedup(struct slice s);
 LB_MUST_CHECK void *mem_try(size_t size);
 /* Zeroed and aligned to a cache line; freed with free(). */
 LB_MUST_CHECK void *mem_zero_aligned(size_t size);
+/* For other allocators: there is none of this size. */
+LB_COLD _Noreturn void mem_exhausted(size_t size);
 /* Overwrites secrets in a way the compiler keeps. */
 void mem_wipe(void *ptr, size_t size);
 

@@ -1,5 +1,6 @@
 #include "lbd/base/num.h"
 
+#include <endian.h>
 #include <string.h>
 
 static bool is_digit(char c)
@@ -182,6 +183,29 @@ size_t num_write_hex(char *out, uint64_t value)
     }
     out[len] = '\0';
     return len;
+}
+
+typedef uint8_t eight_bytes __attribute__((vector_size(8)));
+typedef uint8_t sixteen_bytes __attribute__((vector_size(16)));
+
+static eight_bytes nibbles_of(uint64_t bytes)
+{
+    eight_bytes nibbles;
+    bytes &= UINT64_C(0x0f0f0f0f0f0f0f0f);
+    memcpy(&nibbles, &bytes, sizeof(nibbles));
+    return nibbles;
+}
+
+/* All digits at once: the highest nibble is the first. */
+void num_write_hex16(char out[16], uint64_t value)
+{
+    uint64_t bytes = htobe64(value);
+    sixteen_bytes nibbles =
+        __builtin_shufflevector(nibbles_of(bytes >> 4U), nibbles_of(bytes), 0, 8, 1, 9, 2, 10, 3,
+                                11, 4, 12, 5, 13, 6, 14, 7, 15);
+    sixteen_bytes are_letters = (sixteen_bytes)(nibbles > 9);
+    sixteen_bytes digits = nibbles + '0' + (are_letters & ('a' - '0' - 10));
+    memcpy(out, &digits, sizeof(digits));
 }
 
 static size_t write_unit(char *out, uint64_t value, struct unit unit)

@@ -27,6 +27,8 @@ LB_MUST_CHECK bool num_parse_size(struct slice text, uint64_t *out_bytes);
 /* Each writes text and a NUL, returns the length. */
 size_t num_write_u64(char *out, uint64_t value);
 size_t num_write_hex(char *out, uint64_t value); /* lower case, no leading zeros */
+/* All 16 digits, and no NUL: once for every request. */
+void num_write_hex16(char out[16], uint64_t value);
 size_t num_write_duration(char out[NUM_TEXT_MAX],
                           uint64_t ms); /* the largest unit that divides it: "90s", "2m" */
 size_t num_write_size(char out[NUM_TEXT_MAX], uint64_t bytes); /* likewise: "64KiB" */

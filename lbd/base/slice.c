@@ -1,18 +1,12 @@
 #include "lbd/base/slice.h"
 
-static unsigned char lower(char c)
-{
-    unsigned char byte = (unsigned char)c;
-    return byte >= 'A' && byte <= 'Z' ? (unsigned char)(byte | 0x20U) : byte;
-}
-
 bool slice_eq_nocase(struct slice a, struct slice b)
 {
     if (a.len != b.len) {
         return false;
     }
     for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.ptr[i]) != lower(b.ptr[i])) {
+        if (a.ptr[i] != b.ptr[i] && slice_lower(a.ptr[i]) != slice_lower(b.ptr[i])) {
             return false;
         }
     }

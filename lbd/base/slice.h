@@ -61,6 +61,12 @@ static inline struct slice slice_from_at(struct slice s, size_t from)
     return from >= s.len ? slice_of(s.ptr + s.len, 0) : slice_of(s.ptr + from, s.len - from);
 }
 
+/* Of letters of ASCII, the only ones whose case protocols overlook. */
+static inline char slice_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
 /* ASCII letters compare equal whatever their case. */
 bool slice_eq_nocase(struct slice a, struct slice b);
 /* Orders by bytes, shorter first on a common prefix: <0, 0, >0. */

@@ -65,7 +65,9 @@ static void append_shown(struct buf *out, const char *text, size_t len)
 static void append_source(const struct conf_error *error, const char *path, struct buf *out)
 {
     size_t len = 0;
-    if (error->line == 0) {
+    bool is_secret = slice_starts(error->pointer, SLICE("/certificates/")) &&
+                     slice_ends(error->pointer, SLICE("/key"));
+    if (error->line == 0 || is_secret) { /* terminals are recorded and shared */
         return;
     }
     char *line =

@@ -7,9 +7,11 @@
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
+#include "lbd/control/conf_file.h"
 #include "lbd/control/control_conditions.h"
 #include "lbd/control/control_inside.h"
 #include "lbd/snapshot/snapshot_build.h"
+#include "lbd/snapshot/snapshot_pool_tls.h"
 #include "lbd/stats/log_writer.h"
 
 #define REPUBLISH_DELAY_MS 5
@@ -65,6 +67,30 @@ static void on_adopted(struct snapshot *snapshot, void *arg)
     control_conditions_refresh(control);
 }
 
+static void on_weights_due(struct loop_timer *timer);
+
+/* Weights that rise are compiled: there is a generation for each step. */
+static void await_weights(struct control *control)
+{
+    uint64_t due_ms = snapshot_due_ms(control->newest);
+    uint64_t now = now_ms();
+    loop_timer_stop(&control->weights_timer);
+    if (due_ms != 0) {
+        uint64_t wait_ms = due_ms > now ? due_ms - now : 1;
+        loop_timer_set(control->options.loop, &control->weights_timer, wait_ms, on_weights_due);
+    }
+}
+
+static void on_weights_due(struct loop_timer *timer)
+{
+    struct control *control = container_of(timer, struct control, weights_timer);
+    if (now_ms() < snapshot_due_ms(control->newest)) { /* the loop's clock is coarser */
+        await_weights(control);
+    } else {
+        control_republish(control);
+    }
+}
+
 void control_publish(struct control *control, struct snapshot *snapshot)
 {
     snapshot->generation = ++control->facts.generation;
@@ -73,20 +99,29 @@ void control_publish(struct control *control, struct snapshot *snapshot)
     control->facts.snapshots++;
     control->newest = snapshot;
     control->registry.generation = snapshot->generation;
+    snapshot_pool_tls_commit(snapshot, &control->registry);
     workers_publish(control->workers, snapshot, on_adopted, control);
+    await_weights(control);
+    control_keys_turn(control->certs.keys, snapshot); /* those that it is the first to need */
 }
 
 struct snapshot *control_compile(struct control *control, struct conf_document *document,
                                  uint64_t revision, struct err *err)
 {
+    struct conf_document *running = document == control->document
+                                        ? conf_document_ref(control_running(control))
+                                        : control_running_make(control, document);
     const struct snapshot_build build = {
-        .document = document,
+        .document = running,
         .registry = &control->registry,
         .newest = control->newest,
         .revision = revision,
         .workers = control->facts.workers,
+        .zone = control->options.daemon->zone,
     };
-    return snapshot_build(&build, err);
+    struct snapshot *snapshot = snapshot_build(&build, err);
+    conf_document_unref(running);
+    return snapshot;
 }
 
 bool control_prepare(struct control *control, struct snapshot *snapshot, struct err *err)
@@ -98,7 +133,7 @@ void control_discard(struct control *control, struct snapshot *snapshot)
 {
     snapshot_free(snapshot);
     if (control->document != NULL) {
-        registry_sweep(&control->registry, conf_document_conf(control->document));
+        registry_sweep(&control->registry, conf_document_conf(control_running(control)));
     }
 }
 
@@ -108,7 +143,9 @@ static void republish(struct control *control)
 {
     struct err err;
     if (control->newest == NULL || control->facts.is_draining ||
-        snapshot_is_current(control->newest, &control->registry)) {
+        (snapshot_is_current(control->newest, &control->registry) &&
+         (control->running == control->document ||
+          control->newest->document == control->running))) {
         return;
     }
     struct snapshot *snapshot =
@@ -194,6 +231,17 @@ static void on_health_changed(struct server *server, void *arg)
     struct control *control = arg;
     registry_touch(&control->registry, slice_from(server->pool_name));
     control_republish(control);
+    if (server_is_usable(server)) {
+        control_mail_server_up(control, slice_from(server->pool_name), slice_from(server->name));
+    }
+}
+
+/* Perhaps it moved. */
+static void on_refused(struct server *server, void *arg)
+{
+    struct control *control = arg;
+    control_resolve_hurry(control->resolve, slice_from(server->pool_name),
+                          slice_from(server->name));
 }
 
 static void on_resolved(struct slice pool, struct slice server, const struct addr *address,
@@ -213,6 +261,7 @@ static bool start_helpers(struct control *control, struct err *err)
         .loop = control->options.loop,
         .mailbox = &control->mailbox,
         .changed = on_health_changed,
+        .refused = on_refused,
         .arg = control,
         .events = control->events,
     };
@@ -221,11 +270,56 @@ static bool start_helpers(struct control *control, struct err *err)
         .resolvers = control->options.daemon->resolvers,
         .resolver_count = control->options.daemon->resolver_count,
         .changed = on_resolved,
+        .members_changed = control_running_members_changed,
         .arg = control,
+        .events = control->events,
+    };
+    const struct control_outlier_options outlier = {
+        .loop = control->options.loop,
+        .mailbox = health.mailbox,
+        .changed = on_health_changed,
+        .arg = control,
+        .events = control->events,
     };
     control->health = control_health_new(&health);
+    control->outlier = control_outlier_new(&outlier);
+    const struct control_agent_options agent = {
+        .loop = control->options.loop, .said = control_agent_said, .arg = control};
+    control->agent = control_agent_new(&agent);
     control->resolve = control_resolve_new(&resolve, err);
     return control->resolve != NULL;
+}
+
+/* False: everything as JSON. */
+static bool fill_format(struct access_format *format, const struct conf_daemon *daemon)
+{
+    const struct conf_access_log *conf = &daemon->access_log;
+    *format = (struct access_format){
+        .style = (enum access_style)conf->format,
+        .only = (enum access_only)conf->only,
+        .slow_us = (uint64_t)conf->slow_ms * 1000,
+        .sample = conf->sample,
+        .shows_credentials = conf->credentials != 0,
+        .request_header_count = conf->request_header_count,
+        .response_header_count = conf->response_header_count,
+    };
+    for (uint32_t i = 0; i < conf->field_count; i++) {
+        bool is_known =
+            access_format_field(conf->fields[i], &format->fields[format->field_count++]);
+        assert(is_known); /* conf_format has seen to it */
+    }
+    for (uint32_t i = 0; i < conf->request_header_count; i++) {
+        format->request_headers[i] = conf->request_headers[i];
+    }
+    for (uint32_t i = 0; i < conf->response_header_count; i++) {
+        format->response_headers[i] = conf->response_headers[i];
+    }
+    if (format->style == ACCESS_JSON && format->only == ACCESS_ALL && format->sample == 1 &&
+        format->field_count + format->request_header_count + format->response_header_count == 0) {
+        return false;
+    }
+    access_format_build(format);
+    return true;
 }
 
 static bool open_access_log(struct control *control, struct err *err)
@@ -237,6 +331,9 @@ static bool open_access_log(struct control *control, struct err *err)
     char *path = mem_slicedup(daemon->access_log_path);
     control->access_log = log_writer_start(path, control->facts.workers, err);
     free(path);
+    if (control->access_log != NULL && fill_format(&control->access_format, daemon)) {
+        log_writer_use(control->access_log, &control->access_format);
+    }
     return control->access_log != NULL;
 }
 
@@ -276,6 +373,10 @@ struct control *control_new(const struct control_options *options, struct err *e
                                  mailbox_fd(&control->mailbox), LOOP_READ, on_mailbox) ||
                 err_set(err, ERR_SYSTEM, "cannot watch the mailbox"));
     ok = ok && (control->store = conf_store_open(state_dir, err)) != NULL;
+    if (ok) {
+        control_certs_init(control);
+        control->mail = control_mail_new(control);
+    }
     ok = ok && control_read_overrides(control, err);
     ok = ok && control_owners_read(control, err) && control_members_read(control, err);
     ok = ok && (control->saver = job_pool_start(1, &control->mailbox, err)) != NULL;
@@ -390,6 +491,32 @@ static struct conf_document *find_first(struct control *control, struct conf_doc
     return saved;
 }
 
+/* What the first document names must be fit to be used. */
+static bool prepare_first(struct control *control, const struct conf_document *document,
+                          struct err *err)
+{
+    bool is_file = control->facts.source == CONF_SOURCE_FILE;
+    const char *name = is_file ? control->options.file : "config.json";
+    struct conf_errors *errors = mem_zero(1, sizeof(*errors));
+    conf_errors_init(errors);
+    bool ok = control_certs_prepare(control, document, errors);
+    if (!ok) {
+        struct buf summary;
+        buf_init(&summary, 128);
+        if (is_file) {
+            conf_file_locate(name, errors);
+        }
+        control_log_errors(name, errors);
+        conf_errors_summary(errors, &summary);
+        (void)err_set(err, ERR_INVALID, "'%s' is not valid: %.*s; the first: %.*s", name,
+                      SLICE_ARG(buf_slice(&summary)), SLICE_ARG(errors->errors[0].detail));
+        buf_fini(&summary);
+    }
+    conf_errors_fini(errors);
+    free(errors);
+    return ok;
+}
+
 bool control_start(struct control *control, struct conf_document *seed, struct err *err)
 {
     struct conf_revision note;
@@ -399,12 +526,19 @@ bool control_start(struct control *control, struct conf_document *seed, struct e
         return false;
     }
 
+    if (!prepare_first(control, document, err)) {
+        conf_document_unref(document);
+        return false;
+    }
     struct snapshot *snapshot = control_compile(control, document, note.number, err);
     const struct workers_options options = {
         .count = control->facts.workers,
         .control = &control->mailbox,
         .access_log = control->access_log,
         .max_connections = control->facts.max_connections,
+        .max_buffered_bytes = control->options.daemon->max_buffered_bytes,
+        .resolvers = control->options.daemon->resolvers,
+        .resolver_count = control->options.daemon->resolver_count,
         .drain_timeout_ms = control->options.daemon->drain_timeout_ms,
         .released = on_released,
         .arg = control,
@@ -423,6 +557,7 @@ bool control_start(struct control *control, struct conf_document *seed, struct e
     control->facts.last_apply_wall_us = now_wall_us();
     control_commit(control, snapshot);
     control_heed_expiry(control);
+    control_mail_start(control);
     return true;
 }
 
@@ -464,7 +599,9 @@ void control_drain(struct control *control, uint32_t limit_ms)
     control->facts.is_draining = true;
     control_conditions_refresh(control);
     loop_timer_stop(&control->republish_timer);
+    loop_timer_stop(&control->weights_timer);
     loop_ready_remove(&control->republish_ready);
+    loop_ready_remove(&control->members_ready);
     control_refuse_wishes(control);
     control_finish_all(control);
     let_sockets_go(control);
@@ -488,6 +625,7 @@ void control_stop(struct control *control)
     }
     control->is_ending = true;
     loop_timer_stop(&control->republish_timer);
+    loop_timer_stop(&control->weights_timer);
     loop_ready_remove(&control->republish_ready);
     control_refuse_wishes(control);
     job_pool_stop(control->saver);
@@ -514,6 +652,10 @@ void control_free(struct control *control)
         return;
     }
     control_stop(control);
+    control_certs_fini(control);
+    control_mail_free(control->mail);
+    control_outlier_free(control->outlier);
+    control_agent_free(control->agent);
     control_health_free(control->health);
     control_resolve_free(control->resolve);
     log_writer_stop(control->access_log);
@@ -523,6 +665,7 @@ void control_free(struct control *control)
     overrides_fini(&control->overrides);
     control_confirm_fini(control);
     free(control->members.text);
+    conf_document_unref(control->running);
     conf_document_unref(control->document);
     conf_document_unref(control->noted.document);
     conf_store_close(control->store);
@@ -580,9 +723,19 @@ struct events *control_events(const struct control *control)
     return control->events;
 }
 
+const struct control_outlier *control_outliers(const struct control *control)
+{
+    return control->outlier;
+}
+
 const struct control_health *control_checks(const struct control *control)
 {
     return control->health;
+}
+
+const struct control_resolve *control_names(const struct control *control)
+{
+    return control->resolve;
 }
 
 uint64_t control_access_log_dropped(const struct control *control)
@@ -593,6 +746,11 @@ uint64_t control_access_log_dropped(const struct control *control)
 const char *control_source_word(enum conf_source source)
 {
     return source == CONF_SOURCE_FILE ? "file" : "api";
+}
+
+struct mail_cache *control_mail_cache(const struct control *control)
+{
+    return workers_mail_cache(control->workers);
 }
 
 struct control_worker control_worker(const struct control *control, uint32_t worker)

@@ -246,10 +246,19 @@ struct clients_answer;
 LB_MUST_CHECK bool control_ask_clients(struct control *control, const struct clients_query *query,
                                        void (*done)(const struct clients_answer *answer, void *arg),
                                        void *arg);
+struct requests_query;
+struct requests_answer;
+/* The same about requests that failed or were slow (worker/requests.h). */
+LB_MUST_CHECK bool control_ask_requests(struct control *control, const struct requests_query *query,
+                                        void (*done)(const struct requests_answer *answer,
+                                                     void *arg),
+                                        void *arg);
 
 /* -- what is -- */
 
 struct conf_document *control_document(const struct control *control); /* borrowed */
+/* The same with the servers that the DNS names in place of "dns:" and "srv:": what runs. */
+struct conf_document *control_running(const struct control *control);
 /* What workers were given last; NULL before the start. Borrowed until the loop turns. */
 const struct snapshot *control_snapshot(const struct control *control);
 /* The ETag of a resource, without quotes. False: there is none. */
@@ -301,10 +310,19 @@ struct loop *control_loop(const struct control *control);
 struct events;
 /* What happened: whoever changes something says so there. */
 struct events *control_events(const struct control *control);
+struct control_outlier;
+/* For control_outlier_facts; borrowed. */
+const struct control_outlier *control_outliers(const struct control *control);
 struct control_health;
 /* For control_health_facts and _stats; borrowed. */
 const struct control_health *control_checks(const struct control *control);
+/* What is known of names of servers. */
+const struct control_resolve *control_names(const struct control *control);
 uint64_t control_access_log_dropped(const struct control *control);
+
+struct mail_cache;
+/* The logged-in connections that the workers keep. */
+struct mail_cache *control_mail_cache(const struct control *control);
 
 struct control_worker {
     struct loop_stats loop;

@@ -74,7 +74,7 @@ static bool check_server(const struct control *control, const struct control_wis
                          struct err *err)
 {
     const struct conf_pool *pool =
-        conf_pool_find(conf_document_conf(control->document), wish->pool);
+        conf_pool_find(conf_document_conf(control_running(control)), wish->pool);
     if (pool == NULL) {
         return err_set(err, ERR_NOT_FOUND, "there is no pool named '%.*s'", SLICE_ARG(wish->pool));
     }
@@ -109,8 +109,21 @@ bool control_override_check(const struct control *control, const struct control_
 
 /* -- what it comes to -- */
 
-static void set_value(struct wish *wish, const struct control_wish *asked,
-                      const struct conf_server *server)
+/* Does an agent want a state for it that is not the configured one? */
+static bool agent_differs(const struct control *control, const struct wish *wish)
+{
+    struct slice pool = slice_from(wish->key);
+    size_t slash = slice_find(pool, '/');
+    const struct registry_server *live =
+        slash < pool.len ? registry_find_server(&control->registry, slice_of(pool.ptr, slash),
+                                                slice_from_at(pool, slash + 1))
+                         : NULL;
+    return live != NULL && ((live->agent.has_admin && live->agent.admin != SERVER_READY) ||
+                            (live->agent.has_percent && live->agent.percent == 0));
+}
+
+static void set_value(const struct control *control, struct wish *wish,
+                      const struct control_wish *asked, const struct conf_server *server)
 {
     uint64_t now = now_wall_us();
     struct override *value = &wish->value;
@@ -125,9 +138,10 @@ static void set_value(struct wish *wish, const struct control_wish *asked,
     switch (wish->kind) {
     case OVERRIDE_ADMIN:
         value->base = control_configured(server);
-        /* What is configured needs no override, unless it is a drain with a deadline. */
+        /* What is configured needs no override, unless it is a drain with a deadline, or an agent
+         * wants something else. */
         wish->is_clear =
-            wish->is_clear || (value->state == value->base &&
+            wish->is_clear || (value->state == value->base && !agent_differs(control, wish) &&
                                (value->state == SERVER_READY || value->deadline_wall_us == 0));
         break;
     case OVERRIDE_WEIGHT:
@@ -231,6 +245,21 @@ static void tell(struct control *control, const struct wish *wish)
 
 /* -- effect -- */
 
+/* What is configured, and what its agent asks for where that says ready. */
+static enum server_admin wanted_admin(const struct registry_server *live,
+                                      const struct conf_server *conf)
+{
+    enum server_admin configured = control_configured(conf);
+    const struct agent_line *agent = &live->agent;
+    if (configured != SERVER_READY) {
+        return configured;
+    }
+    if (agent->has_admin && agent->admin != SERVER_READY) {
+        return agent->admin;
+    }
+    return agent->has_percent && agent->percent == 0 ? SERVER_DRAIN : SERVER_READY;
+}
+
 /* The server has another state or weight from here on; true: its pool must be made anew. */
 static void settle_server(struct control *control, struct registry_server *live,
                           const struct conf_pool *pool, const struct conf_server *conf)
@@ -240,7 +269,7 @@ static void settle_server(struct control *control, struct registry_server *live,
     const struct override *admin = overrides_find(&control->overrides, OVERRIDE_ADMIN, key);
     const struct override *weight = overrides_find(&control->overrides, OVERRIDE_WEIGHT, key);
     uint32_t by_hand = weight != NULL ? weight->weight : 0;
-    if (server_set_admin(live->server, admin != NULL ? admin->state : control_configured(conf),
+    if (server_set_admin(live->server, admin != NULL ? admin->state : wanted_admin(live, conf),
                          now_wall_us()) ||
         live->weight != by_hand) {
         live->weight = by_hand;
@@ -264,6 +293,49 @@ void control_heed_server(struct control *control, struct registry_server *live,
     }
     control_drain_target(control, OVERRIDE_ADMIN, key, live->server->admin != SERVER_READY,
                          override, control->facts.generation + 1);
+}
+
+/* True when that is something new. */
+static bool merge_line(struct agent_line *all, const struct agent_line *line)
+{
+    struct agent_line before = *all;
+    if (line == NULL) {
+        *all = (struct agent_line){0};
+    } else {
+        all->percent = line->has_percent ? line->percent : all->percent;
+        all->has_percent = all->has_percent || line->has_percent;
+        all->max_connections = line->has_max ? line->max_connections : all->max_connections;
+        all->has_max = all->has_max || line->has_max;
+        all->admin = line->has_admin ? line->admin : all->admin;
+        all->has_admin = all->has_admin || line->has_admin;
+        all->is_down = line->has_fitness ? line->is_down : all->is_down;
+        all->has_fitness = all->has_fitness || line->has_fitness;
+    }
+    return before.percent != all->percent || before.has_percent != all->has_percent ||
+           before.max_connections != all->max_connections || before.admin != all->admin ||
+           before.has_admin != all->has_admin || before.is_down != all->is_down;
+}
+
+void control_agent_said(struct slice pool_name, struct slice name, const struct agent_line *line,
+                        void *arg)
+{
+    struct control *control = arg;
+    char key_text[OVERRIDES_KEY_MAX];
+    struct slice key = overrides_server_key(pool_name, name, key_text);
+    const struct conf_pool *pool = NULL;
+    const struct conf_server *conf = control_server_of(control, key, &pool);
+    struct registry_server *live = registry_find_server(&control->registry, pool_name, name);
+    if (live == NULL || conf == NULL || !merge_line(&live->agent, line)) {
+        return;
+    }
+    (void)server_set_stopped(live->server, live->agent.is_down);
+    registry_touch(&control->registry, pool_name);
+    log_info("server.agent", "pool=%s server=%s down=%s weight=%u max_connections=%u",
+             live->server->pool_name, live->server->name, live->agent.is_down ? "yes" : "no",
+             registry_server_weight(live, conf), live->agent.max_connections);
+    control_heed_server(control, live, pool, conf);
+    control_health_heed_admin(control->health, pool_name, name);
+    control_republish(control);
 }
 
 static void take_effect(struct control *control, const struct wish *wish)
@@ -422,7 +494,7 @@ void control_override_set(struct control *control, const struct control_wish *as
     }
     struct wish *wish = new_wish(control, asked->kind, control_wish_key(asked, key));
     bool is_server = asked->kind == OVERRIDE_ADMIN || asked->kind == OVERRIDE_WEIGHT;
-    set_value(wish, asked,
+    set_value(control, wish, asked,
               is_server ? control_server_of(control, slice_from(wish->key), &pool) : NULL);
     wish->done = done;
     wish->arg = arg;

@@ -86,14 +86,13 @@ bool control_check(struct control *control, struct slice pool, struct slice serv
     check->done = done;
     check->arg = arg;
     list_push_back(&control->checks, &check->link);
-    if (target.address->len == 0) {
+    if (target.how.address->len == 0) {
         check->why = "its name has no address";
         loop_ready_put(control->options.loop, &check->ready, on_known);
         return true;
     }
     struct health_probe_plan *plan = plan_of(&target);
-    check->probe = health_probe_start(control->options.loop, plan, target.address,
-                                      slice_from(target.authority), on_result, check);
+    check->probe = health_probe_start(control->options.loop, plan, &target.how, on_result, check);
     health_probe_plan_unref(plan);
     return true;
 }

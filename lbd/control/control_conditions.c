@@ -87,11 +87,22 @@ static bool pool_is_ready(const struct control *control, struct slice name)
     return pool != NULL && pool->conditions.ready.status;
 }
 
-static void lead_to(const struct control *control, struct registry_listener *listener,
-                    struct slice pool)
+static void lead_to(struct registry_listener *listener, bool is_ready)
 {
     listener->leads++;
-    listener->leads_ready += pool.len == 0 || pool_is_ready(control, pool) ? 1 : 0;
+    listener->leads_ready += is_ready ? 1 : 0;
+}
+
+/* It answers by itself, or each of its pools can. */
+static bool route_is_ready(const struct control *control, const struct conf_route *route)
+{
+    struct slice pool;
+    for (uint32_t i = 0; (pool = conf_route_pool(route, i)).len != 0; i++) {
+        if (!pool_is_ready(control, pool)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void note_routes(const struct control *control, const struct conf *conf, uint64_t now)
@@ -101,15 +112,14 @@ static void note_routes(const struct control *control, const struct conf *conf, 
         struct registry_route *live = registry_find_route(&control->registry, route->name);
         struct registry_listener *listener =
             registry_find_listener(&control->registry, route->listener);
-        struct slice pool = route->action == CONF_ACTION_POOL ? route->pool : SLICE_NONE;
         if (live == NULL || listener == NULL) {
             continue;
         }
         note_common(control, &live->conditions, now);
         (void)condition_note(&live->conditions.resolved, true, now);
-        (void)condition_note(&live->conditions.ready, pool.len == 0 || pool_is_ready(control, pool),
-                             now);
-        lead_to(control, listener, pool);
+        bool is_ready = route_is_ready(control, route);
+        (void)condition_note(&live->conditions.ready, is_ready, now);
+        lead_to(listener, is_ready);
     }
 }
 
@@ -129,7 +139,7 @@ static void note_leads(const struct control *control, const struct conf *conf, u
             live->leads = 0;
             live->leads_ready = 0;
             if (conf->listeners[i].default_pool.len != 0) {
-                lead_to(control, live, conf->listeners[i].default_pool);
+                lead_to(live, pool_is_ready(control, conf->listeners[i].default_pool));
             }
         }
     }
@@ -162,7 +172,7 @@ void control_conditions_refresh(struct control *control)
     if (control->document == NULL || control->is_ending) {
         return;
     }
-    const struct conf *conf = conf_document_conf(control->document);
+    const struct conf *conf = conf_document_conf(control_running(control));
     bool is_any_new = note_pools(control, now);
     /* documents share the lists that an edit did not touch */
     const struct conf *before =
@@ -173,9 +183,9 @@ void control_conditions_refresh(struct control *control)
         noted->is_adopted = is_adopted(control);
     }
     note_listeners(control, conf, now);
-    if (noted->document != control->document) {
+    if (noted->document != control_running(control)) {
         conf_document_unref(noted->document);
-        noted->document = conf_document_ref(control->document);
+        noted->document = conf_document_ref(control_running(control));
     }
     (void)condition_note(&control->process.ready, control_is_ready(control, &why), now);
     (void)condition_note(&control->process.confirmed, control->facts.unconfirmed_revision == 0,
@@ -253,12 +263,16 @@ uint32_t control_conditions_route(struct control *control, struct slice name,
     }
     control_conditions_refresh(control);
     const struct conditions *noted = &live->conditions;
-    bool has_pool = conf->action == CONF_ACTION_POOL;
+    bool has_pool = conf_route_pool(conf, 0).len != 0;
     say_common(control, noted, out);
     say(&out[2], "ResolvedRefs", &noted->resolved, "AllFound",
         has_pool ? "its listener and pool are defined" : "its listener is defined");
     if (!has_pool) {
         say(&out[3], "Ready", &noted->ready, "OwnAnswer", "answers by itself");
+    } else if (conf->action == CONF_ACTION_SPLIT) {
+        say(&out[3], "Ready", &noted->ready, noted->ready.status ? "PoolReady" : "PoolNotReady",
+            noted->ready.status ? "each of its pools has a usable server"
+                                : "one of its pools has no usable server");
     } else {
         say(&out[3], "Ready", &noted->ready, noted->ready.status ? "PoolReady" : "PoolNotReady",
             "pool %.*s has %s usable server", SLICE_ARG(conf->pool),
@@ -267,10 +281,30 @@ uint32_t control_conditions_route(struct control *control, struct slice name,
     return 4;
 }
 
+/* Of pools whose checks learn what servers can; 0: of others. */
+static uint32_t say_alike(const struct control *control, struct registry_pool *live,
+                          struct control_condition *out)
+{
+    const char *differing = control_health_differing(control->health, slice_from(live->name));
+    if (differing == NULL) {
+        return 0;
+    }
+    bool is_alike = differing[0] == '\0';
+    (void)condition_note(&live->conditions.alike, is_alike, now_wall_us());
+    if (is_alike) {
+        say(out, "SameCapabilities", &live->conditions.alike, "Same",
+            "clients are offered what every server said it can");
+    } else {
+        say(out, "SameCapabilities", &live->conditions.alike, "Different",
+            "not all servers have %s", differing);
+    }
+    return 1;
+}
+
 uint32_t control_conditions_pool(struct control *control, struct slice name,
                                  struct control_condition out[CONTROL_CONDITIONS_MAX])
 {
-    const struct registry_pool *live = registry_find_pool(&control->registry, name);
+    struct registry_pool *live = registry_find_pool(&control->registry, name);
     if (live == NULL) {
         return 0;
     }
@@ -289,7 +323,7 @@ uint32_t control_conditions_pool(struct control *control, struct slice name,
     say(&out[2], "ResolvedRefs", &noted->resolved, "AllFound", "its health check is defined");
     say(&out[3], "Ready", &noted->ready, reason, "%u of %u servers usable", tally.usable,
         tally.servers);
-    return 4;
+    return 4 + say_alike(control, live, &out[4]);
 }
 
 static const char *reason_of(const struct server *server)
@@ -299,7 +333,7 @@ static const char *reason_of(const struct server *server)
     }
     switch (server->health) {
     case SERVER_UP:
-        return "Up";
+        return server->is_ejected ? "Ejected" : server->is_degraded ? "Degraded" : "Up";
     case SERVER_STARTING:
         return "Starting";
     case SERVER_DOWN:
@@ -324,8 +358,9 @@ uint32_t control_conditions_server(struct control *control, struct slice pool, s
     say(&out[2], "ResolvedRefs", &noted->resolved,
         noted->resolved.status ? "AddressKnown" : "NoAddress",
         noted->resolved.status ? "its address is known" : "its name has no address");
-    say(&out[3], "Ready", &noted->ready, reason_of(server), "%s, %s%s%s",
+    say(&out[3], "Ready", &noted->ready, reason_of(server), "%s, %s%s%s%s",
         server_health_word(server->health), server_admin_word(server->admin),
+        server->is_ejected ? ", ejected as an outlier" : "",
         server->last_check[0] != '\0' ? ": " : "", server->last_check);
     return 4;
 }

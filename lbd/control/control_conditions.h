@@ -7,6 +7,7 @@
  *     ResolvedRefs   what it refers to is there; of a server: its name has an address
  *     Ready          it does its work: a listener takes connections and leads somewhere, a route's
  *                    and a pool have a usable server, a server gets requests
+ *     SameCapabilities  of a pool with checks of mail: what one of its servers can, all can
  *
  * Transitions are noted when they happen (after every adoption, and when a drain begins), not when
  * somebody looks: `since` is the same for all who ask.

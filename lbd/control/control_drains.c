@@ -12,6 +12,7 @@
 #include "lbd/base/mem.h"
 #include "lbd/control/control_inside.h"
 #include "lbd/worker/clients.h"
+#include "lbd/worker/requests.h"
 
 /* -- how many, and ending them -- */
 
@@ -146,29 +147,59 @@ void control_drain_target(struct control *control, enum override_kind kind, stru
 
 struct question {
     struct control *control;
-    void (*done)(const struct clients_answer *answer, void *arg);
+    void (*clients)(const struct clients_answer *answer, void *arg);
+    void (*requests)(const struct requests_answer *answer, void *arg);
     void *arg;
 };
 
-static void on_answer(const struct clients_answer *answer, void *arg)
+/* NULL: not now. */
+static struct question *new_question(struct control *control, void *arg)
+{
+    if (control->workers == NULL || control->is_ending || control->asking >= CONTROL_ASKING_MAX) {
+        return NULL;
+    }
+    struct question *question = mem_zero(1, sizeof(*question));
+    *question = (struct question){.control = control, .arg = arg};
+    control->asking++;
+    return question;
+}
+
+static void on_clients(const struct clients_answer *answer, void *arg)
 {
     struct question *question = arg;
     question->control->asking--;
-    question->done(answer, question->arg);
+    question->clients(answer, question->arg);
     free(question);
 }
 
 bool control_ask_clients(struct control *control, const struct clients_query *query,
                          void (*done)(const struct clients_answer *answer, void *arg), void *arg)
 {
-    if (control->workers == NULL || control->is_ending || control->asking >= CONTROL_ASKING_MAX) {
-        return false;
+    struct question *question = new_question(control, arg);
+    if (question != NULL) {
+        question->clients = done;
+        clients_ask(control->workers, query, on_clients, question);
     }
-    struct question *question = mem_zero(1, sizeof(*question));
-    *question = (struct question){.control = control, .done = done, .arg = arg};
-    control->asking++;
-    clients_ask(control->workers, query, on_answer, question);
-    return true;
+    return question != NULL;
+}
+
+static void on_requests(const struct requests_answer *answer, void *arg)
+{
+    struct question *question = arg;
+    question->control->asking--;
+    question->requests(answer, question->arg);
+    free(question);
+}
+
+bool control_ask_requests(struct control *control, const struct requests_query *query,
+                          void (*done)(const struct requests_answer *answer, void *arg), void *arg)
+{
+    struct question *question = new_question(control, arg);
+    if (question != NULL) {
+        question->requests = done;
+        requests_ask(control->workers, query, on_requests, question);
+    }
+    return question != NULL;
 }
 
 /* -- listeners -- */

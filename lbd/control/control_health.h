@@ -4,19 +4,26 @@
  *     control_commit --apply----------> which servers, which checks
  *     control_resolve -set_address----> probe again there
  *     workers --server_on_passive_down--> mailbox --> mark down, probe at once
+ *             --server_on_trouble-------> mailbox --> last_error, log, event
  *                                            |
  *                 health_probe <- schedule   v
  *                      '--result--> health --> server_set_health --changed()--> publish
  *
- * A server with a check starts as `starting` and is probed at once, then every interval +- 10 %;
- * without a check it is up as soon as it has an address. State, streak and counters are found again
- * by (pool, server) whatever the document does; a changed check or address is probed at once and
- * its first answer decides, until then the old state stays. Three connection failures in a row take
- * a server out, unless it is the last usable one of its pool; with a check its next passes bring it
- * back, without one 10 s.
+ * A server with a check starts as `starting` and is probed at once, then every interval +- 10 %
+ * (fast_interval while results speak against the state, down_interval while it is down);
+ * without a check it is up as soon as it has an address. Checks of mail also learn what servers can
+ * (server->capabilities): a pool whose servers differ in that is told of. State, streak and
+ * counters are found again by (pool, server) whatever the document does; a changed check or address
+ * is probed at once and its first answer decides, until then the old state stays. Three connection
+ * failures in a row take a server out, unless it is the last usable one of its pool; with a check
+ * its next passes bring it back, without one 10 s.
  *
- * Limits: 256 probes at once, the rest waits in line. Memory: a reference on each server; copies of
- * the checks. Threads: control; one instance per process (the hook of server.h has no argument).
+ * The first check that connects and is not understood is followed by an interview.
+ *
+ * Limits: 256 probes at once, the rest waits in line; a sixteenth of that in interviews beside
+ * them. Memory: a reference on each server, 1 KiB for the last results of each that is checked;
+ * copies of the checks. Threads: control; one instance per process (the hook of server.h has no
+ * argument).
  */
 #ifndef LBD_CONTROL_CONTROL_HEALTH_H
 #define LBD_CONTROL_CONTROL_HEALTH_H
@@ -31,9 +38,12 @@
 #include "lbd/net/loop.h"
 #include "lbd/snapshot/registry.h"
 #include "lbd/stats/histogram.h"
+#include "lbd/upstream/health_history.h"
+#include "lbd/upstream/health_probe.h"
 #include "lbd/upstream/server.h"
 
-#define CONTROL_HEALTH_PROBES_MAX 256
+#define CONTROL_HEALTH_DIFFERING_MAX 120
+#define CONTROL_HEALTH_PROBES_MAX    256
 /* Without a check: up again after this. */
 #define CONTROL_HEALTH_PASSIVE_MS 10000
 /* Pools of this size spread their probes over the interval. */
@@ -44,8 +54,10 @@ struct control_health;
 struct control_health_options {
     struct loop *loop;       /* borrowed: control's */
     struct mailbox *mailbox; /* borrowed: control's; passive marks come through it */
-    /* A server's usability is different: the pool should be published again. */
+    /* A server's usability, or what it can, is different: the pool should be published again. */
     void (*changed)(struct server *server, void *arg);
+    /* Workers cannot connect to it; before anything is made of that. NULL: nobody asks. */
+    void (*refused)(struct server *server, void *arg);
     void *arg;
     struct events *events; /* borrowed; NULL: nobody is told of changes of health */
     uint32_t probes_max;   /* 0: CONTROL_HEALTH_PROBES_MAX */
@@ -77,7 +89,8 @@ struct control_health_facts {
     uint64_t last_wall_us; /* end of the last one; 0: none yet. Its text: server->last_check */
     uint64_t last_duration_us;
     bool last_passed;
-    uint32_t streak; /* results in a row that speak against the state */
+    uint32_t streak;                      /* results in a row that speak against the state */
+    const struct health_history *history; /* borrowed until the loop goes on */
 };
 /* False: there is no such server. */
 bool control_health_facts(const struct control_health *health, struct slice pool,
@@ -85,9 +98,10 @@ bool control_health_facts(const struct control_health *health, struct slice pool
 
 /* How a server is probed, for one that is not in line. */
 struct control_health_target {
-    struct server *server;          /* borrowed, as all of this */
-    const struct addr *address;     /* len 0: none */
-    const char *authority;          /* the address as configured */
+    struct server *server; /* borrowed, as all of this */
+    struct health_probe_server how;
+    struct addr address;            /* what how.address points to */
+    char tls_name[TALK_NAME_MAX];   /* what how.tls_name points to */
     struct health_probe_plan *plan; /* NULL: the pool has no check */
 };
 /* False: there is no such server. */
@@ -98,6 +112,10 @@ struct health_probe_result;
  * in maintenance or another one by now. */
 void control_health_note(struct control_health *health, struct slice pool,
                          const struct server *server, const struct health_probe_result *result);
+
+/* What some mail servers of a pool can and others not, separated by a space; "": they are alike.
+ * NULL: no such pool, or none whose checks learn that. */
+const char *control_health_differing(const struct control_health *health, struct slice pool);
 
 /* Sums over the servers of a pool, since the pool is known. */
 struct control_health_stats {

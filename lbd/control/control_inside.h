@@ -11,11 +11,13 @@
  *     control_confirm.c    the window in which a change can be taken back
  *     control_history.c    revisions
  *     control_members.c    endpoints of a file
+ *     control_running.c    servers that the DNS names
  *     control_admin.c      something is set by hand
  *     control_overrides.c  the table of that
  *     control_drains.c     what is being emptied
  *     control_check.c      a probe because somebody asks
  *     control_conditions.c what is true since when
+ *     control_certs.c      certificates come, change and end
  *
  * Threads: control.
  */
@@ -27,12 +29,18 @@
 #include "lbd/base/list.h"
 #include "lbd/base/mailbox.h"
 #include "lbd/control/control.h"
+#include "lbd/control/control_agent.h"
 #include "lbd/control/control_health.h"
+#include "lbd/control/control_keys.h"
+#include "lbd/control/control_mail.h"
+#include "lbd/control/control_ocsp.h"
+#include "lbd/control/control_outlier.h"
 #include "lbd/control/control_resolve.h"
 #include "lbd/control/drains.h"
 #include "lbd/control/events.h"
 #include "lbd/control/overrides.h"
 #include "lbd/snapshot/snapshot_retire.h"
+#include "lbd/stats/access_format.h"
 
 /* What conditions were noted for, see control_conditions. */
 struct control_noted {
@@ -68,10 +76,21 @@ struct control_members {
     size_t len;
 };
 
+/* Files of certificates are looked at; ends are told of. */
+struct control_certs {
+    struct loop_timer timer;
+    size_t cursor; /* of registry_tls_look */
+    struct control_ocsp *ocsp;
+    struct control_keys *keys;
+    uint64_t minute_us; /* what is done once a minute was done then; monotonic */
+};
+
 struct control {
     struct control_options options;
     struct conf_store *store;
     struct conf_document *document; /* held; NULL before control_start */
+    struct conf_document *running;  /* held: the same with members of templates */
+    struct loop_ready members_ready;
     struct registry registry;
     struct overrides overrides;
     struct events *events;
@@ -90,7 +109,10 @@ struct control {
     struct loop_watch mailbox_watch;
     struct workers *workers;       /* NULL until control_start, and after the end */
     struct log_writer *access_log; /* NULL: off */
+    struct access_format access_format;
     struct control_health *health;
+    struct control_outlier *outlier;
+    struct control_agent *agent;
     struct control_resolve *resolve;
 
     struct snapshot *newest; /* published last; borrowed from `live` */
@@ -108,9 +130,12 @@ struct control {
     struct control_window window;
     struct control_owners owners;
     struct control_members members;
+    struct control_certs certs;
+    struct control_mail *mail;
     struct loop_timer republish_timer;
     struct loop_ready republish_ready;
-    uint64_t republished_us; /* when it was done last */
+    uint64_t republished_us;         /* when it was done last */
+    struct loop_timer weights_timer; /* the next step of a slow start */
     struct loop_timer drain_timer;
     uint64_t poked_us; /* a worker that was silent was asked to turn; 0: none was */
     struct control_noted noted;
@@ -164,6 +189,8 @@ void control_queue_refuse_all(struct control *control);
 
 /* May this be done at all, now? False: result.err says why not. */
 bool control_propose_is_allowed(struct control_job *job);
+/* Writes what is wrong with the file into the log. */
+void control_log_errors(const char *file, const struct conf_errors *errors);
 /* result.before becomes result.document. False: result.err says why not. */
 bool control_propose(struct control_job *job);
 
@@ -279,8 +306,38 @@ void control_finish_all(struct control *control);
 /* Forgets overrides whose target is gone or whose configured field was edited. */
 void control_supersede_overrides(struct control *control);
 /* A server of the document that now counts: its admin state and weight, configured or by hand. */
+void control_agent_said(struct slice pool, struct slice server, const struct agent_line *line,
+                        void *arg); /* control_agent_options.said; `arg` is the control */
 void control_heed_server(struct control *control, struct registry_server *live,
                          const struct conf_pool *pool, const struct conf_server *conf);
+/* -- servers that the DNS names (control_running.c) -- */
+
+/* The document with members in place of templates, as far as they are known now; a new reference.
+ */
+struct conf_document *control_running_make(const struct control *control,
+                                           struct conf_document *document);
+/* Takes over the reference. */
+void control_running_set(struct control *control, struct conf_document *running);
+/* Is it a server that the DNS does not name now, but may again? */
+bool control_running_may_come(const struct control *control, struct slice key);
+/* Live objects take over what runs (control_queue.c). */
+void control_commit_running(struct control *control);
+/* control_resolve_options.members_changed */
+void control_running_members_changed(void *arg);
+
+/* -- certificates (control_certs.c) -- */
+
+/* Once the store is open. */
+void control_certs_init(struct control *control);
+void control_certs_fini(struct control *control);
+/* Reads what the document names. False: *errors says what cannot be used. */
+bool control_certs_prepare(struct control *control, const struct conf_document *document,
+                           struct conf_errors *errors);
+/* The document runs. */
+void control_certs_committed(struct control *control);
+/* Have files changed? Now, not in a second. */
+void control_certs_look(struct control *control);
+
 /* -- what is set by hand -- */
 
 enum server_admin control_configured(const struct conf_server *server);

@@ -52,7 +52,7 @@ const struct conf_server *control_server_of(const struct control *control, struc
 {
     struct slice pool_name;
     (void)slice_split(&key, '/', &pool_name);
-    *pool = conf_pool_find(conf_document_conf(control->document), pool_name);
+    *pool = conf_pool_find(conf_document_conf(control_running(control)), pool_name);
     return *pool != NULL ? conf_server_find(*pool, key) : NULL;
 }
 
@@ -220,6 +220,10 @@ static const char *why_superseded(const struct control *control, enum override_k
 {
     const struct conf_pool *pool = NULL;
     const struct conf_server *server = NULL;
+    if ((kind == OVERRIDE_ADMIN || kind == OVERRIDE_WEIGHT) &&
+        control_running_may_come(control, key)) {
+        return NULL;
+    }
     switch (kind) {
     case OVERRIDE_ADMIN:
         server = control_server_of(control, key, &pool);

@@ -242,7 +242,7 @@ static bool propose_rollback(struct control_job *job)
     return propose_read(job);
 }
 
-static void log_errors(const char *file, const struct conf_errors *errors)
+void control_log_errors(const char *file, const struct conf_errors *errors)
 {
     struct buf line;
     buf_init(&line, 4096);
@@ -291,12 +291,13 @@ static bool propose_reload(struct control_job *job)
     const char *file = control->options.file;
     struct conf_daemon *daemon = NULL;
     struct conf_document *read = NULL;
+    control_certs_look(control); /* what changed beside the document counts, too */
     bool ok = conf_file_load(file, &read, &daemon, &job->errors, &job->result.err);
     if (ok) {
         log_daemon_changes(control, daemon);
         conf_daemon_free(daemon);
     } else {
-        log_errors(file, &job->errors);
+        control_log_errors(file, &job->errors);
     }
     if (control->facts.source == CONF_SOURCE_API) {
         return stay_as_it_is(job, read);

@@ -14,6 +14,7 @@
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
+#include "lbd/control/conf_file.h"
 #include "lbd/control/control_inside.h"
 #include "lbd/snapshot/snapshot_build.h"
 
@@ -29,10 +30,26 @@ static void on_server_committed(struct registry_server *live, const struct conf_
     struct control *control = arg;
     struct addr address;
     if (is_moved && !live->has_literal_address &&
-        control_resolve_known(control->resolve, conf->address, &address)) {
+        control_resolve_known(control->resolve, pool, conf, &address)) {
         (void)registry_server_set_address(live, &address);
     }
     control_heed_server(control, live, pool, conf);
+}
+
+static void apply_running(struct control *control)
+{
+    const struct conf *running = conf_document_conf(control->running);
+    control_resolve_apply(control->resolve, conf_document_conf(control->document), running);
+    control_health_apply(control->health, running, &control->registry);
+    control_outlier_apply(control->outlier, running, &control->registry);
+    control_agent_apply(control->agent, running, &control->registry);
+}
+
+void control_commit_running(struct control *control)
+{
+    registry_commit(&control->registry, conf_document_conf(control->running), on_server_committed,
+                    control);
+    apply_running(control);
 }
 
 void control_commit(struct control *control, struct snapshot *snapshot)
@@ -40,26 +57,30 @@ void control_commit(struct control *control, struct snapshot *snapshot)
     const struct conf *conf = conf_document_conf(control->document);
     struct err err;
 
+    control_running_set(control, control_running_make(control, control->document));
     control_supersede_overrides(control);
     control_tell_listeners(control, conf);
-    registry_commit(&control->registry, conf, on_server_committed, control);
+    registry_commit(&control->registry, conf_document_conf(control->running), on_server_committed,
+                    control);
     snapshot_bind_commit(snapshot, &control->registry);
     control_heed_listeners(control);
     if (!control->is_started) {
         control_resume_drains(control);
     }
-    control_resolve_apply(control->resolve, conf);
-    control_health_apply(control->health, conf, &control->registry);
+    apply_running(control);
+    control_certs_committed(control);
 
     /* What was just committed may have made servers usable or not: workers get the truth at once.
      */
-    if (!snapshot_is_current(snapshot, &control->registry)) {
+    if (!snapshot_is_current(snapshot, &control->registry) ||
+        !conf_document_same(snapshot->document, control->running)) {
         const struct snapshot_build build = {
-            .document = control->document,
+            .document = control->running,
             .registry = &control->registry,
             .newest = snapshot,
             .revision = snapshot->revision,
             .workers = control->facts.workers,
+            .zone = control->options.daemon->zone,
         };
         struct snapshot *fresh = snapshot_build(&build, &err);
         if (fresh != NULL && control_prepare(control, fresh, &err)) {
@@ -154,13 +175,46 @@ struct group {
     size_t bytes;
 };
 
+/* Errors of a whole document, brought back to where they stand in what was sent. */
+static void locate(struct control_job *job)
+{
+    const struct control_change *change = &job->change;
+    const char *file = job->control->options.file;
+    if (change->kind == CONTROL_RELOAD) {
+        conf_file_locate(file, &job->errors);
+        control_log_errors(file, &job->errors);
+    } else if (change->kind == CONTROL_EDIT || change->kind == CONTROL_OWNER) {
+        conf_errors_locate(&job->errors, change->body, change->pointer);
+    }
+}
+
+/* What certificates are made of is read, and what cannot be used told with its place. */
+static bool prepare_certificates(struct control_job *job, const struct conf_document *document)
+{
+    struct control *control = job->control;
+    if (control_certs_prepare(control, document, &job->errors)) {
+        return true;
+    }
+    (void)err_set(&job->result.err, ERR_INVALID, "the configuration would not be valid");
+    locate(job);
+    return control_job_refuse(job, "invalid-config");
+}
+
 static bool compile(struct control_job *job, struct conf_document *document, uint64_t revision,
                     struct snapshot **snapshot)
 {
     struct control *control = job->control;
     struct err *err = &job->result.err;
+    if (!prepare_certificates(job, document)) {
+        return false;
+    }
     *snapshot = control_compile(control, document, revision, err);
     if (*snapshot == NULL) {
+        if (err->place[0] != '\0') { /* a file that a setting names */
+            conf_errors_add_at(&job->errors, slice_from(err->place), "invalid-value", SLICE_NONE,
+                               "%s", err->text);
+            locate(job);
+        }
         return control_job_refuse(job, "invalid-config");
     }
     if (control_prepare(control, *snapshot, err)) {

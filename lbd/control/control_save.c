@@ -110,6 +110,7 @@ static void work(struct job *job)
     for (uint32_t i = 0; i < save->store.count; i++) {
         struct conf_store_item *item = &save->store.items[i];
         const struct control_result *result = &save->jobs[i]->result;
+        item->conf = conf_document_conf(result->document);
         save->ok = render(item, result->document, &save->texts[i], &save->err) && save->ok;
         if (!save->store.is_confirmation) {
             summarize(&item->note, result->before, result->document);
@@ -221,7 +222,7 @@ bool control_save_first(struct control *control, const struct conf_document *doc
                         const struct conf_revision *note, struct err *err)
 {
     struct buf text;
-    struct conf_store_item item = {.note = *note};
+    struct conf_store_item item = {.note = *note, .conf = conf_document_conf(document)};
     struct conf_store_save save = {
         .items = &item,
         .count = 1,

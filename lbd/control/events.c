@@ -10,11 +10,14 @@
 #include "lbd/base/now.h"
 
 static const char *const types[] = {
-    "config.applied",   "config.rejected",  "config.rolled_back",  "config.unconfirmed",
-    "config.confirmed", "server.health",    "server.admin",        "override.set",
-    "override.cleared", "override.expired", "override.superseded", "drain.started",
-    "drain.progress",   "drain.done",       "listener.up",         "listener.drain",
-    "daemon.drain",     "api.denied",
+    "config.applied",   "config.rejected",  "config.rolled_back", "config.unconfirmed",
+    "config.confirmed", "server.health",    "server.error",       "server.admin",
+    "override.set",     "override.cleared", "override.expired",   "override.superseded",
+    "drain.started",    "drain.progress",   "drain.done",         "listener.up",
+    "listener.drain",   "daemon.drain",     "api.denied",         "cert.loaded",
+    "cert.expiring",    "cert.expired",     "cert.failed",        "pool.capabilities",
+    "server.outlier",   "server.interview", "dns.changed",        "dns.failed",
+    "keys.changed",     "keys.failed",
 };
 
 struct events {

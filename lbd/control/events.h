@@ -9,7 +9,8 @@
  * of the start in microseconds, so that numbers of another life of the process lie outside of what
  * is held: a restart is noticed as a gap. All numbers are exact in a JSON number (below 2^53).
  *
- * Names: "pool/server", "listener/web", "process", "config", or a name of the type's own kind.
+ * Names: "pool/server", "listener/web", "certificate/shop", "process", "config", or a name of the
+ * type's own kind.
  *
  * Limits: 4,096 events; of each 127 bytes of name, 511 of message, 2 KiB of data (else it is left
  * out).

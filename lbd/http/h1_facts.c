@@ -191,8 +191,9 @@ static bool is_plain_host(const struct message *message, struct slice host)
 static bool read_host(const struct h1_seen *seen, struct message *message)
 {
     unsigned hosts = seen->count[HEADER_HOST];
-    if (hosts == 0) {
-        return message->version_minor == 0;
+    if (hosts == 0) { /* HTTP/2, which has a scheme, says it in :authority (RFC 9113 8.3.1) */
+        return message->version_minor == 0 ||
+               (message->scheme.len != 0 && message->authority.len != 0);
     }
     struct slice host = first_value(seen, message, HEADER_HOST);
     if (hosts > 1 || (!is_plain_host(message, host) && !uri_authority_is_valid(host))) {

@@ -91,6 +91,7 @@ static inline void note_field(struct parse *parse, const char *name, const char 
     header->value_len = (uint32_t)(value_end - value);
     header->id = (uint16_t)id;
     header->dropped = 0;
+    header->secret = 0;
     h1_seen_note(&parse->seen, id, index);
 }
 
@@ -478,6 +479,8 @@ static void list_fields(const struct parse *parse, struct message *out)
     out->headers.count = parse->fields;
     out->head_len = (uint32_t)(parse->at - parse->base);
     out->extra_count = 0;
+    out->scheme = SLICE_NONE;
+    out->protocol = SLICE_NONE;
 }
 
 enum h1_verdict h1_head_request(struct h1_head *head, struct slice bytes,

@@ -10,11 +10,12 @@ static bool push(struct h1_conn *h1, struct iovec *pieces, int count)
         h1->stream.sent_bytes += pieces[i].iov_len;
     }
     if (!conn_write(conn, pieces, count)) {
+        bool is_short = (conn->flags & CONN_NO_MEMORY) != 0;
+        h1->stream.fault = (uint8_t)(is_short ? CLOSE_OUT_OF_MEMORY : CLOSE_OK);
         return false;
     }
     if (LB_UNLIKELY(conn_is_blocked(conn)) && h1->timer != TIMER_WRITE) {
-        h1->blocked_len = flow_len(&conn->out);
-        h1_conn_set_timer(h1, TIMER_WRITE, h1->timeouts.write_ms);
+        h1_conn_await_room(h1);
     }
     return true;
 }
@@ -131,6 +132,9 @@ bool h1_send_body(struct stream *stream, struct slice bytes, bool is_last)
     }
     if (count > 0 && !push(h1, pieces, count)) {
         return false;
+    }
+    if (is_last && h1->out_framing == FRAMING_TUNNEL) {
+        conn_shut(h1->conn); /* the half that is ours */
     }
     return is_last ? h1_conn_out_done(h1) : true;
 }

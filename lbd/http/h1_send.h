@@ -40,6 +40,8 @@ bool h1_send_trailers(struct stream *stream, struct slice lines);
 
 /* h1_conn.c: the deadline and what it is about. */
 void h1_conn_set_timer(struct h1_conn *h1, enum h1_timer timer, uint32_t delay_ms);
+/* h1_conn.c: bytes wait for the peer. */
+void h1_conn_await_room(struct h1_conn *h1);
 /* h1_conn.c: the last byte was handed over; client-facing, the h1_conn may be gone afterwards.
  * True. */
 bool h1_conn_out_done(struct h1_conn *h1);

@@ -70,10 +70,19 @@ static void put_fields(struct cursor *cursor, const struct message *message,
 static void put_extras(struct cursor *cursor, const struct message *message)
 {
     for (uint32_t i = 0; i < message->extra_count; i++) {
-        put_slice(cursor, message->extras[i].name);
-        PUT(cursor, ": ");
-        put_slice(cursor, message->extras[i].value);
-        PUT(cursor, "\r\n");
+        struct slice name = message->extras[i].name;
+        struct slice value = message->extras[i].value;
+        if (LB_UNLIKELY(name.len + value.len + 4 > (size_t)(cursor->end - cursor->at))) {
+            cursor->full = true;
+            cursor->end = cursor->at;
+            return;
+        }
+        char *at = (char *)memcpy(cursor->at, name.ptr, name.len) + name.len;
+        at = (char *)memcpy(at, ": ", 2) + 2;
+        if (value.len != 0) {
+            at = (char *)memcpy(at, value.ptr, value.len) + value.len;
+        }
+        cursor->at = (char *)memcpy(at, "\r\n", 2) + 2;
     }
 }
 

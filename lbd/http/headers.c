@@ -25,6 +25,10 @@ const uint8_t header_slots[HEADER_SLOTS] = {
     [HEADER_SLOT(16, 'x', 'r', 't')] = HEADER_X_FORWARDED_PORT,
     [HEADER_SLOT(9, 'x', 'i', 'p')] = HEADER_X_REAL_IP,
     [HEADER_SLOT(9, 'f', 'e', 'd')] = HEADER_FORWARDED,
+    [HEADER_SLOT(11, 'c', 'r', 't')] = HEADER_CLIENT_CERT,
+    [HEADER_SLOT(17, 'c', 'i', 'n')] = HEADER_CLIENT_CERT_CHAIN,
+    [HEADER_SLOT(21, 'x', 'c', 't')] = HEADER_X_CLIENT_CERT_SUBJECT,
+    [HEADER_SLOT(20, 'x', '5', '6')] = HEADER_X_CLIENT_CERT_SHA256,
     [HEADER_SLOT(12, 'x', 'i', 'd')] = HEADER_X_REQUEST_ID,
     [HEADER_SLOT(12, 'c', 'p', 'e')] = HEADER_CONTENT_TYPE,
     [HEADER_SLOT(16, 'c', 'n', 'g')] = HEADER_CONTENT_ENCODING,
@@ -64,11 +68,6 @@ const uint8_t header_flags[HEADER_ID_COUNT] = {
 #undef HEADER
 };
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
 enum header_id header_id_of(struct slice name)
 {
     enum header_id id = header_candidate(name.ptr, name.len);
@@ -91,7 +90,7 @@ bool header_name_folds_to(struct slice name, struct slice canonical)
         return false;
     }
     for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i] == '_' || name.ptr[i] == '.' ? '-' : lower(name.ptr[i]);
+        char c = name.ptr[i] == '_' || name.ptr[i] == '.' ? '-' : slice_lower(name.ptr[i]);
         if (c != canonical.ptr[i]) {
             return false;
         }

@@ -43,7 +43,8 @@ struct header {
     uint32_t value_at; /* without surrounding white space */
     uint32_t value_len;
     uint16_t id;
-    uint16_t dropped; /* 1: not to be sent on */
+    uint8_t dropped; /* 1: not to be sent on */
+    uint8_t secret;  /* 1: came as never to be indexed (RFC 7541 6.2.3) and goes on so */
 };
 
 /* A field that lbd adds; the bytes live as long as the message (arena, literal). */

@@ -7,29 +7,35 @@
 
 enum { REQUEST_ID_MAX = 128 };
 
+/* Both are constants of ours. */
+static void add_constant(struct message *message, struct slice name, struct slice value)
+{
+    assert(message->extra_count < MESSAGE_EXTRAS_MAX);
+    message->extras[message->extra_count++] = (struct header_extra){name, value};
+}
+
 /* Names are literals; values are made by us or were validated, and are checked once more here
  * (R11). */
 static void add(struct message *message, struct slice name, struct slice value)
 {
-    assert(message->extra_count < MESSAGE_EXTRAS_MAX && header_value_is_valid(value));
-    message->extras[message->extra_count++] = (struct header_extra){name, value};
+    assert(header_value_is_valid(value));
+    add_constant(message, name, value);
+}
+
+static void add_if(struct message *message, struct slice name, struct slice value)
+{
+    if (value.len != 0) {
+        add(message, name, value);
+    }
 }
 
 /* RFC 9110 7.6.3: the version is the one the message came with. */
 static struct slice via_of(const struct message *message)
 {
-    return message->version_minor == 0 ? SLICE("1.0 lbd") : SLICE("1.1 lbd");
-}
-
-static void drop_named(struct message *message, struct slice name)
-{
-    for (uint32_t i = 0; i < message->headers.count; i++) {
-        struct header *header = &message->headers.list[i];
-        if (header->name_len == name.len &&
-            slice_eq_nocase(header_name(&message->headers, header), name)) {
-            header->dropped = 1;
-        }
+    if (message->is_http2) {
+        return SLICE("2.0 lbd");
     }
+    return message->version_minor == 0 ? SLICE("1.0 lbd") : SLICE("1.1 lbd");
 }
 
 /* RFC 9110 7.6.1: what Connection names is for this hop. It may not name what is for all (R9):
@@ -47,7 +53,7 @@ static bool drop_connection_names(struct message *message, bool is_request)
             if (is_request && id != HEADER_OTHER && (header_flags[id] & HEADER_HOP) == 0) {
                 return false;
             }
-            drop_named(message, member);
+            message_drop_name(message, member);
         }
     }
     return true;
@@ -82,6 +88,18 @@ static void keep_client_request_id(struct message *message, unsigned seen)
     }
 }
 
+static void add_told(struct message *message, const struct hop_told *told)
+{
+    if (told->list.len != 0) {
+        add(message, SLICE("X-Forwarded-For"), told->list);
+        add(message, SLICE("X-Forwarded-Proto"), told->proto);
+        add_if(message, SLICE("X-Forwarded-Host"),
+               told->host.len != 0 ? told->host : message->authority);
+        add_if(message, SLICE("X-Forwarded-Port"), told->port);
+    }
+    add_if(message, SLICE("Forwarded"), told->forwarded);
+}
+
 bool hop_request(struct message *message, const struct hop_facts *facts, enum close_reason *reason)
 {
     unsigned request_ids = 0;
@@ -108,12 +126,17 @@ bool hop_request(struct message *message, const struct hop_facts *facts, enum cl
         keep_client_request_id(message, request_ids);
     }
 
-    add(message, SLICE("X-Forwarded-For"), facts->client_ip);
-    add(message, SLICE("X-Forwarded-Proto"), facts->proto);
-    if (message->authority.len != 0) {
-        add(message, SLICE("X-Forwarded-Host"), message->authority);
+    if (LB_LIKELY(facts->told == NULL)) {
+        add(message, SLICE("X-Forwarded-For"), facts->client_ip);
+        add(message, SLICE("X-Forwarded-Proto"), facts->proto);
+        add_if(message, SLICE("X-Forwarded-Host"), message->authority);
+    } else {
+        add_told(message, facts->told);
     }
-    add(message, SLICE("Via"), via_of(message));
+    add_if(message, SLICE("X-Client-Cert-Subject"), facts->cert_subject);
+    add_if(message, SLICE("X-Client-Cert-SHA256"), facts->cert_sha256);
+    add_if(message, SLICE("Client-Cert"), facts->cert);
+    add_constant(message, SLICE("Via"), via_of(message));
     return true;
 }
 
@@ -131,7 +154,7 @@ void hop_response(struct message *message, struct slice http_date, bool forward_
             has_date = true;
         }
     }
-    add(message, SLICE("Via"), via_of(message));
+    add_constant(message, SLICE("Via"), via_of(message));
     if (!has_date && message->status >= 200) { /* RFC 9110 6.6.1: not in interim answers */
         add(message, SLICE("Date"), http_date);
     }

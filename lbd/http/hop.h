@@ -7,10 +7,13 @@
  * drops what the client claims in fields that are ours and adds
  *
  *     X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host (when there is an authority),
- *     X-Request-Id (when it is ours), Via
+ *     X-Forwarded-Port (when there are facts), or Forwarded, or all of these,
+ *     X-Request-Id (when it is ours), Via,
+ *     X-Client-Cert-Subject, X-Client-Cert-SHA256, Client-Cert (RFC 9440) when there are facts
  *
- * Forwarded, X-Real-IP and X-Forwarded-Port are dropped and not made. Names reach us as
- * [A-Za-z0-9-] only (R9), so no other spelling folds to ours. Every field is looked at once.
+ * X-Real-IP and Client-Cert-Chain are dropped and not made. Names
+ * reach us as [A-Za-z0-9-] only (R9), so no other spelling folds to ours. Every field is looked at
+ * once.
  *
  * Threads: any.
  */
@@ -22,10 +25,24 @@
 #include "lbd/base/close_reason.h"
 #include "lbd/http/message.h"
 
+/* Of the client and the proxies before us, where rules say whom to believe (http/forwarded). */
+struct hop_told {
+    struct slice list;      /* of X-Forwarded-For; empty: no X-Forwarded-* is made */
+    struct slice forwarded; /* of Forwarded; empty: none */
+    struct slice proto;     /* "http" or "https" */
+    struct slice host;      /* of X-Forwarded-Host; empty: the authority */
+    struct slice port;      /* of X-Forwarded-Port; empty: none */
+};
+
 struct hop_facts {
-    struct slice client_ip;  /* text */
-    struct slice proto;      /* "http" or "https" */
-    struct slice request_id; /* ours; empty: a valid one of the client's is kept */
+    const struct hop_told *told; /* NULL: nobody is believed */
+    struct slice client_ip;      /* text; not looked at where `told` says it */
+    struct slice proto;          /* likewise */
+    struct slice request_id;     /* ours; empty: a valid one of the client's is kept */
+    /* of the client's certificate; empty: nothing is told */
+    struct slice cert_subject;
+    struct slice cert_sha256;
+    struct slice cert; /* as RFC 9440 has it */
     bool forward_trailers;
 };
 

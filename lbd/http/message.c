@@ -31,12 +31,13 @@ void message_copy(struct message *to, const struct message *from, struct arena *
 
     /* all but the unused extras, which are most of it */
     memcpy(to, from, offsetof(struct message, extras));
-    to->extra_count = from->extra_count;
     to->headers.base = head.ptr;
     to->headers.list = copy;
     to->headers.capacity = list->count;
     to->method_text = moved(&move, from->method_text);
     to->authority = moved(&move, from->authority);
+    to->scheme = moved(&move, from->scheme);
+    to->protocol = moved(&move, from->protocol);
     to->path = moved(&move, from->path);
     to->query = moved(&move, from->query);
     to->reason_phrase = moved(&move, from->reason_phrase);
@@ -51,6 +52,17 @@ void message_drop(struct message *message, enum header_id id)
     for (uint32_t i = 0; i < message->headers.count; i++) {
         struct header *header = &message->headers.list[i];
         if (header->id == id) {
+            header->dropped = 1;
+        }
+    }
+}
+
+void message_drop_name(struct message *message, struct slice name)
+{
+    for (uint32_t i = 0; i < message->headers.count; i++) {
+        struct header *header = &message->headers.list[i];
+        if (header->name_len == name.len &&
+            slice_eq_nocase(header_name(&message->headers, header), name)) {
             header->dropped = 1;
         }
     }

@@ -1,6 +1,7 @@
 /* conn - see conn.h. */
 #include "lbd/net/conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -129,7 +130,7 @@ bool conn_write(struct conn *conn, struct iovec *pieces, int count)
     struct net_worker *net = conn_net(conn);
     for (int i = first; i < count; i++) {
         if (!flow_put(net, &conn->out, slice_of(pieces[i].iov_base, pieces[i].iov_len))) {
-            conn->flags |= CONN_WRITE_BROKEN;
+            conn->flags |= CONN_WRITE_BROKEN | CONN_NO_MEMORY;
             return false;
         }
     }
@@ -184,19 +185,32 @@ void conn_shut(struct conn *conn)
     }
 }
 
+static void leave_loop(struct conn *conn)
+{
+    conn->flags |= CONN_CLOSED;
+    loop_watch_stop(&conn->watch);
+    loop_timer_stop(&conn->timer);
+    loop_ready_remove(&conn->queue.ready);
+}
+
 void conn_close(struct conn *conn)
 {
     if ((conn->flags & CONN_CLOSED) != 0) {
         return;
     }
-    conn->flags |= CONN_CLOSED;
     struct net_worker *net = conn_net(conn);
-    loop_watch_stop(&conn->watch);
-    loop_timer_stop(&conn->timer);
-    loop_ready_remove(&conn->queue.ready);
+    leave_loop(conn);
     flow_clear(net, &conn->in);
     flow_clear(net, &conn->out);
     conn->transport->close(conn);
+    conn->fd = -1;
+}
+
+void conn_leave(struct conn *conn)
+{
+    assert(flow_is_empty(&conn->in) && flow_is_empty(&conn->out));
+    leave_loop(conn);
+    conn->transport = &tcp_transport;
     conn->fd = -1;
 }
 
@@ -207,6 +221,12 @@ bool conn_was_reset(struct conn *conn)
         conn->flags |= CONN_BROKEN | CONN_WRITE_BROKEN; /* asking takes the error away */
     }
     return (conn->flags & (CONN_BROKEN | CONN_WRITE_BROKEN)) != 0;
+}
+
+uint64_t conn_taken(const struct conn *conn, uint64_t sent)
+{
+    uint64_t held = flow_len(&conn->out) + sock_opt_unsent(conn->fd);
+    return held < sent ? sent - held : 0;
 }
 
 static void on_again(struct loop_ready *ready)

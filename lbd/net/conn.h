@@ -37,7 +37,12 @@ enum conn_flag {
     CONN_CLOSED = 128,        /* conn_close was called */
     CONN_OWNER_1 = 256,       /* bits for the owner */
     CONN_OWNER_2 = 512,
-    CONN_LENT = 1024, /* net/relay has it for a while */
+    CONN_OWNER_3 = 4096,
+    CONN_OWNER_4 = 16384,
+    CONN_CUT_OFF = 8192,    /* BROKEN: the stream ended and its transport had not said so before */
+    CONN_LENT = 1024,       /* net/relay has it for a while */
+    CONN_NO_MEMORY = 32768, /* WRITE_BROKEN: what had to wait found no room */
+    CONN_MORE = 65536, /* the owner's, for one conn_write: more follows in this turn, or our end */
 };
 
 struct conn;
@@ -66,6 +71,7 @@ struct conn {
         struct loop_grave grave; /* after conn_close */
     } queue;
     struct addr_small peer;
+    uint32_t count; /* the owner's, as it needs it */
 };
 
 /* A non-blocking descriptor, not yet watched. The transport is plain. */
@@ -107,8 +113,14 @@ static inline bool conn_is_blocked(const struct conn *conn)
 void conn_shut(struct conn *conn);
 /* Ends everything at once; the object stays until its owner buries it. Safe to call twice. */
 void conn_close(struct conn *conn);
+/* Nothing of it is this loop's any more, as after conn_close; its descriptor and transport live on,
+ * as they are, in whoever read them before. Nothing may wait in `in` or `out`. */
+void conn_leave(struct conn *conn);
 /* on_readable later in this pass, or in the next when called from such a turn. */
 void conn_again(struct conn *conn);
+/* How much of `sent`, of all that was handed to conn_write, the peer has taken: neither we hold it
+ * nor the kernel. One system call. */
+uint64_t conn_taken(const struct conn *conn, uint64_t sent);
 /* Another deadline; ops->on_timeout. */
 void conn_deadline(struct conn *conn, uint64_t delay_ms);
 void conn_no_deadline(struct conn *conn);

@@ -25,7 +25,31 @@ static enum close_reason reason_of(int error)
     }
 }
 
-enum dial_verdict dial_start(const struct addr *address, int *fd, enum close_reason *reason)
+static uint32_t count_of(const struct dial_sources *sources, int family)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sources->count; i++) {
+        count += sources->list[i].u.any.sa_family == family ? 1 : 0;
+    }
+    return count;
+}
+
+bool dial_bind(int fd, int family, const struct dial_sources *sources, uint32_t turn)
+{
+    uint32_t count = count_of(sources, family);
+    uint32_t left = count != 0 ? turn % count : 0;
+    for (uint32_t i = 0; count != 0 && i < sources->count; i++) {
+        const struct addr *source = &sources->list[i];
+        if (source->u.any.sa_family == family && left-- == 0) {
+            sock_opt_before_connect_from(fd);
+            return bind(fd, &source->u.any, source->len) == 0;
+        }
+    }
+    return true;
+}
+
+static enum dial_verdict start_once(const struct addr *address, const struct dial_sources *sources,
+                                    uint32_t turn, int *fd, enum close_reason *reason)
 {
     int family = address->u.any.sa_family;
     *fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -34,16 +58,29 @@ enum dial_verdict dial_start(const struct addr *address, int *fd, enum close_rea
         return DIAL_FAILED;
     }
     sock_opt_dialled(*fd, family);
-    if (connect(*fd, &address->u.any, address->len) == 0) {
+    bool is_bound = sources->count == 0 || dial_bind(*fd, family, sources, turn);
+    if (is_bound && connect(*fd, &address->u.any, address->len) == 0) {
         return DIAL_CONNECTED;
     }
-    if (errno == EINPROGRESS) {
+    if (is_bound && errno == EINPROGRESS) {
         return DIAL_PENDING;
     }
-    *reason = reason_of(errno);
+    bool is_source = !is_bound || (errno == EADDRNOTAVAIL && sources->count != 0);
+    *reason = is_source ? CLOSE_SOURCE_UNAVAILABLE : reason_of(errno);
     (void)close(*fd);
     *fd = -1;
     return DIAL_FAILED;
+}
+
+enum dial_verdict dial_start(const struct addr *address, const struct dial_sources *sources,
+                             uint32_t turn, int *fd, enum close_reason *reason)
+{
+    enum dial_verdict verdict = start_once(address, sources, turn, fd, reason);
+    for (uint32_t i = 1;
+         verdict == DIAL_FAILED && *reason == CLOSE_SOURCE_UNAVAILABLE && i < sources->count; i++) {
+        verdict = start_once(address, sources, turn + i, fd, reason);
+    }
+    return verdict;
 }
 
 bool dial_finish(int fd, enum close_reason *reason)

@@ -28,6 +28,14 @@ void net_worker_init(struct net_worker *net)
     net->head_scratch = mem_alloc(FLOW_HEAD_BYTES);
     slab_init(&net->small_buffers, FLOW_SMALL_BYTES, CHUNK_SMALL);
     slab_init(&net->large_buffers, FLOW_LARGE_BYTES, CHUNK_LARGE);
+    net_worker_limit(net, SIZE_MAX);
+}
+
+void net_worker_limit(struct net_worker *net, size_t held_max)
+{
+    net->held_max = held_max;
+    net->held_short = held_max / 10 * 9;
+    net->held_tight = held_max / 10 * 8;
 }
 
 void net_worker_fini(struct net_worker *net)
@@ -45,11 +53,15 @@ void net_worker_fini(struct net_worker *net)
 static struct flow_buffer *buffer_take(struct net_worker *net, size_t wanted)
 {
     bool large = wanted > FLOW_SMALL_BYTES - sizeof(struct flow_buffer);
+    size_t size = large ? FLOW_LARGE_BYTES : FLOW_SMALL_BYTES;
+    if (net->held_bytes + size > net->held_max) {
+        return NULL;
+    }
     struct flow_buffer *buffer = slab_take(large ? &net->large_buffers : &net->small_buffers);
     if (buffer != NULL) {
         *buffer = (struct flow_buffer){0};
-        buffer->capacity =
-            (uint32_t)((large ? FLOW_LARGE_BYTES : FLOW_SMALL_BYTES) - sizeof(struct flow_buffer));
+        buffer->capacity = (uint32_t)(size - sizeof(struct flow_buffer));
+        net->held_bytes += size;
     }
     return buffer;
 }
@@ -57,6 +69,7 @@ static struct flow_buffer *buffer_take(struct net_worker *net, size_t wanted)
 static void buffer_give(struct net_worker *net, struct flow_buffer *buffer)
 {
     bool large = buffer->capacity > FLOW_SMALL_BYTES;
+    net->held_bytes -= large ? FLOW_LARGE_BYTES : FLOW_SMALL_BYTES;
     slab_give(large ? &net->large_buffers : &net->small_buffers, buffer);
 }
 
@@ -132,6 +145,18 @@ int flow_pieces(const struct flow *flow, struct iovec *pieces, int max)
         count++;
     }
     return count;
+}
+
+bool flow_next(const struct flow *flow, const struct flow_buffer **at, struct slice *piece)
+{
+    const struct flow_buffer *buffer = *at != NULL ? *at : flow->first;
+    *piece = SLICE_NONE;
+    if (buffer == NULL) {
+        return false;
+    }
+    *piece = slice_of(buffer->bytes + buffer->start, buffer->end - buffer->start);
+    *at = buffer->next;
+    return true;
 }
 
 void flow_consume(struct net_worker *net, struct flow *flow, size_t len)

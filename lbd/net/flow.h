@@ -4,7 +4,8 @@
  * What could not be sent at once, or was read and cannot be used yet, waits here. Buffers are 4 KB
  * for little and 32 KB for more. A flow is one pointer: an idle connection pays 8 bytes for it.
  *
- * Limits: the caller's; flow_len tells. Memory: the net_worker's slabs. Threads: worker.
+ * Limits: the caller's; flow_len tells. What a thread holds in all its flows is bounded, too
+ * (net_worker_limit): nothing can be put beyond. Memory: the net_worker's slabs. Threads: worker.
  */
 #ifndef LBD_NET_FLOW_H
 #define LBD_NET_FLOW_H
@@ -36,12 +37,27 @@ struct net_worker {
     struct slab small_buffers;
     struct slab large_buffers;
     size_t buffered_bytes; /* in all flows */
+    size_t held_bytes;     /* the buffers that they lie in ... */
+    size_t held_max;       /* ... at most */
+    size_t held_short;     /* beyond this nothing new is begun ... */
+    size_t held_tight;     /* ... and beyond this nobody is let in */
     int pipes[64][2];      /* empty pipes for relay */
     unsigned pipe_count;
 };
 
 void net_worker_init(struct net_worker *net);
 void net_worker_fini(struct net_worker *net);
+/* At most so many bytes of buffers; SIZE_MAX, as at first: any number. */
+void net_worker_limit(struct net_worker *net, size_t held_max);
+/* More than 80 % of them are in use, more than 90 %. */
+static inline bool net_worker_is_tight(const struct net_worker *net)
+{
+    return net->held_bytes > net->held_tight;
+}
+static inline bool net_worker_is_short(const struct net_worker *net)
+{
+    return net->held_bytes > net->held_short;
+}
 
 /* Appends a copy. False when there is no memory; the flow is then unchanged. */
 LB_MUST_CHECK bool flow_put(struct net_worker *net, struct flow *flow, struct slice bytes);
@@ -52,6 +68,9 @@ static inline bool flow_is_empty(const struct flow *flow)
 size_t flow_len(const struct flow *flow);
 /* Up to `max` pieces from the front; returns how many. */
 int flow_pieces(const struct flow *flow, struct iovec *pieces, int max);
+/* One piece after the other: *at is NULL before the first call and after the last piece. False: it
+ * is empty. Nothing is put or dropped in between. */
+bool flow_next(const struct flow *flow, const struct flow_buffer **at, struct slice *piece);
 /* Drops bytes from the front. */
 void flow_consume(struct net_worker *net, struct flow *flow, size_t len);
 /* Moves everything into `out`, which has room for flow_len bytes; the flow is empty then. Returns

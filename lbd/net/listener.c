@@ -262,6 +262,17 @@ bool listener_bind_listen(struct listener_bind *bind_set, uint32_t worker)
     return !bind_set->is_shut[worker];
 }
 
+void listener_bind_server_first(struct listener_bind *bind_set, bool server_first)
+{
+    if (bind_set->server_first == server_first) {
+        return;
+    }
+    bind_set->server_first = server_first;
+    for (uint32_t i = 0; i < bind_set->fd_count; i++) {
+        sock_opt_defer(bind_set->fds[i], bind_set->asked.u.any.sa_family, !server_first);
+    }
+}
+
 static void hidden_path(const struct listener_bind *bind_set, char out[HIDDEN_PATH_MAX])
 {
     (void)snprintf(out, HIDDEN_PATH_MAX, "%s.drained", bind_set->asked.u.local.sun_path);

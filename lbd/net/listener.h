@@ -46,6 +46,7 @@ struct listener_bind {
     bool is_shared;    /* one socket for all workers */
     bool is_inherited; /* it is the service manager's and stays open there (inherit.h) */
     bool is_hidden;    /* control only: a unix socket under its other name */
+    bool server_first; /* control only: servers may speak first, clients come at once */
 };
 
 struct listener {
@@ -84,6 +85,9 @@ static inline bool listener_bind_is_shut(const struct listener_bind *bind, uint3
 {
     return bind->is_shut[worker];
 }
+/* Where servers may speak first, a connection is taken before its client's first byte (when it is
+ * opened it is not). Control. */
+void listener_bind_server_first(struct listener_bind *bind, bool server_first);
 /* A unix socket of ours is taken out of sight or shown again; others are left as they are. Control.
  */
 LB_MUST_CHECK bool listener_bind_hide(struct listener_bind *bind, bool is_hidden, struct err *err);

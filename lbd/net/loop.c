@@ -2,6 +2,7 @@
 #include "lbd/net/loop.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
+#include "lbd/net/loop_memory.h"
 
 /*
  * Two wheels of 256 slots. The near one holds the next 256 ticks of 8.192 ms (2.1 s), the far one
@@ -216,8 +218,16 @@ static void run_timers(struct loop *loop)
     }
 }
 
+static void use_loop_memory(void)
+{
+    loop_memory_init();
+    event_set_mem_functions(loop_memory_take, loop_memory_resize, loop_memory_give);
+}
+
 struct loop *loop_new(struct err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, use_loop_memory);
     struct event_config *config = event_config_new();
     struct event_base *base = NULL;
     if (config != NULL) {
@@ -456,6 +466,12 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_
         list_remove(&timer->link); /* the slot's bit may stay: an empty slot fires nothing */
     }
     timer_link(loop, timer);
+}
+
+uint64_t loop_timer_left_ms(struct loop *loop, const struct loop_timer *timer)
+{
+    int32_t ticks = ticks_between(tick_of(loop, loop_now_us(loop)), timer->due_tick);
+    return loop_timer_is_set(timer) && ticks > 0 ? ((uint64_t)ticks << TICK_SHIFT) / 1000 : 0;
 }
 
 void loop_timer_stop(struct loop_timer *timer)

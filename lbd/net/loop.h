@@ -93,6 +93,8 @@ void loop_watch_stop(struct loop_watch *watch);
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms,
                     void (*fn)(struct loop_timer *timer));
 void loop_timer_stop(struct loop_timer *timer);
+/* Until it is due, to a slot; 0: now, or it is not set. */
+uint64_t loop_timer_left_ms(struct loop *loop, const struct loop_timer *timer);
 static inline bool loop_timer_is_set(const struct loop_timer *timer)
 {
     return timer->link.next != NULL;
@@ -112,6 +114,7 @@ enum loop_slot {
     LOOP_SLOT_STATS,
     LOOP_SLOT_HTTP,
     LOOP_SLOT_UPSTREAM,
+    LOOP_SLOT_FILTER,
     LOOP_SLOT_PROXY,
     LOOP_SLOT_WORKER,
     LOOP_SLOT_COUNT

@@ -18,13 +18,14 @@ static ssize_t tcp_read(struct conn *conn, void *out, size_t len)
 
 static ssize_t tcp_write(struct conn *conn, const struct iovec *pieces, int count)
 {
+    int flags = MSG_NOSIGNAL | ((conn->flags & CONN_MORE) != 0 ? MSG_MORE : 0);
     if (count == 1) {
-        return send(conn->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+        return send(conn->fd, pieces[0].iov_base, pieces[0].iov_len, flags);
     }
     /* The kernel does not write to the pieces. */
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
                              .msg_iovlen = (size_t)count};
-    return sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+    return sendmsg(conn->fd, &message, flags);
 }
 
 static void tcp_shut(struct conn *conn)

@@ -6,8 +6,11 @@
 #include <string.h>
 
 #include "lbd/base/num.h"
+#include "lbd/http/grpc.h"
 #include "lbd/http/status.h"
 #include "lbd/proxy/exchange.h"
+#include "lbd/proxy/route_redirect.h"
+#include "lbd/tls/tls_conn.h"
 
 /* Bytes of a request body that are waited for, so that the connection can be kept after an answer
  * of our own. */
@@ -30,6 +33,9 @@ static void send_answer(struct exchange *x, struct message *answer, struct slice
         .has_length = has_body,
         .close = close || x->session->front->closes,
     };
+    if (x->head->filters != NULL) {
+        filter_run_response(x->head->filters, answer);
+    }
     x->status = answer->status;
     x->head_sent = true;
     if (head.framing == FRAMING_NONE) {
@@ -50,73 +56,125 @@ static void begin_answer(struct exchange *x, struct message *answer, uint16_t st
     *answer = (struct message){
         .status = status, .version_minor = 1, .reason_phrase = status_phrase(status)};
     message_add(answer, SLICE("Date"), slice_of(loop_http_date(x->proxy->loop), 29));
+    if (LB_UNLIKELY(exchange_tells_times(x))) {
+        exchange_tell_times(x, answer);
+    }
 }
 
-/* One after the other, in the exchange's arena. */
-static struct slice join(struct exchange *x, const struct slice *parts, size_t count)
+/* After what may be an attempt to be understood in two ways nothing more is served (R6), nor over a
+ * connection that is not let in any more (R12). */
+static bool is_last(enum close_reason reason)
 {
-    size_t len = 0;
-    for (size_t i = 0; i < count; i++) {
-        len += parts[i].len;
-    }
-    char *out = arena_alloc(&x->head->arena, len);
-    char *to = out;
-    for (size_t i = 0; i < count; i++) {
-        if (parts[i].len > 0) {
-            memcpy(to, parts[i].ptr, parts[i].len);
-            to += parts[i].len;
-        }
-    }
-    return slice_of(out, len);
+    return close_reason_is_malformed(reason) || reason == CLOSE_CLIENT_AUTH_CHANGED;
 }
 
-void exchange_reply_reason(struct exchange *x, enum close_reason reason)
+/* Names the setting behind the reason to clients who may know. */
+static void add_detail(struct exchange *x, struct message *answer)
+{
+    if (LB_LIKELY(!x->plan->seeing.reason_detail)) {
+        return;
+    }
+    struct slice detail = exchange_cause_text(x);
+    if (detail.len != 0) {
+        message_add(answer, SLICE("Lbd-Reason-Detail"), detail);
+    }
+}
+
+/* gRPC over HTTP/2: "trailers-only". */
+static void reply_grpc(struct exchange *x, enum close_reason reason)
+{
+    struct message answer;
+    begin_answer(x, &answer, 200);
+    message_add(&answer, SLICE("Content-Type"), SLICE("application/grpc"));
+    message_add(&answer, SLICE("Lbd-Reason"), close_reason_word(reason));
+    add_detail(x, &answer);
+    message_add(&answer, SLICE("grpc-status"), grpc_status_text(grpc_status_of(reason)));
+    message_add(&answer, SLICE("grpc-message"), grpc_message_of(reason));
+    drop_request_body(x);
+    send_answer(x, &answer, SLICE_NONE, is_last(reason));
+}
+
+bool exchange_reply_trailers(struct exchange *x, enum close_reason reason)
+{
+    char lines[GRPC_TRAILERS_MAX];
+    size_t len = grpc_write_trailers(reason, lines);
+    x->reason = (uint8_t)reason;
+    return x->down->ops->send_trailers(x->down, slice_of(lines, len));
+}
+
+/* An answer in the words of its reason, unless the policy that gave it has some of its own. */
+static void reply(struct exchange *x, enum close_reason reason, const struct filter_answer *said)
 {
     struct message answer;
     struct slice word = close_reason_word(reason);
     x->reason = (uint8_t)reason;
-    uint16_t status = close_reason_status(reason);
+    if (x->is_grpc) {
+        reply_grpc(x, reason);
+        return;
+    }
+    uint16_t status =
+        said != NULL && said->status != 0 ? said->status : close_reason_status(reason);
+    bool has_words = said != NULL && said->body.len > 0;
     begin_answer(x, &answer, status != 0 ? status : 502);
-    message_add(&answer, SLICE("Content-Type"), SLICE("text/plain; charset=utf-8"));
+    if (status != 204) {
+        message_add(&answer, SLICE("Content-Type"),
+                    has_words ? said->type : SLICE("text/plain; charset=utf-8"));
+    }
     message_add(&answer, SLICE("Lbd-Reason"), word);
-    if (status == 503) {
+    add_detail(x, &answer);
+    bool says_when = false;
+    for (uint32_t i = 0; said != NULL && i < said->field_count; i++) {
+        message_add(&answer, said->fields[i].name, said->fields[i].value);
+        says_when = says_when || slice_eq(said->fields[i].name, SLICE("Retry-After"));
+    }
+    if (status == 503 && !says_when) {
         message_add(&answer, SLICE("Retry-After"), SLICE("1"));
     }
     drop_request_body(x);
     const struct slice parts[] = {SLICE("lbd: "), word, SLICE(": "),
                                   slice_from(close_reason_sentence(reason)), SLICE("\n")};
-    struct slice body = join(x, parts, ARRAY_LEN(parts));
-    /* After what may be an attempt to be understood in two ways nothing more is served (R6). */
-    send_answer(x, &answer, body, close_reason_is_malformed(reason));
+    struct slice body =
+        has_words ? said->body : arena_join(&x->head->arena, parts, ARRAY_LEN(parts));
+    send_answer(x, &answer, body, is_last(reason));
 }
 
-/* "{path}" stands for path and query as they are forwarded. */
-static struct slice fill_location(struct exchange *x, struct slice pattern)
+void exchange_reply_reason(struct exchange *x, enum close_reason reason)
 {
-    static const char mark[] = "{path}";
-    const char *at = memmem(pattern.ptr, pattern.len, mark, sizeof(mark) - 1);
-    if (at == NULL) {
-        return pattern;
-    }
-    struct slice before = slice_of(pattern.ptr, (size_t)(at - pattern.ptr));
-    struct slice after = slice_from_at(pattern, before.len + sizeof(mark) - 1);
-    const struct slice parts[] = {before, x->head->request.path, x->head->request.query, after};
-    return join(x, parts, ARRAY_LEN(parts));
+    reply(x, reason, NULL);
+}
+
+void exchange_reply_filter(struct exchange *x, const struct filter_answer *said)
+{
+    reply(x, said->reason, said);
 }
 
 void exchange_reply_route(struct exchange *x)
 {
     const struct route *route = x->route;
+    const struct hop_told *told = x->head->told;
+    struct slice location = SLICE_NONE;
     struct message answer;
+    if (route->action == CONF_ACTION_REDIRECT &&
+        !route_redirect_make(route, &x->head->request,
+                             told != NULL                         ? told->proto
+                             : tls_conn_is_one(&x->session->conn) ? SLICE("https")
+                                                                  : SLICE("http"),
+                             &x->proxy->patterns, &x->head->arena, &location)) {
+        exchange_reply_reason(x, CLOSE_REWRITE_FAILED);
+        return;
+    }
     begin_answer(x, &answer, route->status);
     if (route->action == CONF_ACTION_REDIRECT) {
         x->reason = CLOSE_REDIRECT;
-        message_add(&answer, SLICE("Location"), fill_location(x, route->location));
+        message_add(&answer, SLICE("Location"), location);
     } else {
         x->reason = CLOSE_FIXED_RESPONSE;
         if (route->content_type.len > 0) {
             message_add(&answer, SLICE("Content-Type"), route->content_type);
         }
+    }
+    for (uint32_t i = 0; i < route->header_count; i++) {
+        message_add(&answer, route->headers[i].name, route->headers[i].value);
     }
     drop_request_body(x);
     send_answer(x, &answer, route->action == CONF_ACTION_RESPOND ? route->body : SLICE_NONE, false);

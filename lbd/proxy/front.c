@@ -17,6 +17,7 @@
 #define ACCEPTS_AT_END   4096 /* of a socket that is left: what its queue may hold */
 #define PAUSE_MS         50
 #define POLITE_MS        1000
+#define JUDGE_COST       8 /* a certificate that is looked at, in visits of a sweep */
 
 static void on_acceptable(struct loop_watch *watch, unsigned ready);
 
@@ -34,11 +35,19 @@ static void watch_bind(struct front_bind *place)
     }
 }
 
+/* The kernel queues whom we do not take. */
+static bool must_pause(const struct proxy_worker *proxy)
+{
+    const struct net_worker *net = loop_slot(proxy->loop, LOOP_SLOT_NET);
+    return atomic_load_explicit(&proxy->open_connections, memory_order_relaxed) >=
+               proxy->max_connections ||
+           net_worker_is_tight(net);
+}
+
 static void on_unpause(struct loop_timer *timer)
 {
     struct proxy_worker *proxy = container_of(timer, struct proxy_worker, accept_again);
-    if (atomic_load_explicit(&proxy->open_connections, memory_order_relaxed) >=
-        proxy->max_connections) {
+    if (must_pause(proxy)) {
         loop_timer_set(proxy->loop, timer, PAUSE_MS, on_unpause);
         return;
     }
@@ -110,8 +119,8 @@ static bool accept_one(struct front *front, int listen_fd)
     uint32_t open = atomic_load_explicit(&proxy->open_connections, memory_order_relaxed) + 1;
     atomic_store_explicit(&proxy->open_connections, open, memory_order_relaxed);
     session_start(front, fd, (struct sockaddr *)&peer);
-    if (open >= proxy->max_connections) {
-        front_pause_all(proxy, PAUSE_MS); /* the kernel queues */
+    if (must_pause(proxy)) {
+        front_pause_all(proxy, PAUSE_MS);
         return false;
     }
     return true;
@@ -123,6 +132,10 @@ static void on_acceptable(struct loop_watch *watch, unsigned ready)
     struct front *front = place->front;
     int fd = place->bind->fds[front->proxy->worker];
     (void)ready;
+    if (must_pause(front->proxy)) {
+        front_pause_all(front->proxy, PAUSE_MS);
+        return;
+    }
     /* New connections wait first when a pass is long; some are always let in. */
     bool is_long = loop_pass_us(front->proxy->loop) > LONG_PASS_US;
     int max = is_long ? ACCEPTS_LATE : ACCEPTS_PER_TURN;
@@ -186,10 +199,74 @@ static bool front_has(const struct front *front, const struct listener_bind *bin
     return false;
 }
 
-void front_adopt(struct front *front, const struct plan *plan)
+/* -- clients that keep a connection and can be told that it ends -- */
+
+static bool say_goodbye(struct sweep *sweep, struct session *session)
+{
+    const struct front *front = session->front;
+    bool stays = true;
+    if (front->is_asking) {
+        sweep->cost = JUDGE_COST;
+        stays = session_judge(session, front->is_late);
+    }
+    if (stays && front->closes) {
+        session_drain(session);
+    }
+    return true;
+}
+
+static void said_goodbye(struct sweep *sweep)
+{
+    struct proxy_worker *proxy = sweep->proxy;
+    if (proxy->goodbyes_again) {
+        proxy->goodbyes_again = false;
+        sweep_start(sweep, proxy);
+    }
+}
+
+static void say_goodbyes(struct proxy_worker *proxy)
+{
+    struct sweep *sweep = &proxy->goodbyes;
+    if (list_is_linked(&sweep->link)) {
+        proxy->goodbyes_again = true;
+        return;
+    }
+    sweep->visit = say_goodbye;
+    sweep->done = said_goodbye;
+    sweep_start(sweep, proxy);
+}
+
+/* -- clients who have not shown what a new plan asks for -- */
+
+static void on_last_call(struct loop_timer *timer)
+{
+    struct front *front = container_of(timer, struct front, last_call);
+    front->is_late = true;
+    say_goodbyes(front->proxy);
+}
+
+static void ask_anew(struct front *front, uint64_t drain_ms)
+{
+    front->is_asking = true;
+    front->is_late = false;
+    say_goodbyes(front->proxy);
+    loop_timer_stop(&front->last_call);
+    loop_timer_set(front->proxy->loop, &front->last_call, drain_ms, on_last_call);
+}
+
+static uint64_t demand_of(const struct plan *plan)
+{
+    return plan != NULL && plan->tls != NULL ? tls_front_demand(plan->tls) : 0;
+}
+
+void front_adopt(struct front *front, const struct plan *plan, uint64_t drain_ms)
 {
     bool is_first = !front->is_drained;
+    uint64_t demand = demand_of(front->plan);
     front->plan = plan;
+    front->rates = (struct stream_rates){.body_bytes_per_s = plan->limits.min_body_rate_bytes,
+                                         .read_bytes_per_s = plan->limits.min_read_rate_bytes,
+                                         .grace_ms = plan->timeouts.rate_grace_ms};
     front->is_drained = plan->is_drained;
     front->closes = plan->is_drained;
     for (size_t i = 0; i < LISTENER_BINDS_MAX; i++) {
@@ -215,6 +292,12 @@ void front_adopt(struct front *front, const struct plan *plan)
             watch_bind(&front->binds[i]);
         }
     }
+    if (plan->is_drained && is_first) {
+        say_goodbyes(front->proxy);
+    }
+    if (demand_of(plan) != demand && demand_of(plan) != 0 && !list_is_empty(&front->sessions)) {
+        ask_anew(front, drain_ms);
+    }
 }
 
 struct front *front_new(struct proxy_worker *proxy, const struct plan *plan)
@@ -228,7 +311,7 @@ struct front *front_new(struct proxy_worker *proxy, const struct plan *plan)
         front->binds[i].front = front;
     }
     list_push_back(&proxy->fronts, &front->link);
-    front_adopt(front, plan);
+    front_adopt(front, plan, 0);
     return front;
 }
 
@@ -242,6 +325,7 @@ static void front_free(struct front *front)
         }
     }
     loop_timer_stop(&front->deadline);
+    loop_timer_stop(&front->last_call);
     sweep_leave_front(front->proxy, front);
     list_remove(&front->link);
     struct lease *pinned = front->pinned;
@@ -296,6 +380,7 @@ void front_drain(struct front *front, struct lease *pin, uint64_t deadline_ms)
         front_free(front);
         return;
     }
+    say_goodbyes(front->proxy);
     loop_timer_stop(&front->deadline);
     loop_timer_set(front->proxy->loop, &front->deadline, deadline_ms, on_deadline);
 }

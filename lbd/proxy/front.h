@@ -4,6 +4,8 @@
  *     adopt(plan): sockets that are new are watched, those that went are emptied and left
  *     adopt(plan that is drained): the same sockets refuse for a while, answers say close; a plan
  *         that is not drained brings it all back
+ *     adopt(plan that asks clients for another certificate): who has not shown it is served nothing
+ *         new; tunnels end at once, requests at the latest after drain_ms
  *     drain: no more accepting, ever; answers say close; what is open at the deadline is ended
  *
  * Memory: references on the listener and its binds; a front that drains pins the snapshot its plan
@@ -17,6 +19,7 @@
 
 #include "lbd/base/lease.h"
 #include "lbd/base/list.h"
+#include "lbd/http/stream.h"
 #include "lbd/proxy/plan.h"
 #include "lbd/proxy/proxy_worker.h"
 
@@ -34,19 +37,25 @@ struct front {
     struct listener *listener; /* referenced */
     const struct plan *plan;
     struct counters_listener *counters;
-    struct lease *pinned; /* while draining: keeps `plan` */
+    struct stream_rates rates; /* its plan's; connections that are open follow */
+    struct lease *pinned;      /* while draining: keeps `plan` */
     struct list_node sessions;
     struct loop_timer deadline;
+    struct loop_timer last_call; /* then who is not let in any more is ended */
     struct front_bind binds[LISTENER_BINDS_MAX];
     bool draining;   /* it goes */
     bool is_drained; /* its plan says so; it may come back */
     bool closes;     /* either: answers say close */
+    bool is_asking;  /* its plan asks of clients for something else than an earlier one */
+    bool is_late;    /* last_call has come */
     bool seen;       /* worker_adopt: the new snapshot has it */
 };
 
 /* Starts to accept for this plan. */
 struct front *front_new(struct proxy_worker *proxy, const struct plan *plan);
-void front_adopt(struct front *front, const struct plan *plan);
+/* `drain_ms`: how long what is open may go on of clients who have not shown what the new plan asks
+ * for (R12). */
+void front_adopt(struct front *front, const struct plan *plan, uint64_t drain_ms);
 /* The listener is gone, or the process stops. `pin`: the lease of the snapshot of its plan, held
  * until the front is free; NULL: the caller sees to that. The front frees itself when its last
  * client is gone. */

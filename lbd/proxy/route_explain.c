@@ -1,5 +1,6 @@
 #include "lbd/proxy/route_explain.h"
 
+#include "lbd/base/path_template.h"
 #include "lbd/proxy/route.h"
 
 enum {
@@ -19,9 +20,33 @@ static bool takes(const struct conf_match *match, const struct route_question *q
     struct arena arena;
     arena_init(&arena, block, sizeof block);
     const struct route_table *table = route_table_build(&arena, confs, routes, 1);
-    bool found = route_match(table, question->host, question->path) != NULL;
+    bool found = route_match(table, question) != NULL;
     arena_fini(&arena);
     return found;
+}
+
+/* 0: it asks for other protocols; 1: it asks for none; more: the earlier in the client's order. */
+static uint64_t alpn_rank(const struct conf_match *match, const struct route_question *question)
+{
+    struct slice rest = question->alpn;
+    uint64_t rank = UINT32_MAX;
+    if (match->alpn_count == 0) {
+        return 1;
+    }
+    while (rest.len > 0) {
+        size_t len = (unsigned char)rest.ptr[0];
+        if (len >= rest.len) {
+            break;
+        }
+        for (uint32_t i = 0; i < match->alpn_count; i++) {
+            if (slice_eq(match->alpn[i], slice_of(rest.ptr + 1, len))) {
+                return rank;
+            }
+        }
+        rest = slice_from_at(rest, len + 1);
+        rank--;
+    }
+    return 0;
 }
 
 static bool may_be_host(struct slice pattern, struct slice host)
@@ -38,12 +63,15 @@ bool route_explain_may_take(const struct conf_match *match, const struct route_q
 {
     struct slice host = question->host;
     struct slice prefix = match->path_prefix;
-    bool fits = match->host_count == 0;
+    bool fits = match->host_count == 0; /* regular expressions are asked later */
     if (host.len > 1 && host.ptr[host.len - 1] == '.') {
         host.len--;
     }
     for (uint32_t i = 0; i < match->host_count && !fits; i++) {
         fits = may_be_host(match->host[i], host);
+    }
+    if (question->by_name) {
+        return fits && alpn_rank(match, question) != 0;
     }
     if (match->path.len != 0) {
         return fits && slice_eq(match->path, question->path);
@@ -65,10 +93,35 @@ static bool takes_host(struct slice pattern, const struct route_question *questi
     return takes(&match, question);
 }
 
+/* The host alone: one of the names, the regular expression, or any. */
+static bool takes_any_host(const struct conf_match *whole, const struct route_question *question)
+{
+    const struct conf_match match = {
+        .host = whole->host, .host_count = whole->host_count, .host_regex = whole->host_regex};
+    return takes(&match, question);
+}
+
 static bool takes_path(const struct conf_match *whole, const struct route_question *question)
 {
-    const struct conf_match match = {.path = whole->path, .path_prefix = whole->path_prefix};
+    const struct conf_match match = {.path = whole->path,
+                                     .path_prefix = whole->path_prefix,
+                                     .path_template = whole->path_template,
+                                     .path_regex = whole->path_regex,
+                                     .alpn = whole->alpn,
+                                     .alpn_count = whole->alpn_count};
     return takes(&match, question);
+}
+
+/* Says of each condition that holds, or of each that does not. */
+static void say_conditions(const struct conf_match *match, const struct route_question *question,
+                           bool want_held, const char *lead, struct buf *out)
+{
+    _Alignas(8) char block[ARENA_BYTES];
+    struct arena arena;
+    arena_init(&arena, block, sizeof block);
+    (void)route_condition_explain(route_condition_build(&arena, match), question, want_held, lead,
+                                  out);
+    arena_fini(&arena);
 }
 
 static bool is_wildcard(struct slice pattern)
@@ -77,7 +130,7 @@ static bool is_wildcard(struct slice pattern)
 }
 
 /* How exact a host pattern is: 0 none at all, then wildcards by their length, then exact. */
-static uint64_t host_rank(struct slice pattern)
+static uint64_t pattern_rank(struct slice pattern)
 {
     if (pattern.len == 0) {
         return 0;
@@ -91,17 +144,34 @@ static struct slice fitting_host(const struct conf_match *match,
 {
     struct slice best = SLICE_NONE;
     for (uint32_t i = 0; i < match->host_count; i++) {
-        if (host_rank(match->host[i]) > host_rank(best) && takes_host(match->host[i], question)) {
+        if (pattern_rank(match->host[i]) > pattern_rank(best) &&
+            takes_host(match->host[i], question)) {
             best = match->host[i];
         }
     }
     return best;
 }
 
-static uint64_t path_rank(const struct conf_match *match)
+/* host_regex goes before any host; a wildcard has more than one byte. */
+static uint64_t host_rank(const struct conf_match *match, const struct route_question *question)
 {
+    return match->host_regex.len != 0 ? 1 : pattern_rank(fitting_host(match, question));
+}
+
+/* How exact what stands beside the host is; templates are equal here. */
+static uint64_t path_rank(const struct conf_match *match, const struct route_question *question)
+{
+    if (question->by_name) {
+        return alpn_rank(match, question);
+    }
     if (match->path.len != 0) {
         return UINT64_MAX;
+    }
+    if (match->path_template.len != 0) {
+        return UINT64_MAX - 1;
+    }
+    if (match->path_regex.len != 0) {
+        return UINT64_MAX - 2;
     }
     struct slice prefix = match->path_prefix;
     while (prefix.len > 1 && prefix.ptr[prefix.len - 1] == '/') {
@@ -110,10 +180,48 @@ static uint64_t path_rank(const struct conf_match *match)
     return prefix.len;
 }
 
-static void append_path(const struct conf_match *match, struct buf *out)
+/* >0: the path of `a` goes before that of `b`. Both fit. */
+static int compare_paths(const struct conf_match *a, const struct conf_match *b,
+                         const struct route_question *question)
 {
+    struct path_template left;
+    struct path_template right;
+    const char *problem = NULL;
+    uint64_t ranks[] = {path_rank(a, question), path_rank(b, question)};
+    if (ranks[0] != ranks[1]) {
+        return ranks[0] > ranks[1] ? 1 : -1;
+    }
+    if (path_template_read(a->path_template, &left, &problem) &&
+        path_template_read(b->path_template, &right, &problem)) {
+        return -path_template_compare(&left.shape, &right.shape);
+    }
+    return 0;
+}
+
+static void append_protocols(const struct conf_match *match, struct buf *out)
+{
+    for (uint32_t i = 0; i < match->alpn_count && i < SHOWN_MAX; i++) {
+        (void)buf_printf(out, "%s%.*s", i != 0 ? " or " : "", SLICE_ARG(shown(match->alpn[i])));
+    }
+    if (match->alpn_count > SHOWN_MAX) {
+        (void)buf_printf(out, " or one of %u more", match->alpn_count - SHOWN_MAX);
+    }
+}
+
+static void append_path(const struct conf_match *match, const struct route_question *question,
+                        struct buf *out)
+{
+    if (question->by_name) {
+        (void)buf_append_text(out, match->alpn_count != 0 ? "alpn " : "any protocol");
+        append_protocols(match, out);
+        return;
+    }
     if (match->path.len != 0) {
         (void)buf_printf(out, "path %.*s", SLICE_ARG(shown(match->path)));
+    } else if (match->path_template.len != 0) {
+        (void)buf_printf(out, "path_template %.*s", SLICE_ARG(shown(match->path_template)));
+    } else if (match->path_regex.len != 0) {
+        (void)buf_printf(out, "path_regex %.*s", SLICE_ARG(shown(match->path_regex)));
     } else if (match->path_prefix.len != 0) {
         (void)buf_printf(out, "path_prefix %.*s", SLICE_ARG(shown(match->path_prefix)));
     } else {
@@ -121,9 +229,13 @@ static void append_path(const struct conf_match *match, struct buf *out)
     }
 }
 
-static void append_host(struct slice pattern, struct buf *out)
+static void append_host(const struct conf_match *match, const struct route_question *question,
+                        struct buf *out)
 {
-    if (pattern.len != 0) {
+    struct slice pattern = fitting_host(match, question);
+    if (match->host_regex.len != 0) {
+        (void)buf_printf(out, "host_regex %.*s", SLICE_ARG(shown(match->host_regex)));
+    } else if (pattern.len != 0) {
         (void)buf_printf(out, "host %.*s", SLICE_ARG(shown(pattern)));
     } else {
         (void)buf_append_text(out, "any host");
@@ -133,15 +245,20 @@ static void append_host(struct slice pattern, struct buf *out)
 void route_explain_fit(const struct conf_match *match, const struct route_question *question,
                        struct buf *out)
 {
-    append_host(fitting_host(match, question), out);
+    append_host(match, question, out);
     (void)buf_append_text(out, ", ");
-    append_path(match, out);
+    append_path(match, question, out);
+    say_conditions(match, question, true, ", ", out);
 }
 
 static void say_wrong_host(const struct conf_match *match, const struct route_question *question,
                            struct buf *out)
 {
     (void)buf_printf(out, "host: '%.*s' is not ", SLICE_ARG(shown(question->host)));
+    if (match->host_regex.len != 0) {
+        (void)buf_printf(out, "matched by %.*s", SLICE_ARG(shown(match->host_regex)));
+        return;
+    }
     for (uint32_t i = 0; i < match->host_count && i < SHOWN_MAX; i++) {
         (void)buf_printf(out, "%s%.*s", i != 0 ? ", " : "", SLICE_ARG(shown(match->host[i])));
     }
@@ -153,9 +270,18 @@ static void say_wrong_host(const struct conf_match *match, const struct route_qu
 static void say_wrong_path(const struct conf_match *match, const struct route_question *question,
                            struct buf *out)
 {
+    if (question->by_name) {
+        (void)buf_append_text(out, "alpn: the client does not offer ");
+        append_protocols(match, out);
+        return;
+    }
     (void)buf_printf(out, "path: '%.*s' is not ", SLICE_ARG(shown(question->path)));
     if (match->path.len != 0) {
         (void)buf_append_slice(out, shown(match->path));
+    } else if (match->path_template.len != 0) {
+        (void)buf_append_slice(out, shown(match->path_template));
+    } else if (match->path_regex.len != 0) {
+        (void)buf_printf(out, "matched by %.*s", SLICE_ARG(shown(match->path_regex)));
     } else {
         (void)buf_printf(out, "%.*s or below it", SLICE_ARG(shown(match->path_prefix)));
     }
@@ -165,18 +291,23 @@ static void say_wrong_path(const struct conf_match *match, const struct route_qu
 static void say_preferred(const struct conf_route *conf, const struct conf_route *winner,
                           const struct route_question *question, struct buf *out)
 {
-    struct slice host = fitting_host(&conf->match, question);
-    struct slice winning_host = fitting_host(&winner->match, question);
+    const struct conf_match *match = &conf->match;
+    const struct conf_match *winning = &winner->match;
+    uint32_t conditions = route_condition_count(match);
+    uint32_t winning_conditions = route_condition_count(winning);
     if (conf->priority != winner->priority) {
         (void)buf_printf(out, "priority: %d is less than %d", conf->priority, winner->priority);
-    } else if (host_rank(host) != host_rank(winning_host)) {
-        append_host(host, out);
+    } else if (host_rank(match, question) != host_rank(winning, question)) {
+        append_host(match, question, out);
         (void)buf_append_text(out, " is less exact than ");
-        append_host(winning_host, out);
-    } else if (path_rank(&conf->match) != path_rank(&winner->match)) {
-        append_path(&conf->match, out);
+        append_host(winning, question, out);
+    } else if (compare_paths(match, winning, question) != 0) {
+        append_path(match, question, out);
         (void)buf_append_text(out, " is less exact than ");
-        append_path(&winner->match, out);
+        append_path(winning, question, out);
+    } else if (conditions != winning_conditions) {
+        (void)buf_printf(out, "conditions: %u are fewer than the %u", conditions,
+                         winning_conditions);
     } else {
         (void)buf_append_text(out, "name: the same match, and it comes later in the alphabet");
     }
@@ -191,14 +322,16 @@ bool route_explain_other(const struct conf_route *conf, const struct conf_route 
         say_preferred(conf, winner, question, out);
         return true;
     }
-    if (takes_path(&conf->match, question)) {
+    bool is_first = true;
+    if (!takes_any_host(&conf->match, question)) {
         say_wrong_host(&conf->match, question, out);
-    } else if (conf->match.host_count != 0 && fitting_host(&conf->match, question).len == 0) {
-        say_wrong_host(&conf->match, question, out);
-        (void)buf_append_text(out, "; ");
-        say_wrong_path(&conf->match, question, out);
-    } else {
-        say_wrong_path(&conf->match, question, out);
+        is_first = false;
     }
+    if (!takes_path(&conf->match, question)) {
+        (void)buf_append_text(out, is_first ? "" : "; ");
+        say_wrong_path(&conf->match, question, out);
+        is_first = false;
+    }
+    say_conditions(&conf->match, question, false, is_first ? "" : "; ", out);
     return false;
 }

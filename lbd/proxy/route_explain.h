@@ -1,5 +1,5 @@
 /*
- * route_explain - why does a request go where it goes, and not elsewhere?
+ * route_explain - why does a request, or a connection of TCP, go where it goes, and not elsewhere?
  *
  * For people who ask the API. Whether a route would take a request is found out by the matcher
  * itself, on a table of that one route, so that this cannot disagree with what requests meet;
@@ -15,17 +15,13 @@
 #include "conf/conf.h"
 #include "lbd/base/buf.h"
 #include "lbd/base/slice.h"
-
-/* A request, as route_match gets it: host without port, path normalised. */
-struct route_question {
-    struct slice host;
-    struct slice path;
-};
+#include "lbd/proxy/route_condition.h"
 
 /* A cheap look, to find those few among many that are worth asking the matcher about: false is
  * sure, true is not. */
 bool route_explain_may_take(const struct conf_match *match, const struct route_question *question);
-/* What of `match` the request fits, in words: "host www.example.com, path_prefix /api". */
+/* What of `match` the request fits, in words: "host www.example.com, path_prefix /api, header X is
+ * '1'". */
 void route_explain_fit(const struct conf_match *match, const struct route_question *question,
                        struct buf *out);
 /* Alone, would the route take it? Appends why it does not (when not), or why `winner` is preferred

@@ -38,7 +38,8 @@ static struct session *next_session(struct sweep *sweep)
 static void on_ready(struct loop_ready *ready)
 {
     struct sweep *sweep = container_of(ready, struct sweep, ready);
-    for (int i = 0; i < SWEEP_SLICE; i++) {
+    for (uint32_t used = 0; used < SWEEP_SLICE; used += sweep->cost) {
+        sweep->cost = 1;
         struct session *session = next_session(sweep);
         if (session == NULL || !sweep->visit(sweep, session)) {
             sweep_stop(sweep);

@@ -31,6 +31,7 @@ struct sweep {
     struct list_node *front; /* whose clients are next; the head of the list: none */
     struct list_node *at;    /* the next client; NULL: the front's first */
     uint64_t last;           /* the newest client's number at the beginning */
+    uint32_t cost; /* of a visit, of the SWEEP_SLICE of a pass: 1, unless visit says more */
     struct loop_ready ready;
     /* False: nothing more to look for. */
     bool (*visit)(struct sweep *sweep, struct session *session);

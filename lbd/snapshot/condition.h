@@ -23,6 +23,7 @@ struct conditions {
     struct condition programmed; /* every worker knows it */
     struct condition resolved;   /* what it refers to is there */
     struct condition ready;      /* it does its work */
+    struct condition alike;      /* of a pool: its mail servers can the same */
 };
 
 /* Returns true when that is a change. */

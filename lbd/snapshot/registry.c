@@ -13,6 +13,9 @@ void registry_init(struct registry *registry)
     map_init(&registry->pools);
     map_init(&registry->listeners);
     map_init(&registry->routes);
+    map_init(&registry->policies);
+    map_init(&registry->places);
+    registry_tls_init(&registry->tls);
     registry_rest_init(&registry->resting_servers, REGISTRY_SERVERS_RESTING_MAX);
     registry_rest_init(&registry->resting_pools, REGISTRY_POOLS_RESTING_MAX);
     registry_rest_init(&registry->resting_listeners, REGISTRY_LISTENERS_RESTING_MAX);
@@ -68,13 +71,16 @@ static struct registry_server *wake_server(struct registry_pool *pool, struct sl
     }
     struct server *live = server->server;
     if (live->pool_counters != pool->counters ||
-        atomic_load_explicit(&live->reported, memory_order_acquire) != 0) {
+        atomic_load_explicit(&live->reported, memory_order_acquire) != 0 ||
+        atomic_load_explicit(&live->failures_told, memory_order_acquire) != 0) {
         /* of another pool of that name, or a worker's message about it is still on its way */
         free_server(server);
         return NULL;
     }
     server->pool = pool;
     server->conditions = (struct conditions){0};
+    server->agent = (struct agent_line){0};
+    (void)server_set_stopped(live, false);
     live->last_check[0] = '\0';
     atomic_store_explicit(&live->connect_failures, 0, memory_order_relaxed);
     (void)server_set_health(live, SERVER_STARTING, now_wall_us());
@@ -84,8 +90,11 @@ static struct registry_server *wake_server(struct registry_pool *pool, struct sl
 /* Workers count with it until the last snapshot that names it is gone. */
 static void leave(struct registry *registry, struct counters_id *counters)
 {
-    registry->leaving =
-        mem_resize(registry->leaving, (registry->leaving_count + 1) * sizeof(*registry->leaving));
+    uint32_t count = registry->leaving_count;
+    if ((count & (count - 1)) == 0) { /* a power of two: full, perhaps; then twice as long */
+        registry->leaving =
+            mem_resize(registry->leaving, (count + 1) * 2 * sizeof(*registry->leaving));
+    }
     registry->leaving[registry->leaving_count++] =
         (struct registry_leaving){.counters = counters, .generation = registry->generation};
 }
@@ -109,6 +118,8 @@ static void free_pool(struct registry *registry, struct registry_pool *pool)
     if (pool != NULL) {
         assert(pool->servers.count == 0);
         map_fini(&pool->servers);
+        tls_client_unref(pool->tls);
+        queue_unref(pool->queue);
         leave(registry, pool->counters);
         free(pool->name);
         free(pool);
@@ -135,6 +146,8 @@ static void rest_pool(struct registry *registry, struct registry_pool *pool)
     pool->committed = 0;
     pool->epoch++;
     pool->conditions = (struct conditions){0};
+    tls_client_unref(pool->tls);
+    pool->tls = NULL;
     free_pool(registry, registry_rest_put(&registry->resting_pools, slice_from(pool->name), pool));
 }
 
@@ -174,6 +187,16 @@ static void rest_route(struct registry *registry, struct registry_route *route)
                registry_rest_put(&registry->resting_routes, slice_from(route->name), route));
 }
 
+static void free_policy(struct registry *registry, struct registry_policy *policy)
+{
+    leave(registry, policy->counters);
+    filter_state_unref(policy->state);
+    free(policy->keys.url);
+    free((char *)(uintptr_t)policy->keys.text.ptr);
+    free(policy->key);
+    free(policy);
+}
+
 /* -- the end of all -- */
 
 static void forget_resting(struct registry *registry)
@@ -197,6 +220,14 @@ static void forget_resting(struct registry *registry)
     registry_rest_fini(&registry->resting_routes);
 }
 
+struct tls_ca *registry_system_ca(struct registry *registry, struct err *err)
+{
+    if (registry->system_ca == NULL) {
+        registry->system_ca = tls_ca_system(err);
+    }
+    return registry->system_ca;
+}
+
 void registry_fini(struct registry *registry)
 {
     struct map_entry *entry = NULL;
@@ -213,12 +244,23 @@ void registry_fini(struct registry *registry)
     map_fini(&registry->pools);
     map_fini(&registry->listeners);
     map_fini(&registry->routes);
+    map_for_each (entry, &registry->policies) {
+        free_policy(registry, entry->value);
+    }
+    map_fini(&registry->policies);
+    struct map_entry *place = NULL;
+    map_for_each (place, &registry->places) {
+        place_unref(place->value);
+    }
+    map_fini(&registry->places);
+    registry_tls_fini(&registry->tls);
     for (uint32_t i = 0; i < registry->retiring_count; i++) {
         listener_bind_unref(registry->retiring[i]);
     }
     free(registry->retiring);
     registry_release_ids(registry, UINT64_MAX);
     free(registry->leaving);
+    tls_ca_unref(registry->system_ca);
     memset(registry, 0, sizeof(*registry));
 }
 
@@ -244,6 +286,46 @@ struct registry_listener *registry_find_listener(const struct registry *registry
 struct registry_route *registry_find_route(const struct registry *registry, struct slice name)
 {
     return map_get(&registry->routes, name);
+}
+
+#define POLICY_KEY_MAX 96
+
+static struct slice policy_key(const struct conf_policy *conf, char out[POLICY_KEY_MAX])
+{
+    int len = snprintf(out, POLICY_KEY_MAX, "%s/%.*s", conf_policy_word(conf->kind),
+                       SLICE_ARG(conf->name));
+    assert(len < POLICY_KEY_MAX); /* names have at most 63 bytes */
+    return slice_of(out, (size_t)len);
+}
+
+struct registry_policy *registry_find_policy(const struct registry *registry,
+                                             const struct conf_policy *conf)
+{
+    char key[POLICY_KEY_MAX];
+    return map_get(&registry->policies, policy_key(conf, key));
+}
+
+struct registry_policy *registry_make_policy(struct registry *registry,
+                                             const struct conf_policy *conf)
+{
+    char text[POLICY_KEY_MAX];
+    struct slice key = policy_key(conf, text);
+    const struct filter_ops *ops = filter_ops_of(conf->kind);
+    struct registry_policy *policy = map_get(&registry->policies, key);
+    if (policy != NULL && ops->state_fits != NULL && !ops->state_fits(policy->state, conf)) {
+        (void)map_remove(&registry->policies, key);
+        free_policy(registry, policy);
+        policy = NULL;
+    }
+    if (policy == NULL) {
+        policy = mem_zero(1, sizeof(*policy));
+        policy->key = mem_slicedup(key);
+        policy->counters = counters_id_new(COUNTERS_POLICY);
+        policy->id = policy->counters->id;
+        policy->state = ops->make_state != NULL ? ops->make_state(conf) : NULL;
+        (void)map_put(&registry->policies, key, policy);
+    }
+    return policy;
 }
 
 struct registry_pool *registry_make_pool(struct registry *registry, struct slice name)
@@ -288,6 +370,33 @@ struct registry_server *registry_make_server_near(struct registry_pool *pool, st
     }
     (void)map_put(&pool->servers, name, server);
     return server;
+}
+
+struct place *registry_make_place(struct registry *registry, struct slice group, struct slice name)
+{
+    char text[2 * 64];
+    int len = snprintf(text, sizeof(text), "%.*s/%.*s", SLICE_ARG(group), SLICE_ARG(name));
+    assert(len > 0 && (size_t)len < sizeof(text)); /* names have at most 63 bytes */
+    struct slice key = slice_of(text, (size_t)len);
+    struct place *place = map_get(&registry->places, key);
+    if (place == NULL) {
+        place = place_new(group, name);
+        (void)map_put(&registry->places, key, place);
+    }
+    return place;
+}
+
+/* Those that no pool and no user has any more. */
+static void sweep_places(struct registry *registry)
+{
+    struct map_entry *entry = NULL;
+    map_for_each (entry, &registry->places) {
+        struct place *place = entry->value;
+        if (atomic_load_explicit(&place->refs, memory_order_acquire) == 1) {
+            (void)map_remove(&registry->places, entry->key);
+            place_unref(place);
+        }
+    }
 }
 
 struct registry_listener *registry_make_listener(struct registry *registry, struct slice name)
@@ -403,6 +512,7 @@ static void sweep_servers(struct registry_pool *pool, const struct conf_pool *co
 void registry_sweep(struct registry *registry, const struct conf *conf)
 {
     struct map_entry *entry = NULL;
+    registry_tls_sweep(&registry->tls);
     map_for_each (entry, &registry->pools) {
         struct registry_pool *pool = entry->value;
         const struct conf_pool *named = conf_pool_find(conf, entry->key);
@@ -427,6 +537,17 @@ void registry_sweep(struct registry *registry, const struct conf *conf)
             rest_route(registry, route);
         }
     }
+    map_for_each (entry, &registry->policies) {
+        struct registry_policy *policy = entry->value;
+        size_t kind_len = slice_find(entry->key, '/');
+        const struct conf_policy *named =
+            conf_policy_find(conf, slice_from_at(entry->key, kind_len + 1));
+        if (named == NULL || registry_find_policy(registry, named) != policy) {
+            (void)map_remove(&registry->policies, entry->key);
+            free_policy(registry, policy);
+        }
+    }
+    sweep_places(registry);
 }
 
 void registry_commit(struct registry *registry, const struct conf *conf,
@@ -452,6 +573,7 @@ void registry_commit(struct registry *registry, const struct conf *conf,
             }
         }
     }
+    registry_tls_commit(&registry->tls, conf);
     registry_sweep(registry, conf);
 }
 

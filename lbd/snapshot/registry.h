@@ -26,10 +26,17 @@
 #include "lbd/base/addr.h"
 #include "lbd/base/map.h"
 #include "lbd/base/slice.h"
+#include "lbd/filter/filter.h"
 #include "lbd/net/listener.h"
 #include "lbd/snapshot/condition.h"
 #include "lbd/snapshot/registry_rest.h"
+#include "lbd/snapshot/registry_tls.h"
 #include "lbd/stats/counters.h"
+#include "lbd/tls/tls_ca.h"
+#include "lbd/tls/tls_client.h"
+#include "lbd/upstream/agent_line.h"
+#include "lbd/upstream/place.h"
+#include "lbd/upstream/queue.h"
 #include "lbd/upstream/server.h"
 
 struct inherit;
@@ -50,7 +57,8 @@ struct registry_server {
     uint32_t address_version; /* goes up with every change of `address` */
     bool has_literal_address; /* nothing to resolve */
     struct conditions conditions;
-    uint32_t weight; /* set by hand, in place of the configured one; 0: not */
+    uint32_t weight;         /* set by hand, in place of the configured one; 0: not */
+    struct agent_line agent; /* what its agent said so far; what it never said is not set */
 };
 
 struct registry_pool {
@@ -63,8 +71,10 @@ struct registry_pool {
     bool was_committed; /* it is more than a proposal */
     uint64_t epoch;     /* goes up when a member's usability or address is different */
     struct conditions conditions;
-    uint64_t noted_epoch;  /* at which conditions were noted last, */
-    uint64_t noted_commit; /* and the version of then */
+    uint64_t noted_epoch;   /* at which conditions were noted last, */
+    uint64_t noted_commit;  /* and the version of then */
+    struct tls_client *tls; /* held; as the newest snapshot has it; NULL: clear */
+    struct queue *queue;    /* held; NULL: none was asked for */
 };
 
 struct registry_listener {
@@ -81,6 +91,26 @@ struct registry_route {
     struct conditions conditions;
 };
 
+/* The keys that a policy fetches (control_keys), as they came. */
+struct registry_keys {
+    char *url;            /* owned: whose they are; NULL: nobody was asked yet */
+    struct slice text;    /* owned; empty: none came yet */
+    uint64_t version;     /* of `text`; 0: none came yet */
+    uint64_t versions;    /* that there were */
+    uint64_t next_us;     /* when they are asked for again; monotonic */
+    uint32_t failures;    /* in a row */
+    const void *question; /* control_keys: who is being asked; NULL: nobody */
+};
+
+/* A policy of one kind. */
+struct registry_policy {
+    char *key;                    /* owned: "kind/name" */
+    struct counters_id *counters; /* held */
+    uint32_t id;
+    struct filter_state *state; /* held; NULL: the kind has none */
+    struct registry_keys keys;  /* of those with a keys_url */
+};
+
 /* A counters block that snapshots up to `generation` may still count with. */
 struct registry_leaving {
     struct counters_id *counters; /* held */
@@ -91,6 +121,9 @@ struct registry {
     struct map pools;                /* name -> struct registry_pool */
     struct map listeners;            /* name -> struct registry_listener */
     struct map routes;               /* name -> struct registry_route */
+    struct map policies;             /* "kind/name" -> struct registry_policy */
+    struct map places;               /* "group/server" -> struct place, held */
+    struct registry_tls tls;         /* certificates, CA sets, ticket keys */
     struct listener_bind **retiring; /* held: taken out of a listener, perhaps still in use */
     uint32_t retiring_count;
     struct registry_leaving *leaving;
@@ -100,8 +133,9 @@ struct registry {
     struct registry_rest resting_pools;
     struct registry_rest resting_listeners;
     struct registry_rest resting_routes;
-    struct inherit *inherit; /* borrowed: sockets that were passed; NULL: none; set by control */
-    uint64_t generation;     /* of the newest snapshot that was published; set by control */
+    struct tls_ca *system_ca; /* held; NULL: nobody needed it yet */
+    struct inherit *inherit;  /* borrowed: sockets that were passed; NULL: none; set by control */
+    uint64_t generation;      /* of the newest snapshot that was published; set by control */
 };
 
 void registry_init(struct registry *registry);
@@ -116,6 +150,11 @@ struct registry_server *registry_make_server_near(struct registry_pool *pool, st
                                                   size_t *cursor);
 struct registry_listener *registry_make_listener(struct registry *registry, struct slice name);
 struct registry_route *registry_make_route(struct registry *registry, struct slice name);
+struct registry_policy *registry_make_policy(struct registry *registry,
+                                             const struct conf_policy *conf);
+
+/* The registry's: who keeps it takes a reference. */
+struct place *registry_make_place(struct registry *registry, struct slice group, struct slice name);
 
 /* NULL: there is none. */
 struct registry_pool *registry_find_pool(const struct registry *registry, struct slice name);
@@ -124,11 +163,29 @@ struct registry_server *registry_find_server(const struct registry *registry, st
 struct registry_listener *registry_find_listener(const struct registry *registry,
                                                  struct slice name);
 struct registry_route *registry_find_route(const struct registry *registry, struct slice name);
+struct registry_policy *registry_find_policy(const struct registry *registry,
+                                             const struct conf_policy *conf);
+
+/* Whom the system trusts, read when somebody first asks; the registry's. NULL: *err. */
+struct tls_ca *registry_system_ca(struct registry *registry, struct err *err);
 
 /* Where a server of a document would be found: what the registry knows when the text is the same,
  * else the literal address in it, else nothing (to be resolved). Changes nothing. */
 void registry_address_of(const struct registry_server *server, struct slice text,
                          struct addr *address, uint32_t *version, bool *is_literal);
+/* Its weight by hand, or of what is configured the part that its agent asks for, 1 at least. */
+static inline uint32_t registry_server_weight(const struct registry_server *server,
+                                              const struct conf_server *conf)
+{
+    if (server->weight != 0) {
+        return server->weight;
+    }
+    if (!server->agent.has_percent || conf->weight == 0) {
+        return conf->weight;
+    }
+    uint32_t part = (conf->weight * server->agent.percent + 99) / 100;
+    return part != 0 ? part : 1;
+}
 /* A name was resolved (len 0: it cannot be). Returns true when that was a change. */
 bool registry_server_set_address(struct registry_server *server, const struct addr *address);
 

@@ -106,6 +106,7 @@ static bool bind_one(struct plan *plan, const struct registry *registry, uint32_
     if (bind == NULL) {
         bind = find_foreign(registry, &address);
     }
+    bool is_new = bind == NULL;
     int fd = bind == NULL
                  ? inherit_take(registry->inherit, slice_from(plan->listener->name), &address)
                  : -1;
@@ -120,6 +121,9 @@ static bool bind_one(struct plan *plan, const struct registry *registry, uint32_
     }
     if (bind == NULL) {
         return false;
+    }
+    if (is_new) {
+        listener_bind_server_first(bind, plan_is_server_first(plan));
     }
     plan->binds[plan->bind_count++] = bind;
     return true;
@@ -162,6 +166,7 @@ static void take_over(struct registry *registry, const struct plan *plan)
     listener->bind_count = 0;
     for (uint32_t i = 0; i < plan->bind_count; i++) {
         listener->binds[listener->bind_count++] = listener_bind_ref(plan->binds[i]);
+        listener_bind_server_first(plan->binds[i], plan_is_server_first(plan));
     }
     for (uint32_t i = 0; i < count; i++) {
         if (plan_has(plan, old[i])) {

@@ -31,10 +31,15 @@ struct snapshot_build {
     uint64_t revision;
     uint64_t generation;
     uint32_t workers;
+    struct slice zone; /* daemon.zone */
 };
 
 /* NULL and *err (place = pointer) when the document cannot be compiled. Binds are not there yet. */
 LB_MUST_CHECK struct snapshot *snapshot_build(const struct snapshot_build *build, struct err *err);
+
+/* What these words of a pool stand for. */
+enum proxy_header_version snapshot_send_proxy(enum conf_send_proxy word);
+enum pool_http snapshot_http(const struct conf_pool *conf);
 
 /* Gives every plan its listening sockets: those its listener has, those another of our listeners
  * gives up for it, those that are just being let go; the others are opened. On failure *err has the
@@ -45,7 +50,12 @@ LB_MUST_CHECK bool snapshot_bind(struct snapshot *snapshot, struct registry *reg
  * registry_commit. */
 void snapshot_bind_commit(struct snapshot *snapshot, struct registry *registry);
 
-/* Are addresses and usability of all members still as they were when it was built? */
+/* When weights rise by a slow start the next time, monotonic; 0: they do not. */
+uint64_t snapshot_due_ms(const struct snapshot *snapshot);
+/* Are addresses, usability and weights of all members still as they were when it was built? */
 bool snapshot_is_current(const struct snapshot *snapshot, const struct registry *registry);
+
+/* NULL: it has none of that name, or is NULL. */
+struct pool *snapshot_pool(const struct snapshot *snapshot, struct slice name);
 
 #endif

@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 
+#include "lbd/snapshot/snapshot_filter.h"
+#include "lbd/snapshot/snapshot_mail_routes.h"
+#include "lbd/snapshot/snapshot_subset.h"
+
 void snapshot_retire_binds(struct snapshot *snapshot)
 {
     for (uint32_t i = 0; i < snapshot->plan_count; i++) {
@@ -21,10 +25,14 @@ void snapshot_free(struct snapshot *snapshot)
     snapshot_retire_binds(snapshot);
     for (uint32_t i = 0; i < snapshot->plan_count; i++) {
         listener_unref(snapshot->plans[i]->listener);
+        tls_front_unref(snapshot->plans[i]->tls);
     }
+    snapshot_subset_fini(snapshot);
     for (uint32_t i = 0; i < snapshot->pool_count; i++) {
         pool_unref(snapshot->pools[i]);
     }
+    snapshot_mail_routes_fini(snapshot);
+    snapshot_filter_fini(snapshot);
     conf_document_unref(snapshot->document);
     free(snapshot->leases);
     arena_fini(&snapshot->arena);

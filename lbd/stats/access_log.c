@@ -6,13 +6,14 @@
 
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
-#include "lbd/base/num.h"
-#include "lbd/base/utf8.h"
+#include "lbd/stats/access_text.h"
 #include "lbd/stats/counter.h"
 
 #define PATH_MAX_BYTES 2048U
 #define HOST_MAX_BYTES 255U
 #define WORD_MAX_BYTES 128U
+#define USER_MAX_BYTES 320U
+#define MAIL_MAX_BYTES (USER_MAX_BYTES + 3 * WORD_MAX_BYTES)
 #define DATE_SECONDS   20U /* "2026-11-21T10:00:00." */
 
 struct access_log {
@@ -21,6 +22,9 @@ struct access_log {
     uint64_t tail_seen;       /* the writer's tail when last looked at */
     uint64_t bell_rung_at;    /* the tail when the bell was last rung, + 1 */
     uint64_t dropped;
+    uint64_t asked;                     /* lines, for the sample; counted with a format only */
+    const struct access_format *format; /* NULL: everything as JSON */
+    char *long_line;                    /* of a format: ACCESS_FORMAT_LINE_MAX */
     int bell_fd;
     uint64_t date_s; /* the second that `date` stands for */
     char date[NOW_LOG_DATE_LEN + 1];
@@ -30,8 +34,10 @@ struct access_log {
     char line[ACCESS_LOG_LINE_MAX]; /* for a line that would wrap */
 };
 
-/* every source byte may become six, and the fixed text and numbers fit in 1 KB */
-static_assert((PATH_MAX_BYTES + 2 * HOST_MAX_BYTES + 8 * WORD_MAX_BYTES) * 6 + 1024 <
+/* every source byte may become six; the fixed text and numbers, and what is ours (a setting, a
+ * policy: they never grow), fit in 1.5 KB */
+static_assert((PATH_MAX_BYTES + 4 * HOST_MAX_BYTES + 11 * WORD_MAX_BYTES + MAIL_MAX_BYTES) * 6 +
+                      1536 <
                   ACCESS_LOG_LINE_MAX,
               "the longest line fits");
 
@@ -43,8 +49,22 @@ struct access_log *access_log_new(int bell_fd)
     return log;
 }
 
+void access_log_use(struct access_log *log, const struct access_format *format)
+{
+    log->format = format;
+    log->long_line = mem_alloc(ACCESS_FORMAT_LINE_MAX);
+}
+
+const struct access_format *access_log_format_of(const struct access_log *log)
+{
+    return log->format;
+}
+
 void access_log_free(struct access_log *log)
 {
+    if (log != NULL) {
+        free(log->long_line);
+    }
     free(log);
 }
 
@@ -53,104 +73,14 @@ uint64_t access_log_dropped(const struct access_log *log)
     return counter_get(&log->dropped);
 }
 
-/* -- formatting: each returns where to go on -- */
-
-#define PUT(out, literal) put((out), "" literal "", sizeof(literal) - 1)
-
-static inline char *put(char *out, const char *text, size_t len)
-{
-    memcpy(out, text, len);
-    return out + len;
-}
-
-static char *put_escaped_byte(char *out, unsigned char byte)
-{
-    if (byte == '"' || byte == '\\') {
-        out[0] = '\\';
-        out[1] = (char)byte;
-        return out + 2;
-    }
-    out = PUT(out, "\\u00");
-    out[0] = "0123456789abcdef"[byte >> 4U];
-    out[1] = "0123456789abcdef"[byte & 15U];
-    return out + 2;
-}
-
-/* Bit 7 of each byte that is a control, a quote, a backslash or not ASCII. */
-static inline uint64_t special_bytes(uint64_t eight)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    const uint64_t tops = ones << 7U;
-    uint64_t quote = eight ^ ones * '"';
-    uint64_t backslash = eight ^ ones * '\\';
-    uint64_t rubout = eight ^ ones * 0x7f;
-    /* x - 0x20 borrows below 0x20, x - 1 below 1; what is above 0x7f is special anyway, so a borrow
-     * from a special neighbour only costs the slow way */
-    return ((eight - ones * 0x20) | (quote - ones) | (backslash - ones) | (rubout - ones) | eight) &
-           tops;
-}
-
-/* From `at` on, byte by byte: some of it needs care. */
-static char *put_json_slow(char *out, struct slice s, size_t at)
-{
-    while (at < s.len) {
-        unsigned char byte = (unsigned char)s.ptr[at];
-        if (byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\') {
-            *out++ = (char)byte;
-            at++;
-            continue;
-        }
-        size_t len = byte < 0x80 ? 0 : utf8_length(slice_of(s.ptr + at, s.len - at));
-        if (len != 0) {
-            out = put(out, s.ptr + at, len);
-            at += len;
-        } else {
-            out = put_escaped_byte(out, byte);
-            at++;
-        }
-    }
-    return out;
-}
-
-/* Eight bytes at a time; the last eight may overlap those before them, which writes the same again.
- */
-static inline char *put_json(char *out, struct slice s)
-{
-    if (s.len < 8) {
-        return put_json_slow(out, s, 0);
-    }
-    for (size_t at = 0;; at = at + 16 <= s.len ? at + 8 : s.len - 8) {
-        uint64_t eight;
-        memcpy(&eight, s.ptr + at, 8);
-        if (LB_UNLIKELY(special_bytes(eight) != 0)) {
-            return put_json_slow(out + at, s, at);
-        }
-        memcpy(out + at, &eight, 8);
-        if (at + 8 == s.len) {
-            return out + s.len;
-        }
-    }
-}
-
-/* A cut may leave half a character, whose bytes are then written as \u00XX. */
-static char *put_text(char *out, struct slice s, size_t max)
-{
-    if (LB_LIKELY(s.len <= max)) {
-        return put_json(out, s);
-    }
-    out = put_json(out, slice_of(s.ptr, max));
-    return PUT(out, "...");
-}
-
-static inline char *put_number(char *out, uint64_t value)
-{
-    return out + num_write_u64(out, value);
-}
+/* -- formatting -- */
 
 /* ,"name":"value" or nothing when the value is empty. */
 #define PUT_WORD(out, name, value, max)                                                            \
-    ((value).len == 0 ? (out) : put_close(put_text(PUT((out), ",\"" name "\":\""), (value), (max))))
-#define PUT_NUMBER(out, name, value) put_number(PUT((out), ",\"" name "\":"), (value))
+    ((value).len == 0                                                                              \
+         ? (out)                                                                                   \
+         : put_close(access_put_text(PUT((out), ",\"" name "\":\""), (value), (max))))
+#define PUT_NUMBER(out, name, value) access_put_number(PUT((out), ",\"" name "\":"), (value))
 
 static inline char *put_close(char *out)
 {
@@ -161,27 +91,54 @@ static inline char *put_close(char *out)
 static char *put_line(char *out, const struct access_record *record, const char *date)
 {
     out = PUT(out, "{\"time\":\"");
-    out = put(out, date, NOW_LOG_DATE_LEN);
+    out = access_put(out, date, NOW_LOG_DATE_LEN);
     out = put_close(out);
     out = PUT_WORD(out, "listener", record->listener, WORD_MAX_BYTES);
     if (record->client.family != 0) {
         out = PUT(out, ",\"client\":\"");
         out = put_close(out + addr_small_write(&record->client, out));
     }
+    if (record->local.family != 0) {
+        out = PUT(out, ",\"local\":\"");
+        out = put_close(out + addr_small_write(&record->local, out));
+    }
+    out = PUT_WORD(out, "event", record->event, WORD_MAX_BYTES);
+    out = PUT_WORD(out, "user", record->user, USER_MAX_BYTES);
+    out = PUT_WORD(out, "mechanism", record->mechanism, WORD_MAX_BYTES);
+    out = PUT_WORD(out, "state", record->state, WORD_MAX_BYTES);
     out = PUT_WORD(out, "method", record->method, WORD_MAX_BYTES);
     out = PUT_WORD(out, "host", record->host, HOST_MAX_BYTES);
     out = PUT_WORD(out, "path", record->path, PATH_MAX_BYTES);
     out = PUT_WORD(out, "protocol", record->protocol, WORD_MAX_BYTES);
-    out = PUT_NUMBER(out, "status", record->status);
+    if (record->tls.len != 0) {
+        out = PUT_WORD(out, "tls", record->tls, WORD_MAX_BYTES);
+        out = PUT_WORD(out, "cipher", record->cipher, WORD_MAX_BYTES);
+        out = PUT_WORD(out, "sni", record->sni, HOST_MAX_BYTES);
+        out = PUT_WORD(out, "client_subject", record->subject, HOST_MAX_BYTES);
+    }
+    if (record->status != 0 || record->method.len != 0) { /* of TCP there is none */
+        out = PUT_NUMBER(out, "status", record->status);
+    }
     out = PUT(out, ",\"reason\":\"");
     struct slice reason = close_reason_word(record->reason);
-    out = put_close(put(out, reason.ptr, reason.len));
+    out = put_close(access_put(out, reason.ptr, reason.len));
+    out = PUT_WORD(out, "detail", record->detail, WORD_MAX_BYTES);
+    if (LB_UNLIKELY(record->setting.len != 0)) {
+        out = PUT_WORD(out, "setting", record->setting, HOST_MAX_BYTES);
+        out = PUT_WORD(out, "setting_value", record->setting_value, WORD_MAX_BYTES);
+    }
+    if (LB_UNLIKELY(record->shadow_policy.len != 0)) {
+        out = PUT_WORD(out, "shadow_policy", record->shadow_policy, WORD_MAX_BYTES);
+    }
     out = PUT_WORD(out, "route", record->route, WORD_MAX_BYTES);
     out = PUT_WORD(out, "pool", record->pool, WORD_MAX_BYTES);
     out = PUT_WORD(out, "server", record->server, WORD_MAX_BYTES);
     out = PUT_NUMBER(out, "request_bytes", record->request_bytes);
     out = PUT_NUMBER(out, "response_bytes", record->response_bytes);
     out = PUT_NUMBER(out, "duration_us", record->duration_us);
+    if (record->queue_us != 0) {
+        out = PUT_NUMBER(out, "queue_us", record->queue_us);
+    }
     if (record->connect_us != 0) {
         out = PUT_NUMBER(out, "connect_us", record->connect_us);
     }
@@ -190,6 +147,7 @@ static char *put_line(char *out, const struct access_record *record, const char 
     }
     out = PUT_NUMBER(out, "tries", record->tries);
     out = PUT_WORD(out, "request_id", record->request_id, HOST_MAX_BYTES);
+    out = PUT_WORD(out, "trace_id", record->trace_id, WORD_MAX_BYTES);
     /* as text: a number above 2^53 would lose digits in most readers */
     out = PUT(out, ",\"connection_id\":\"");
     out = put_close(out + num_write_hex(out, record->connection_id));
@@ -238,29 +196,33 @@ static void ring_bell(struct access_log *log)
     (void)wrote; /* a bell that cannot ring means 100 ms of patience */
 }
 
-bool access_log_write(struct access_log *log, const struct access_record *record)
+static size_t free_bytes(struct access_log *log, size_t wanted)
 {
-    size_t at = (size_t)(log->head % ACCESS_LOG_RING_BYTES);
-    if (LB_UNLIKELY(ACCESS_LOG_RING_BYTES - used_bytes(log) < ACCESS_LOG_LINE_MAX)) {
+    if (LB_UNLIKELY(ACCESS_LOG_RING_BYTES - used_bytes(log) < wanted)) {
         log->tail_seen = counter_get(&log->tail);
     }
-    size_t room = ACCESS_LOG_RING_BYTES - used_bytes(log);
+    return ACCESS_LOG_RING_BYTES - used_bytes(log);
+}
 
-    /* in place when even the longest line fits, else aside first */
-    bool in_place =
-        room >= ACCESS_LOG_LINE_MAX && ACCESS_LOG_RING_BYTES - at >= ACCESS_LOG_LINE_MAX;
-    char *line = in_place ? log->ring + at : log->line;
-    size_t len = (size_t)(put_line(line, record, date_of(log, record->time_us)) - line);
-    if (LB_UNLIKELY(len > room)) {
-        counter_add(&log->dropped, 1);
-        ring_bell(log);
-        return false;
-    }
-    if (!in_place) {
-        size_t first = ACCESS_LOG_RING_BYTES - at < len ? ACCESS_LOG_RING_BYTES - at : len;
-        memcpy(log->ring + at, line, first);
-        memcpy(log->ring, line + first, len - first);
-    }
+static bool drop_line(struct access_log *log)
+{
+    counter_add(&log->dropped, 1);
+    ring_bell(log);
+    return false;
+}
+
+/* What was formatted aside. */
+static void copy_line(struct access_log *log, const char *line, size_t len)
+{
+    size_t at = (size_t)(log->head % ACCESS_LOG_RING_BYTES);
+    size_t first = ACCESS_LOG_RING_BYTES - at < len ? ACCESS_LOG_RING_BYTES - at : len;
+    memcpy(log->ring + at, line, first);
+    memcpy(log->ring, line + first, len - first);
+}
+
+/* The line stands in the ring. */
+static void publish_line(struct access_log *log, size_t len)
+{
     counter_set(&log->head, log->head + len); /* release: the bytes before the number */
     if (LB_UNLIKELY(used_bytes(log) > ACCESS_LOG_RING_BYTES / 2)) {
         log->tail_seen =
@@ -269,6 +231,43 @@ bool access_log_write(struct access_log *log, const struct access_record *record
             ring_bell(log);
         }
     }
+}
+
+static bool write_formatted(struct access_log *log, const struct access_record *record)
+{
+    if (!access_format_wants(log->format, record, log->asked++)) {
+        return true;
+    }
+    size_t len =
+        access_format_line(log->format, record, date_of(log, record->time_us), log->long_line);
+    if (len > free_bytes(log, len)) {
+        return drop_line(log);
+    }
+    copy_line(log, log->long_line, len);
+    publish_line(log, len);
+    return true;
+}
+
+bool access_log_write(struct access_log *log, const struct access_record *record)
+{
+    if (LB_UNLIKELY(log->format != NULL)) {
+        return write_formatted(log, record);
+    }
+    size_t at = (size_t)(log->head % ACCESS_LOG_RING_BYTES);
+    size_t room = free_bytes(log, ACCESS_LOG_LINE_MAX);
+
+    /* in place when even the longest line fits, else aside first */
+    bool in_place =
+        room >= ACCESS_LOG_LINE_MAX && ACCESS_LOG_RING_BYTES - at >= ACCESS_LOG_LINE_MAX;
+    char *line = in_place ? log->ring + at : log->line;
+    size_t len = (size_t)(put_line(line, record, date_of(log, record->time_us)) - line);
+    if (LB_UNLIKELY(len > room)) {
+        return drop_line(log);
+    }
+    if (!in_place) {
+        copy_line(log, line, len);
+    }
+    publish_line(log, len);
     return true;
 }
 

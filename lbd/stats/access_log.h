@@ -1,5 +1,6 @@
 /*
- * access_log - one JSON line per request, from a worker into its own ring.
+ * access_log - one line per request, from a worker into its own ring: JSON with everything, unless
+ * access_format says otherwise.
  *
  *     worker: access_log_write(record) --ring, 256 KB--> log_writer: one thread, the file
  *
@@ -13,11 +14,15 @@
  *      "duration_us":431,"connect_us":120,"first_byte_us":390,"tries":1,"request_id":"...",
  *      "connection_id":"1a2b","revision":42}                                 (on one line)
  *
+ * When there is something behind it: "setting", "setting_value", "queue_us", "trace_id". Over TLS,
+ * after "protocol": "tls":"TLSv1.3", "cipher", "sni", "client_subject" (where a
+ * certificate is asked for and forwarded).
+ *
  * Always valid JSON: controls and bytes that are not UTF-8 are written as \u00XX.
  *
- * Limits: path 2,048 bytes, host and request id 255, other words 128; longer ones are cut and end
- * in "...". Lines are at most ACCESS_LOG_LINE_MAX bytes.
- * Memory: owned by the log_writer that made it. Threads: write the one worker; drain the writer.
+ * Limits: path 2,048 bytes, host, names and request id 255, other words 128; longer ones are cut
+ * and end in "...". Lines are at most ACCESS_LOG_LINE_MAX bytes. Memory: owned by the log_writer
+ * that made it. Threads: write the one worker; drain the writer.
  */
 #ifndef LBD_STATS_ACCESS_LOG_H
 #define LBD_STATS_ACCESS_LOG_H
@@ -28,10 +33,11 @@
 
 #include "lbd/base/compiler.h"
 #include "lbd/base/slice.h"
+#include "lbd/stats/access_format.h"
 #include "lbd/stats/access_record.h"
 
 #define ACCESS_LOG_RING_BYTES ((size_t)256 * 1024) /* a power of two */
-#define ACCESS_LOG_LINE_MAX   24576U
+#define ACCESS_LOG_LINE_MAX   32768U
 
 struct access_log;
 
@@ -39,6 +45,11 @@ struct access_log;
 struct access_log *access_log_new(int bell_fd);
 void access_log_free(struct access_log *log);
 
+/* Lines as a format says from now on, before the first one. Borrowed; not needed for one that is
+ * everything as JSON. */
+void access_log_use(struct access_log *log, const struct access_format *format);
+/* NULL: everything as JSON. What a record's headers are, it says. */
+const struct access_format *access_log_format_of(const struct access_log *log);
 /* False: the ring was full and the line is counted as dropped. */
 bool access_log_write(struct access_log *log, const struct access_record *record);
 /* Lines dropped because the ring was full. Threads: any. */

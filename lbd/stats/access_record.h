@@ -23,16 +23,37 @@ struct access_record {
     struct slice host;
     struct slice path;     /* as the client sent it, with the query */
     struct slice protocol; /* "HTTP/1.1" */
+    struct slice tls;      /* "TLSv1.3" */
+    struct slice cipher;   /* of TLS */
+    struct slice sni;      /* the name in the handshake */
+    struct slice subject;  /* of the client's certificate */
     struct slice route;
     struct slice pool;
     struct slice server;
     struct slice request_id;
+    struct slice trace_id;   /* W3C Trace Context */
+    struct slice detail;     /* why a handshake failed, in words */
+    struct slice event;      /* mail: "login", "end"; empty: the request's or tunnel's only line */
+    struct slice user;       /* mail: who logged in, or wanted to */
+    struct slice mechanism;  /* mail: how */
+    struct slice state;      /* mail: how far client and server came, "login/banner" */
+    struct addr_small local; /* mail: where the client connected to; family 0: unknown */
+    struct slice setting;    /* the setting behind the reason: a JSON pointer; empty: none is */
+    struct slice setting_value; /* "60s"; empty: it is not one number */
+    /* values of those headers that the format names, in its order; NULL: none are there */
+    const struct slice *request_headers;
+    const struct slice *response_headers;
+    uint32_t request_header_count;
+    uint32_t response_header_count;
+    struct slice
+        shadow_policy; /* the first that would have refused it, in shadow mode; empty: none */
     enum close_reason reason;
     uint16_t status;         /* 0: no answer was begun */
     uint32_t tries;          /* attempts at a server; 0: none */
     uint64_t request_bytes;  /* of the body */
     uint64_t response_bytes; /* of the body */
     uint64_t duration_us;    /* first byte of the request to last of the answer */
+    uint64_t queue_us;       /* until the last try began; 0: at once, or none did */
     uint64_t connect_us;     /* of the last connection; 0: none was made */
     uint64_t first_byte_us;  /* from the request's first byte to the answer's; 0: none came */
     uint64_t connection_id;  /* carries the worker's number */

@@ -41,9 +41,11 @@ static const struct {
 } shapes[] = {
     [COUNTERS_LISTENER] = {sizeof(struct counters_listener), COUNTERS_LISTENER_SHIFT},
     [COUNTERS_ROUTE] = {sizeof(struct counters_route), COUNTERS_ROUTE_SHIFT},
+    [COUNTERS_POLICY] = {sizeof(struct counters_policy), COUNTERS_POLICY_SHIFT},
     [COUNTERS_POOL] = {sizeof(struct counters_pool), COUNTERS_POOL_SHIFT},
     [COUNTERS_SERVER] = {sizeof(struct counters_server), COUNTERS_SERVER_SHIFT},
     [COUNTERS_LOOP] = {sizeof(struct counters_loop), 0},
+    [COUNTERS_MAIL] = {sizeof(struct counters_mail), 0},
 };
 
 static void list_add(struct id_list *list, uint64_t id)
@@ -71,6 +73,9 @@ static void set_chunk(struct counters_worker *worker, enum counters_kind kind, u
     case COUNTERS_ROUTE:
         worker->routes[chunk] = blocks;
         break;
+    case COUNTERS_POLICY:
+        worker->policies[chunk] = blocks;
+        break;
     case COUNTERS_POOL:
         worker->pools[chunk] = blocks;
         break;
@@ -78,6 +83,7 @@ static void set_chunk(struct counters_worker *worker, enum counters_kind kind, u
         worker->servers[chunk] = blocks;
         break;
     case COUNTERS_LOOP:
+    case COUNTERS_MAIL:
     case COUNTERS_KIND_COUNT:
         assert(false && "a kind without chunks");
     }
@@ -91,12 +97,16 @@ static uint64_t *find_block(struct counters_worker *worker, enum counters_kind k
         return (uint64_t *)counters_of_listener(worker, id);
     case COUNTERS_ROUTE:
         return (uint64_t *)counters_of_route(worker, id);
+    case COUNTERS_POLICY:
+        return (uint64_t *)counters_of_policy(worker, id);
     case COUNTERS_POOL:
         return (uint64_t *)counters_of_pool(worker, id);
     case COUNTERS_SERVER:
         return (uint64_t *)counters_of_server(worker, id);
     case COUNTERS_LOOP:
         return (uint64_t *)&worker->loop;
+    case COUNTERS_MAIL:
+        return (uint64_t *)&worker->mail[id];
     case COUNTERS_KIND_COUNT:
         break;
     }
@@ -130,6 +140,7 @@ static void free_worker(struct counters_worker *worker)
     for (size_t chunk = 0; chunk < COUNTERS_CHUNKS_MAX; chunk++) {
         free(worker->listeners[chunk]);
         free(worker->routes[chunk]);
+        free(worker->policies[chunk]);
         free(worker->pools[chunk]);
         free(worker->servers[chunk]);
     }
@@ -368,20 +379,30 @@ enum counters_error counters_error_of(enum close_reason reason)
     switch ((unsigned)reason) {
     case CLOSE_CONNECT_REFUSED:
     case CLOSE_CONNECT_FAILED:
+    case CLOSE_SERVER_REFUSED:
         return COUNTERS_ERROR_REFUSED;
     case CLOSE_CONNECT_TIMEOUT:
     case CLOSE_RESPONSE_TIMEOUT:
+    case CLOSE_TRY_TIMEOUT:
     case CLOSE_SERVER_IDLE_TIMEOUT:
         return COUNTERS_ERROR_TIMEOUT;
     case CLOSE_SERVER_RESET:
     case CLOSE_SERVER_TRUNCATED:
         return COUNTERS_ERROR_RESET;
     case CLOSE_BAD_RESPONSE:
+    case CLOSE_SERVER_SPEAKS_TLS:
     case CLOSE_BAD_RESPONSE_FRAMING:
     case CLOSE_RESPONSE_HEADER_TOO_LARGE:
     case CLOSE_TOO_MANY_INTERIM:
     case CLOSE_BAD_SWITCH:
+    case CLOSE_BAD_ACCEPT:
+    case CLOSE_NOT_SWITCHED:
         return COUNTERS_ERROR_PROTOCOL;
+    case CLOSE_SERVER_TLS_FAILED:
+    case CLOSE_SERVER_TLS_TIMEOUT:
+    case CLOSE_SERVER_TLS_UNVERIFIED:
+    case CLOSE_SERVER_TLS_PIN_MISMATCH:
+        return COUNTERS_ERROR_TLS;
     case CLOSE_UNRESOLVED:
         return COUNTERS_ERROR_DNS;
     default:

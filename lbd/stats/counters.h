@@ -39,17 +39,26 @@
 enum counters_kind {
     COUNTERS_LISTENER,
     COUNTERS_ROUTE,
+    COUNTERS_POLICY,
     COUNTERS_POOL,
     COUNTERS_SERVER,
     COUNTERS_LOOP, /* one per worker, id = the worker's number; neither acquired nor released */
+    COUNTERS_MAIL, /* one per protocol of mail, id = its number; neither acquired nor released */
     COUNTERS_KIND_COUNT
 };
+#define COUNTERS_MAIL_PROTOCOLS 4
 
 /* -- the sets that index arrays of counters -- */
 
 enum counters_code { /* 1xx to 5xx: counters_code_of(status) */
                      COUNTERS_CODE_COUNT = 5
 };
+
+/* The same for each version of HTTP, one after the other. */
+enum counters_http { COUNTERS_HTTP1, COUNTERS_HTTP2, COUNTERS_HTTP_COUNT };
+enum { COUNTERS_HTTP_CODE_COUNT = COUNTERS_HTTP_COUNT * COUNTERS_CODE_COUNT };
+
+enum { COUNTERS_GRPC_COUNT = 17 }; /* codes of gRPC, from OK = 0 */
 
 enum counters_reject {
     COUNTERS_REJECT_LIMIT,
@@ -84,11 +93,64 @@ enum counters_check {
     COUNTERS_CHECK_NOT_RUN, /* lbd itself had no descriptor, port or memory */
     COUNTERS_CHECK_COUNT
 };
+enum counters_sticky {                          /* of requests to a pool with `sticky` */
+                       COUNTERS_STICKY_HIT,     /* its server answered */
+                       COUNTERS_STICKY_NEW,     /* it belonged to none */
+                       COUNTERS_STICKY_UNKNOWN, /* ... as what it said is of no server */
+                       COUNTERS_STICKY_REBALANCED,
+                       COUNTERS_STICKY_REFUSED,
+                       COUNTERS_STICKY_COUNT
+};
+enum { COUNTERS_CIRCUIT_COUNT = 4 }; /* enum circuit_kind */
+/* Why a server rests: enum outlier_why without NONE. */
+enum { COUNTERS_OUTLIER_COUNT = 3 };
+enum counters_handshake {
+    COUNTERS_HANDSHAKE_1_2,
+    COUNTERS_HANDSHAKE_1_2_RESUMED,
+    COUNTERS_HANDSHAKE_1_3,
+    COUNTERS_HANDSHAKE_1_3_RESUMED,
+    COUNTERS_HANDSHAKE_COUNT
+};
+/* How a login of mail ended, for each mechanism (enum mail_mechanism) one after the other. */
+enum counters_login {
+    COUNTERS_LOGIN_OK,
+    COUNTERS_LOGIN_BAD_CREDENTIALS,
+    COUNTERS_LOGIN_SERVER_DOWN,
+    COUNTERS_LOGIN_ROUTE_ERROR,
+    COUNTERS_LOGIN_LIMIT,
+    COUNTERS_LOGIN_TIMEOUT,
+    COUNTERS_LOGIN_PROTOCOL,
+    COUNTERS_LOGIN_STARTTLS,
+    COUNTERS_LOGIN_COUNT
+};
+enum counters_decision { /* what a policy said to a request */
+                         COUNTERS_DECISION_ALLOW,
+                         COUNTERS_DECISION_DENY,
+                         COUNTERS_DECISION_SHADOW, /* it would have, in shadow mode */
+                         COUNTERS_DECISION_WAIT,   /* it had to think; another one follows */
+                         COUNTERS_DECISION_COUNT
+};
+enum counters_callback { /* what came of asking a callback of mail */
+                         COUNTERS_CALLBACK_OK,
+                         COUNTERS_CALLBACK_REFUSED,
+                         COUNTERS_CALLBACK_WAIT,
+                         COUNTERS_CALLBACK_FAILED, /* nobody answered, or not as it should */
+                         COUNTERS_CALLBACK_KEPT,   /* it was not asked, or an old answer stood in */
+                         COUNTERS_CALLBACK_COUNT
+};
+#define COUNTERS_MAIL_MECHANISMS 6
+enum { COUNTERS_MAIL_LOGIN_COUNT = COUNTERS_MAIL_MECHANISMS * COUNTERS_LOGIN_COUNT };
 enum counters_loop_state { COUNTERS_LOOP_BUSY, COUNTERS_LOOP_IDLE, COUNTERS_LOOP_COUNT };
 
-/* endings are indexed by enum close_reason; some of them are protocol errors */
-#define COUNTERS_ENDING_COUNT   CLOSE_REASON_COUNT
-#define COUNTERS_PROTOCOL_COUNT CLOSE_REASON_COUNT
+/* endings are indexed by enum close_reason */
+#define COUNTERS_ENDING_COUNT CLOSE_REASON_COUNT
+/* the client's breaches of HTTP among them, for each version */
+#define COUNTERS_BREACH_COUNT   (CLOSE_BODY_TOO_LARGE - CLOSE_BAD_REQUEST_LINE + 1)
+#define COUNTERS_PROTOCOL_COUNT ((int)COUNTERS_HTTP_COUNT * COUNTERS_BREACH_COUNT)
+/* how TLS handshakes end, from the first to the last of them, and after them the timeout */
+#define COUNTERS_TLS_TIMEOUT                                                                       \
+    ((int)CLOSE_TLS_REFUSED_BY_CLIENT - (int)CLOSE_TLS_HANDSHAKE_FAILED + 1)
+#define COUNTERS_TLS_COUNT (COUNTERS_TLS_TIMEOUT + 1)
 
 /* -- the blocks: struct counters_listener, _route, _pool, _server, _loop -- */
 
@@ -101,7 +163,6 @@ enum counters_loop_state { COUNTERS_LOOP_BUSY, COUNTERS_LOOP_IDLE, COUNTERS_LOOP
 #define VALUE(object, member, scope, family, unit, help)   uint64_t member;
 #define COUNTER_BY(object, member, set, scope, family, fixed, help)                                \
     uint64_t member[COUNTERS_##set##_COUNT];
-#define ALSO_BY(object, member, set, scope, family, fixed, help)
 #define GAUGE(object, more, less, scope, family, help)
 #define DURATION(object, member, scope, family, help) struct histogram_duration member;
 #define SIZE(object, member, scope, family, help)     struct histogram_size member;
@@ -112,7 +173,6 @@ enum counters_loop_state { COUNTERS_LOOP_BUSY, COUNTERS_LOOP_IDLE, COUNTERS_LOOP
 #undef COUNTER
 #undef VALUE
 #undef COUNTER_BY
-#undef ALSO_BY
 #undef GAUGE
 #undef DURATION
 #undef SIZE
@@ -123,14 +183,17 @@ static_assert(sizeof(struct counters_server) == 2 * LB_CACHE_LINE, "a server's b
 /* Blocks per chunk, as powers of two: chunks of 10 to 20 KB. */
 #define COUNTERS_LISTENER_SHIFT 4U
 #define COUNTERS_ROUTE_SHIFT    8U
+#define COUNTERS_POLICY_SHIFT   8U
 #define COUNTERS_POOL_SHIFT     5U
 #define COUNTERS_SERVER_SHIFT   7U
 
 /* One thread's numbers. */
 struct counters_worker {
     struct counters_loop loop; /* the worker's own block */
+    struct counters_mail mail[COUNTERS_MAIL_PROTOCOLS];
     struct counters_listener *listeners[COUNTERS_CHUNKS_MAX];
     struct counters_route *routes[COUNTERS_CHUNKS_MAX];
+    struct counters_policy *policies[COUNTERS_CHUNKS_MAX];
     struct counters_pool *pools[COUNTERS_CHUNKS_MAX];
     struct counters_server *servers[COUNTERS_CHUNKS_MAX];
     uint64_t swept; /* the last sweep this worker has done; see counters.c */
@@ -150,6 +213,13 @@ static inline struct counters_route *counters_of_route(struct counters_worker *w
     return &worker->routes[id >> COUNTERS_ROUTE_SHIFT][id & ((1U << COUNTERS_ROUTE_SHIFT) - 1U)];
 }
 
+static inline struct counters_policy *counters_of_policy(struct counters_worker *worker,
+                                                         uint32_t id)
+{
+    return &worker
+                ->policies[id >> COUNTERS_POLICY_SHIFT][id & ((1U << COUNTERS_POLICY_SHIFT) - 1U)];
+}
+
 static inline struct counters_pool *counters_of_pool(struct counters_worker *worker, uint32_t id)
 {
     return &worker->pools[id >> COUNTERS_POOL_SHIFT][id & ((1U << COUNTERS_POOL_SHIFT) - 1U)];
@@ -165,6 +235,18 @@ static inline struct counters_server *counters_of_server(struct counters_worker 
 static inline size_t counters_code_of(unsigned status)
 {
     return status >= 100 && status <= 599 ? status / 100 - 1 : COUNTERS_CODE_COUNT - 1;
+}
+
+/* Index into arrays by HTTP_CODE. */
+static inline size_t counters_http_code_of(enum counters_http version, unsigned status)
+{
+    return (size_t)version * COUNTERS_CODE_COUNT + counters_code_of(status);
+}
+
+/* Index into arrays by PROTOCOL; close_reason_is_malformed says that it is one. */
+static inline size_t counters_protocol_of(enum counters_http version, enum close_reason reason)
+{
+    return (size_t)version * COUNTERS_BREACH_COUNT + (size_t)(reason - CLOSE_BAD_REQUEST_LINE);
 }
 
 /* Which of the pool's errors an ending is; COUNTERS_ERROR_COUNT: none of them. Any thread. */

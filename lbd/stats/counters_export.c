@@ -8,6 +8,7 @@ struct word_set {
     const char *label;
     size_t count;
     struct slice (*word)(size_t index); /* empty: not shown */
+    const char *(*fixed)(size_t index); /* a label more, in front; NULL: none */
 };
 
 #define WORDS(set, label_name, ...)                                                                \
@@ -17,13 +18,23 @@ struct word_set {
         static_assert(ARRAY_LEN(words) == COUNTERS_##set##_COUNT, "one word per index");           \
         return slice_from(words[index]);                                                           \
     }                                                                                              \
-    static const struct word_set set_##set = {label_name, COUNTERS_##set##_COUNT, word_of_##set};
+    static const struct word_set set_##set = {label_name, COUNTERS_##set##_COUNT, word_of_##set,   \
+                                              NULL};
 
 WORDS(CODE, "code_class", "1xx", "2xx", "3xx", "4xx", "5xx")
+WORDS(GRPC, "grpc_status", "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED",
+      "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED",
+      "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE",
+      "DATA_LOSS", "UNAUTHENTICATED")
 WORDS(REJECT, "reason", "limit", "acl", "rate", "proxy_protocol", "memory", "draining")
 WORDS(ACCEPT, "reason", "descriptors", "memory", "other")
 WORDS(ERROR, "reason", "refused", "timeout", "reset", "tls", "protocol", "dns")
 WORDS(CHECK, "result", "passed", "failed", "not_run")
+WORDS(STICKY, "result", "hit", "new", "unknown", "rebalanced", "refused")
+WORDS(DECISION, "decision", "allow", "deny", "shadow", "wait")
+WORDS(CIRCUIT, "reason", "requests", "connections", "pending", "retries")
+WORDS(OUTLIER, "reason", "consecutive_failures", "success_rate", "latency")
+WORDS(CALLBACK, "result", "ok", "refused", "wait", "failed", "kept")
 WORDS(LOOP, "state", "busy", "idle")
 
 static struct slice word_of_ending(size_t index)
@@ -31,16 +42,77 @@ static struct slice word_of_ending(size_t index)
     return close_reason_word((enum close_reason)index);
 }
 
-/* The endings between these two in close_reasons.def are the client's breaches of HTTP. */
+static const char *const version_labels[] = {"protocol=\"http1\"", "protocol=\"http2\""};
+static_assert(ARRAY_LEN(version_labels) == COUNTERS_HTTP_COUNT, "one per version");
+
 static struct slice word_of_protocol_error(size_t index)
 {
-    return index >= CLOSE_BAD_REQUEST_LINE && index <= CLOSE_BODY_TOO_LARGE ? word_of_ending(index)
-                                                                            : SLICE_NONE;
+    return word_of_ending(CLOSE_BAD_REQUEST_LINE + index % COUNTERS_BREACH_COUNT);
 }
 
-static const struct word_set set_ENDING = {"reason", COUNTERS_ENDING_COUNT, word_of_ending};
+static const char *version_of_protocol_error(size_t index)
+{
+    return version_labels[index / COUNTERS_BREACH_COUNT];
+}
+
+static struct slice word_of_http_code(size_t index)
+{
+    return word_of_CODE(index % COUNTERS_CODE_COUNT);
+}
+
+static const char *version_of_http_code(size_t index)
+{
+    return version_labels[index / COUNTERS_CODE_COUNT];
+}
+
+static const struct word_set set_HTTP_CODE = {"code_class", COUNTERS_HTTP_CODE_COUNT,
+                                              word_of_http_code, version_of_http_code};
+static const struct word_set set_ENDING = {"reason", COUNTERS_ENDING_COUNT, word_of_ending, NULL};
 static const struct word_set set_PROTOCOL = {"reason", COUNTERS_PROTOCOL_COUNT,
-                                             word_of_protocol_error};
+                                             word_of_protocol_error, version_of_protocol_error};
+
+static struct slice word_of_tls_failure(size_t index)
+{
+    return word_of_ending(index == COUNTERS_TLS_TIMEOUT ? CLOSE_HANDSHAKE_TIMEOUT
+                                                        : CLOSE_TLS_HANDSHAKE_FAILED + index);
+}
+
+static struct slice word_of_handshake(size_t index)
+{
+    return index < COUNTERS_HANDSHAKE_1_3 ? SLICE("1.2") : SLICE("1.3");
+}
+
+static const char *resumed_of_handshake(size_t index)
+{
+    return index == COUNTERS_HANDSHAKE_1_2_RESUMED || index == COUNTERS_HANDSHAKE_1_3_RESUMED
+               ? "resumed=\"true\""
+               : "resumed=\"false\"";
+}
+
+static const char *const login_words[] = {"ok",    "bad_credentials", "server_down", "route_error",
+                                          "limit", "timeout",         "protocol",    "starttls"};
+static_assert(ARRAY_LEN(login_words) == COUNTERS_LOGIN_COUNT, "one per way to end");
+
+static struct slice word_of_login(size_t index)
+{
+    return slice_from(login_words[index % COUNTERS_LOGIN_COUNT]);
+}
+
+/* As in enum mail_mechanism. */
+static const char *mechanism_of_login(size_t index)
+{
+    static const char *const labels[] = {"mechanism=\"login_command\"", "mechanism=\"PLAIN\"",
+                                         "mechanism=\"LOGIN\"",         "mechanism=\"XOAUTH2\"",
+                                         "mechanism=\"OAUTHBEARER\"",   "mechanism=\"EXTERNAL\""};
+    static_assert(ARRAY_LEN(labels) == COUNTERS_MAIL_MECHANISMS, "one per mechanism");
+    return labels[index / COUNTERS_LOGIN_COUNT];
+}
+
+static const struct word_set set_MAIL_LOGIN = {"result", COUNTERS_MAIL_LOGIN_COUNT, word_of_login,
+                                               mechanism_of_login};
+static const struct word_set set_TLS = {"reason", COUNTERS_TLS_COUNT, word_of_tls_failure, NULL};
+static const struct word_set set_HANDSHAKE = {"version", COUNTERS_HANDSHAKE_COUNT,
+                                              word_of_handshake, resumed_of_handshake};
 
 /* -- rows: one per family -- */
 
@@ -71,11 +143,10 @@ enum { SCOPE_BASIC = 0, SCOPE_FULL = 1 };
 #define VALUE(object, member, scope, family_name, unit_name, help_text)                            \
     {.family = family_name, .help = help_text, .fixed = "", .slot = COUNTERS_SLOT(object, member), \
      .shape = ROW_NUMBER, .type = PROMETHEUS_GAUGE, .unit = PROMETHEUS_##unit_name, .is_full = SCOPE_##scope},
-#define ALSO_BY(object, member, set_name, scope, family_name, fixed_labels, help_text)             \
+#define COUNTER_BY(object, member, set_name, scope, family_name, fixed_labels, help_text)          \
     {.family = family_name, .help = help_text, .fixed = fixed_labels, .set = &set_##set_name,      \
      .slot = COUNTERS_SLOT(object, member), .shape = ROW_ARRAY, .type = PROMETHEUS_COUNTER,        \
      .unit = UNIT_OF_##set_name, .is_full = SCOPE_##scope},
-#define COUNTER_BY ALSO_BY
 #define GAUGE(object, more, less_member, scope, family_name, help_text)                            \
     {.family = family_name, .help = help_text, .fixed = "", .slot = COUNTERS_SLOT(object, more),   \
      .less = COUNTERS_SLOT(object, less_member), .shape = ROW_GAUGE, .type = PROMETHEUS_GAUGE,     \
@@ -87,13 +158,23 @@ enum { SCOPE_BASIC = 0, SCOPE_FULL = 1 };
     {.family = family_name, .help = help_text, .fixed = "", .slot = COUNTERS_SLOT(object, member), \
      .shape = ROW_SIZE, .type = PROMETHEUS_HISTOGRAM, .is_full = SCOPE_##scope},
 #define UNIT_OF_CODE     PROMETHEUS_ONE
+#define UNIT_OF_HTTP_CODE PROMETHEUS_ONE
+#define UNIT_OF_GRPC     PROMETHEUS_ONE
 #define UNIT_OF_REJECT   PROMETHEUS_ONE
 #define UNIT_OF_ACCEPT   PROMETHEUS_ONE
 #define UNIT_OF_ERROR    PROMETHEUS_ONE
 #define UNIT_OF_CHECK    PROMETHEUS_ONE
+#define UNIT_OF_CIRCUIT  PROMETHEUS_ONE
+#define UNIT_OF_OUTLIER  PROMETHEUS_ONE
 #define UNIT_OF_ENDING   PROMETHEUS_ONE
 #define UNIT_OF_PROTOCOL PROMETHEUS_ONE
 #define UNIT_OF_LOOP     PROMETHEUS_MICROSECONDS
+#define UNIT_OF_TLS       PROMETHEUS_ONE
+#define UNIT_OF_HANDSHAKE PROMETHEUS_ONE
+#define UNIT_OF_MAIL_LOGIN PROMETHEUS_ONE
+#define UNIT_OF_STICKY    PROMETHEUS_ONE
+#define UNIT_OF_CALLBACK  PROMETHEUS_ONE
+#define UNIT_OF_DECISION  PROMETHEUS_ONE
 #include "lbd/stats/counters.def"
 /* clang-format on */
 
@@ -103,9 +184,11 @@ static const struct {
 } tables[] = {
     [COUNTERS_LISTENER] = {rows_listener, ARRAY_LEN(rows_listener)},
     [COUNTERS_ROUTE] = {rows_route, ARRAY_LEN(rows_route)},
+    [COUNTERS_POLICY] = {rows_policy, ARRAY_LEN(rows_policy)},
     [COUNTERS_POOL] = {rows_pool, ARRAY_LEN(rows_pool)},
     [COUNTERS_SERVER] = {rows_server, ARRAY_LEN(rows_server)},
     [COUNTERS_LOOP] = {rows_loop, ARRAY_LEN(rows_loop)},
+    [COUNTERS_MAIL] = {rows_mail, ARRAY_LEN(rows_mail)},
 };
 
 static const struct row *row_of(enum counters_kind kind, size_t family)
@@ -189,6 +272,9 @@ static void put_array(struct prometheus *out, enum counters_kind kind, const str
     for (size_t i = 0; i < row->set->count; i++) {
         struct slice word = row->set->word(i);
         if (word.len != 0) {
+            if (row->set->fixed != NULL) {
+                prometheus_fixed(out, row->set->fixed(i));
+            }
             prometheus_sample_by(out, labels, row->set->label, word,
                                  counters_sum(kind, id, row->slot + i), row->unit);
         }

@@ -208,6 +208,13 @@ struct log_writer *log_writer_start(const char *path, uint32_t worker_count, str
     return writer;
 }
 
+void log_writer_use(struct log_writer *writer, const struct access_format *format)
+{
+    for (uint32_t i = 0; i < writer->ring_count; i++) {
+        access_log_use(writer->rings[i], format);
+    }
+}
+
 struct access_log *log_writer_ring(struct log_writer *writer, uint32_t number)
 {
     assert(number < writer->ring_count);

@@ -30,6 +30,8 @@ struct log_writer;
  * starts the thread, which blocks all signals. NULL: *err says why. */
 LB_MUST_CHECK struct log_writer *log_writer_start(const char *path, uint32_t worker_count,
                                                   struct err *err);
+/* How lines look, before the first one; borrowed. */
+void log_writer_use(struct log_writer *writer, const struct access_format *format);
 /* The ring of worker `number`; valid until log_writer_stop. */
 struct access_log *log_writer_ring(struct log_writer *writer, uint32_t number);
 /* On failure the old file stays. */

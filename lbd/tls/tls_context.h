@@ -1,14 +1,14 @@
 /*
- * tls_context - what the TLS connections of one place have in common: certificate, key, who is
- * trusted, versions.
+ * tls_context - the TLS of one place that is named by files: the doors of the API, and lbctl's
+ * connection to one. What listeners have as tls_front and pools as tls_client, and the watch over
+ * its files.
  *
  * Never changed once made; a file that changed makes a new one, and connections keep theirs.
  *
  *     tls_context --tls_session_new--> tls_session (a descriptor)
  *                 --tls_conn_init----> tls_conn    (a connection of net/)
  *
- * TLS 1.2 (forward secret, authenticated ciphers) and 1.3; no renegotiation, no compression, no
- * tickets, no sessions kept.
+ * No tickets, no sessions kept.
  *
  * Memory: counted. Threads: made and refreshed by one; sessions of it may be of any thread.
  */
@@ -21,8 +21,7 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/base/slice.h"
-
-enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+#include "lbd/tls/tls_version.h"
 
 struct tls_context_options {
     bool is_server;
@@ -31,8 +30,8 @@ struct tls_context_options {
     const char *ca_file;    /* who may sign peers' certificates. NULL: server: does not ask for
                                one; client: whom the system trusts */
     bool must_have_peer;    /* server with ca_file: a client without a certificate is refused */
-    enum tls_version min_version;
-    const char *protocol; /* ALPN, "http/1.1"; NULL: none is spoken of */
+    enum tls_version min_version; /* ANY: 1.2 */
+    const char *protocol;         /* ALPN, "http/1.1"; NULL: none is spoken of */
 };
 
 struct tls_context;
@@ -57,8 +56,10 @@ uint64_t tls_context_not_after_us(const struct tls_context *context);
 /* Is our own certificate for this host name (RFC 6125)? */
 bool tls_context_is_for(const struct tls_context *context, struct slice host);
 
-/* For tls_session only: SSL_CTX. */
-void *tls_context_handle(const struct tls_context *context);
-bool tls_context_is_server(const struct tls_context *context);
+/* For this room only; of a server, of a client. NULL: it is the other. */
+struct tls_front;
+struct tls_client;
+struct tls_front *tls_context_front(const struct tls_context *context);
+struct tls_client *tls_context_client(const struct tls_context *context);
 
 #endif

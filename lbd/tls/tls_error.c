@@ -9,7 +9,10 @@
 
 void tls_error_clear(void)
 {
-    ERR_clear_error();
+    /* Asked before every read and write: clearing goes over all places of the queue. */
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
 }
 
 void tls_error_take(int number, char out[TLS_ERROR_TEXT_MAX])
@@ -36,4 +39,12 @@ bool tls_error_set(struct err *err, enum err_kind kind, const char *fmt, ...)
     (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     return err_set(err, kind, "%s: %s", text, reason);
+}
+
+bool tls_error_at(struct err *err, const char *place)
+{
+    if (err != NULL) {
+        (void)snprintf(err->place, sizeof(err->place), "%s", place);
+    }
+    return false;
 }

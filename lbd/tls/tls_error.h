@@ -23,5 +23,7 @@ void tls_error_take(int number, char out[TLS_ERROR_TEXT_MAX]);
 void tls_error_clear(void);
 /* err_set with ": " and the reason behind the sentence; returns false. */
 bool tls_error_set(struct err *err, enum err_kind kind, const char *fmt, ...) LB_PRINTF(3, 4);
+/* Says which of several inputs the sentence is about; returns false. `err` may be NULL. */
+bool tls_error_at(struct err *err, const char *place);
 
 #endif

@@ -1,168 +1,191 @@
 #include "lbd/tls/tls_session.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "lbd/base/hash.h"
 #include "lbd/base/mem.h"
+#include "lbd/tls/tls_client.h"
 #include "lbd/tls/tls_error.h"
+#include "lbd/tls/tls_front_inside.h"
+#include "lbd/tls/tls_peer.h"
+#include "lbd/tls/tls_session_inside.h"
+#include "lbd/tls/tls_wire.h"
+
+#define LATE_MAX 16384U /* answers to a peer that makes us answer and does not read */
+#define HOLD_MAX 2048U  /* a ticket */
 
 struct tls_session {
+    struct tls_wire wire;
     SSL *ssl;
-    struct tls_context *context;
-    int fd;
+    struct tls_front *front; /* referenced; NULL: not a client's connection */
+    struct tls_peer *peer;   /* NULL: nobody asked, or there is no certificate */
+    char *why;               /* NULL: nothing went wrong */
+    uint64_t name_hash;      /* of what SNI said */
+    uint64_t demand;         /* tls_front_demand that the client has met, or is about to */
+    bool has_name;
+    bool name_is_known;
     bool is_broken; /* nothing may be said any more */
     bool has_ended; /* the peer says nothing more */
-    char why[TLS_ERROR_TEXT_MAX];
+    bool owes;      /* the caller's next byte was sealed already: see tls_session_write */
+    enum tls_trouble trouble;
 };
 
-/* -- a socket as OpenSSL sees it: its own would raise SIGPIPE -- */
-
-static int on_bio_read(BIO *bio, char *out, size_t len, size_t *got)
-{
-    const struct tls_session *session = BIO_get_data(bio);
-    ssize_t n = recv(session->fd, out, len, 0);
-    BIO_clear_retry_flags(bio);
-    if (n > 0) {
-        *got = (size_t)n;
-        return 1;
-    }
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        BIO_set_retry_read(bio);
-    } else if (n == 0) {
-        BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-    }
-    return 0;
-}
-
-static int on_bio_write(BIO *bio, const char *data, size_t len, size_t *taken)
-{
-    const struct tls_session *session = BIO_get_data(bio);
-    ssize_t n = send(session->fd, data, len, MSG_NOSIGNAL);
-    BIO_clear_retry_flags(bio);
-    if (n >= 0) {
-        *taken = (size_t)n;
-        return 1;
-    }
-    if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
-        BIO_set_retry_write(bio);
-    }
-    return 0;
-}
-
-static long on_bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    (void)number;
-    (void)pointer;
-    if (command == BIO_CTRL_FLUSH) {
-        return 1;
-    }
-    return command == BIO_CTRL_EOF && BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0 ? 1 : 0;
-}
-
-/* One for the process; made by whoever comes first. */
-static BIO_METHOD *socket_method;
-static pthread_once_t socket_once = PTHREAD_ONCE_INIT;
-
-static void make_method(void)
-{
-    socket_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "lbd socket");
-    bool ok = socket_method != NULL && BIO_meth_set_read_ex(socket_method, on_bio_read) == 1 &&
-              BIO_meth_set_write_ex(socket_method, on_bio_write) == 1 &&
-              BIO_meth_set_ctrl(socket_method, on_bio_ctrl) == 1;
-    assert(ok);
-}
-
-static bool attach(struct tls_session *session)
-{
-    (void)pthread_once(&socket_once, make_method);
-    BIO *bio = BIO_new(socket_method);
-    if (bio == NULL) {
-        return false;
-    }
-    BIO_set_data(bio, session);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(session->ssl, bio, bio); /* keeps it */
-    return true;
-}
-
 /* -- life -- */
-
-static bool is_ip(const char *text)
-{
-    unsigned char out[sizeof(struct in6_addr)];
-    return inet_pton(AF_INET, text, out) == 1 || inet_pton(AF_INET6, text, out) == 1;
-}
-
-/* The certificate must be for this name (RFC 6125); an IP address is no name for SNI (RFC 6066 3).
- */
-static bool expect(SSL *ssl, const char *name)
-{
-    if (is_ip(name)) {
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-    }
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    /* what SSL_set_tlsext_host_name stands for, const kept */
-    return SSL_set1_host(ssl, name) == 1 &&
-           SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                    (void *)(uintptr_t)name) == 1;
-}
 
 struct tls_session *tls_session_new(struct tls_context *context, int fd, const char *peer_name,
                                     struct err *err)
 {
-    struct tls_session *session = mem_zero(1, sizeof(*session));
+    struct tls_session *session = NULL;
     tls_error_clear();
-    session->fd = fd;
-    session->context = tls_context_ref(context);
-    session->ssl = SSL_new(tls_context_handle(context));
-    if (session->ssl == NULL || !attach(session) ||
-        (peer_name != NULL && !expect(session->ssl, peer_name))) {
+    if (tls_context_front(context) != NULL) {
+        session = tls_session_of_client(tls_context_front(context), fd);
+    } else {
+        SSL *ssl = tls_client_begin(tls_context_client(context), peer_name, NULL);
+        session = ssl != NULL ? tls_session_adopt(ssl, fd) : NULL;
+    }
+    if (session == NULL) {
         (void)tls_error_set(err, ERR_SYSTEM, "cannot begin TLS");
+    }
+    return session;
+}
+
+struct tls_session *tls_session_adopt(struct ssl_st *ssl, int fd)
+{
+    struct tls_session *session = mem_zero(1, sizeof(*session));
+    session->ssl = ssl;
+    if (!tls_wire_attach(&session->wire, ssl, fd)) {
         tls_session_free(session);
         return NULL;
     }
-    if (tls_context_is_server(context)) {
-        SSL_set_accept_state(session->ssl);
-    } else {
-        SSL_set_connect_state(session->ssl);
+    return session;
+}
+
+struct tls_session *tls_session_of_client(struct tls_front *front, int fd)
+{
+    SSL *ssl = tls_front_begin(front);
+    struct tls_session *session = ssl != NULL ? tls_session_adopt(ssl, fd) : NULL;
+    if (session != NULL) {
+        session->front = tls_front_ref(front);
+        session->demand = tls_front_demand(front);
     }
     return session;
+}
+
+void tls_session_is_told(struct tls_session *session, bool is_told)
+{
+    session->wire.is_told = is_told;
+}
+
+struct ssl_st *tls_session_handle(const struct tls_session *session)
+{
+    return session->ssl;
+}
+
+struct tls_session *tls_session_of(const struct ssl_st *ssl)
+{
+    return container_of(tls_wire_of(ssl), struct tls_session, wire);
+}
+
+const struct tls_front *tls_session_front(const struct tls_session *session)
+{
+    return session->front;
 }
 
 void tls_session_free(struct tls_session *session)
 {
     if (session != NULL) {
         SSL_free(session->ssl);
-        tls_context_unref(session->context);
+        tls_wire_fini(&session->wire);
+        tls_front_unref(session->front);
+        tls_peer_free(session->peer);
+        free(session->why);
         free(session);
     }
 }
 
-/* -- steps -- */
+/* -- what goes wrong -- */
+
+static enum tls_trouble trouble_of(const struct tls_session *session, unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+    if (code == 0 || ERR_SYSTEM_ERROR(code)) {
+        return TLS_TROUBLE_CLOSED;
+    }
+    if (ERR_GET_LIB(code) != ERR_LIB_SSL) {
+        return TLS_TROUBLE_OTHER;
+    }
+    if (reason >= SSL_AD_REASON_OFFSET) {
+        return TLS_TROUBLE_REFUSED; /* the peer's alert */
+    }
+    switch (reason) {
+    case SSL_R_HTTP_REQUEST:
+        return TLS_TROUBLE_PLAIN_HTTP;
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_WRONG_VERSION_NUMBER:
+        return TLS_TROUBLE_NOT_TLS;
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SHARED_GROUPS:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SUITABLE_GROUPS:
+    case SSL_R_INAPPROPRIATE_FALLBACK:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+        return TLS_TROUBLE_NOTHING_SHARED;
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+        return TLS_TROUBLE_PROTOCOL;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        return TLS_TROUBLE_NO_CERTIFICATE;
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+        return TLS_TROUBLE_CERTIFICATE;
+    case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+        return TLS_TROUBLE_CLOSED;
+    case SSL_R_CALLBACK_FAILED: /* of the ClientHello */
+        return session->front != NULL && !session->name_is_known ? TLS_TROUBLE_NAME
+                                                                 : TLS_TROUBLE_OTHER;
+    default:
+        return TLS_TROUBLE_OTHER;
+    }
+}
 
 static enum tls_verdict fail(struct tls_session *session, int number)
 {
     long verify = SSL_get_verify_result(session->ssl);
+    unsigned long code = ERR_peek_error();
+    char words[TLS_ERROR_TEXT_MAX];
     session->is_broken = true;
-    tls_error_take(number, session->why);
-    if (verify != X509_V_OK) {
-        (void)snprintf(session->why, sizeof(session->why), "the certificate of the peer: %s",
+    session->trouble = trouble_of(session, code);
+    if (session->why == NULL) {
+        session->why = mem_alloc(TLS_CLIENT_WHY_MAX);
+    }
+    tls_error_take(number, words);
+    tls_client_explain(session->ssl, code, words, session->why);
+    if (verify != X509_V_OK && session->front != NULL) {
+        (void)snprintf(session->why, TLS_CLIENT_WHY_MAX, "the certificate of the peer: %s",
                        X509_verify_cert_error_string(verify));
+    } else if (session->trouble == TLS_TROUBLE_NAME) {
+        (void)snprintf(session->why, TLS_CLIENT_WHY_MAX, "%s",
+                       session->has_name ? "the name that the client asks for is not known here"
+                                         : "the client does not say which name it asks for");
     }
     return TLS_FAILED;
 }
 
 static enum tls_verdict judge(struct tls_session *session, int result, int number)
 {
+    if (session->wire.error != 0) {
+        return fail(session, session->wire.error);
+    }
     switch (SSL_get_error(session->ssl, result)) {
     case SSL_ERROR_NONE:
         return TLS_DONE;
@@ -177,19 +200,56 @@ static enum tls_verdict judge(struct tls_session *session, int result, int numbe
     }
 }
 
-enum tls_verdict tls_session_handshake(struct tls_session *session)
+static void begin_call(void)
 {
-    if (session->is_broken) {
-        return TLS_FAILED;
-    }
     tls_error_clear();
     errno = 0;
+}
+
+/* DONE: nothing is late. */
+static enum tls_verdict flush(struct tls_session *session)
+{
+    tls_wire_flush(&session->wire);
+    if (session->wire.error != 0) {
+        tls_error_clear();
+        return fail(session, session->wire.error);
+    }
+    return tls_wire_is_late(&session->wire) ? TLS_WANT_WRITE : TLS_DONE;
+}
+
+/* -- steps -- */
+
+/* Tickets of TLS 1.3 are nothing that the client waits for: they go along with what comes next. */
+static bool may_hold(const struct tls_session *session)
+{
+    return session->front != NULL && SSL_version(session->ssl) == TLS1_3_VERSION &&
+           tls_wire_corked(&session->wire) <= HOLD_MAX;
+}
+
+enum tls_verdict tls_session_handshake(struct tls_session *session)
+{
+    enum tls_verdict verdict = session->is_broken ? TLS_FAILED : flush(session);
+    if (verdict != TLS_DONE) {
+        return verdict;
+    }
+    begin_call();
+    tls_wire_look(&session->wire);
+    tls_wire_cork(&session->wire);
     int result = SSL_do_handshake(session->ssl);
-    enum tls_verdict verdict = judge(session, result, errno);
+    int number = errno;
+    if (result == 1 && may_hold(session)) {
+        tls_wire_hold(&session->wire);
+    } else {
+        tls_wire_uncork(&session->wire);
+    }
+    verdict = judge(session, result, number);
     if (verdict == TLS_END) {
         return fail(session, ECONNRESET);
     }
-    return verdict;
+    if (verdict == TLS_DONE) {
+        tls_client_settle(session->ssl);
+    }
+    return verdict == TLS_WANT_READ && tls_wire_is_late(&session->wire) ? TLS_WANT_WRITE : verdict;
 }
 
 bool tls_session_is_open(const struct tls_session *session)
@@ -204,30 +264,141 @@ enum tls_verdict tls_session_read(struct tls_session *session, void *out, size_t
     if (session->is_broken) {
         return TLS_FAILED;
     }
+    tls_wire_look(&session->wire);
     while (*got < len && verdict == TLS_DONE) {
         size_t n = 0;
-        tls_error_clear();
-        errno = 0;
+        if (session->wire.late_len > LATE_MAX) {
+            verdict = flush(session);
+            if (verdict != TLS_DONE) {
+                break;
+            }
+        }
+        begin_call();
         int result = SSL_read_ex(session->ssl, (char *)out + *got, len - *got, &n);
         verdict = result == 1 ? TLS_DONE : judge(session, result, errno);
         *got += n;
     }
     session->has_ended = session->has_ended || verdict == TLS_END;
+    if (*got == 0 && verdict == TLS_WANT_READ && tls_wire_is_late(&session->wire)) {
+        tls_wire_flush(&session->wire); /* nothing comes that it could go along with */
+    }
     return *got > 0 ? TLS_DONE : verdict;
+}
+
+/* -- writing -- */
+
+/* What of the pieces goes into one record: those at the front, copied together unless the first is
+ * enough. */
+static struct iovec gather(const struct iovec *pieces, int count, size_t max, char *room)
+{
+    size_t len = 0;
+    if (count == 1 || pieces[0].iov_len >= max) {
+        return (struct iovec){.iov_base = pieces[0].iov_base,
+                              .iov_len = pieces[0].iov_len < max ? pieces[0].iov_len : max};
+    }
+    for (int i = 0; i < count && len < max; i++) {
+        size_t part = pieces[i].iov_len < max - len ? pieces[i].iov_len : max - len;
+        memcpy(room + len, pieces[i].iov_base, part);
+        len += part;
+    }
+    return (struct iovec){.iov_base = room, .iov_len = len};
+}
+
+/* The caller's pieces, and how far they are sealed. */
+struct sealing {
+    struct iovec pieces[TLS_SESSION_PIECES];
+    int count;
+    int at;
+    size_t left;
+};
+
+static void advance(struct sealing *sealing, size_t len)
+{
+    sealing->left -= len;
+    while (sealing->at < sealing->count && len >= sealing->pieces[sealing->at].iov_len) {
+        len -= sealing->pieces[sealing->at].iov_len;
+        sealing->at++;
+    }
+    if (len > 0) {
+        struct iovec *piece = &sealing->pieces[sealing->at];
+        piece->iov_base = (char *)piece->iov_base + len;
+        piece->iov_len -= len;
+    }
+}
+
+static enum tls_verdict seal_one(struct tls_session *session, struct sealing *sealing,
+                                 size_t record_max)
+{
+    char room[TLS_SESSION_RECORD_MAX];
+    size_t taken = 0;
+    struct iovec part =
+        gather(sealing->pieces + sealing->at, sealing->count - sealing->at, record_max, room);
+    /* the only record of a call goes straight from where OpenSSL sealed it */
+    if (part.iov_len < sealing->left && !session->wire.is_corked) {
+        tls_wire_cork(&session->wire);
+    }
+    begin_call();
+    int result = SSL_write_ex(session->ssl, part.iov_base, part.iov_len, &taken);
+    if (result != 1) {
+        return judge(session, result, errno);
+    }
+    advance(sealing, taken);
+    return session->wire.error == 0 ? TLS_DONE : judge(session, result, 0);
+}
+
+enum tls_verdict tls_session_write_pieces(struct tls_session *session, const struct iovec *pieces,
+                                          int count, size_t record_max, size_t *taken)
+{
+    struct sealing sealing = {.count = count};
+    enum tls_verdict verdict = TLS_DONE;
+    *taken = 0;
+    if (session->is_broken) {
+        return TLS_FAILED;
+    }
+    assert(count <= (int)TLS_SESSION_PIECES);
+    for (int i = 0; i < count; i++) {
+        sealing.pieces[i] = pieces[i];
+        sealing.left += pieces[i].iov_len;
+    }
+    size_t total = sealing.left;
+    if (tls_wire_is_late(&session->wire)) {
+        if (session->wire.late_len <= HOLD_MAX && !session->owes && total > 0) {
+            tls_wire_cork(&session->wire); /* a ticket that was held */
+        } else if ((verdict = flush(session)) != TLS_DONE) {
+            return verdict;
+        }
+    }
+    if (session->owes && total > 0) {
+        session->owes = false;
+        advance(&sealing, 1);
+    }
+    while (sealing.left > 0 && verdict == TLS_DONE && !tls_wire_is_late(&session->wire)) {
+        verdict = seal_one(session, &sealing, record_max);
+        if (tls_wire_corked(&session->wire) > TLS_WIRE_BATCH - TLS_SESSION_RECORD_MAX - 512) {
+            tls_wire_uncork(&session->wire);
+        }
+    }
+    if (session->wire.is_corked) {
+        tls_wire_uncork(&session->wire);
+    }
+    if (session->wire.error != 0 && verdict == TLS_DONE) {
+        tls_error_clear();
+        verdict = fail(session, session->wire.error);
+    }
+    *taken = total - sealing.left;
+    if (tls_wire_is_late(&session->wire) && *taken > 0) {
+        session->owes = true; /* so that the caller comes back */
+        *taken -= 1;
+        return *taken > 0 ? TLS_DONE : TLS_WANT_WRITE;
+    }
+    return *taken > 0 ? TLS_DONE : verdict;
 }
 
 enum tls_verdict tls_session_write(struct tls_session *session, const void *data, size_t len,
                                    size_t *taken)
 {
-    *taken = 0;
-    if (session->is_broken) {
-        return TLS_FAILED;
-    }
-    tls_error_clear();
-    errno = 0;
-    int result = SSL_write_ex(session->ssl, data,
-                              len < TLS_SESSION_RECORD_MAX ? len : TLS_SESSION_RECORD_MAX, taken);
-    return result == 1 ? TLS_DONE : judge(session, result, errno);
+    const struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    return tls_session_write_pieces(session, &piece, 1, TLS_SESSION_RECORD_MAX, taken);
 }
 
 enum tls_verdict tls_session_shut(struct tls_session *session)
@@ -235,11 +406,17 @@ enum tls_verdict tls_session_shut(struct tls_session *session)
     if (session->is_broken || !tls_session_is_open(session)) {
         return TLS_DONE; /* there is nothing to end */
     }
-    tls_error_clear();
-    errno = 0;
-    int result = SSL_shutdown(session->ssl);
-    return result >= 0 ? TLS_DONE : judge(session, result, errno);
+    begin_call();
+    if ((SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) == 0) {
+        int result = SSL_shutdown(session->ssl);
+        if (result < 0) {
+            return judge(session, result, errno);
+        }
+    }
+    return flush(session);
 }
+
+/* -- what it is -- */
 
 bool tls_session_has_ended(const struct tls_session *session)
 {
@@ -248,12 +425,87 @@ bool tls_session_has_ended(const struct tls_session *session)
 
 const char *tls_session_why(const struct tls_session *session)
 {
-    return session->why;
+    return session->why != NULL ? session->why : "";
+}
+
+bool tls_session_was_cut_off(const struct tls_session *session)
+{
+    return session->trouble == TLS_TROUBLE_CLOSED && BIO_eof(SSL_get_rbio(session->ssl)) == 1;
+}
+
+enum tls_trouble tls_session_trouble(const struct tls_session *session)
+{
+    return session->trouble;
+}
+
+struct slice tls_session_alpn(const struct tls_session *session)
+{
+    const unsigned char *name = NULL;
+    unsigned len = 0;
+    SSL_get0_alpn_selected(session->ssl, &name, &len);
+    return slice_of((const char *)name, len);
 }
 
 const char *tls_session_version(const struct tls_session *session)
 {
     return SSL_get_version(session->ssl);
+}
+
+bool tls_session_has_heard(const struct tls_session *session)
+{
+    return BIO_number_read(SSL_get_rbio(session->ssl)) > 0;
+}
+
+bool tls_session_is_resumed(const struct tls_session *session)
+{
+    return SSL_session_reused(session->ssl) == 1;
+}
+
+void tls_session_note_name(struct tls_session *session, struct slice name, bool is_known)
+{
+    session->has_name = name.len != 0;
+    session->name_is_known = is_known;
+    session->name_hash = hash_sip(name, hash_process_key());
+}
+
+bool tls_session_has_name(const struct tls_session *session)
+{
+    return session->has_name;
+}
+
+bool tls_session_knows_name(const struct tls_session *session)
+{
+    return session->name_is_known;
+}
+
+void tls_session_keep_peer(struct tls_session *session, bool with_certificate)
+{
+    session->peer = tls_peer_new(SSL_get0_peer_certificate(session->ssl), with_certificate);
+}
+
+bool tls_session_is_let_in(struct tls_session *session, const struct tls_front *front)
+{
+    uint64_t demand = tls_front_demand(front);
+    if (LB_LIKELY(demand == session->demand)) {
+        return true;
+    }
+    if (!tls_front_lets_in(front, session->ssl)) {
+        return false;
+    }
+    session->demand = demand;
+    return true;
+}
+
+const struct tls_peer *tls_session_peer(const struct tls_session *session)
+{
+    return session->peer;
+}
+
+bool tls_session_is_for(const struct tls_session *session, struct slice host)
+{
+    return session->front == NULL || !session->has_name ||
+           hash_sip(host, hash_process_key()) == session->name_hash ||
+           tls_front_is_for(session->front, session->ssl, host);
 }
 
 /* -- who is there -- */

@@ -1,27 +1,34 @@
 #include "lbd/upstream/health_probe.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "lbd/base/escape.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd/base/num.h"
+#include "lbd/upstream/health_grpc.h"
 #include "lbd/upstream/health_http.h"
+#include "lbd/upstream/health_mail.h"
 #include "lbd/upstream/health_tcp.h"
+#include "lbd/upstream/health_tls.h"
 
-enum { OUT_MAX = 64 * 1024, READ_SIZE = 4096 };
-
-/* mail checks will stand here too */
 static const struct health_probe_kind *kind_of(enum conf_check_type type)
 {
     switch (type) {
     case CONF_CHECK_HTTP:
         return &health_http;
+    case CONF_CHECK_TLS:
+        return &health_tls;
+    case CONF_CHECK_GRPC:
+        return &health_grpc;
+    case CONF_CHECK_IMAP:
+    case CONF_CHECK_POP3:
+    case CONF_CHECK_SMTP:
+    case CONF_CHECK_SIEVE:
+        return &health_mail;
     case CONF_CHECK_TCP:
         return &health_tcp;
     }
@@ -36,22 +43,55 @@ static void key_slice(struct buf *key, struct slice s)
     (void)buf_append_slice(key, s);
 }
 
+static void key_headers(struct buf *key, const struct conf_header *headers, uint32_t count)
+{
+    (void)buf_printf(key, "%u ", count);
+    for (uint32_t i = 0; i < count; i++) {
+        key_slice(key, headers[i].name);
+        key_slice(key, headers[i].value);
+    }
+}
+
 /* Everything that makes a check what it is, as text. */
 static void write_key(struct buf *key, const struct conf_health_check *check)
 {
     buf_init(key, SIZE_MAX);
-    (void)buf_printf(key, "%d %u %u %u %u %u ", (int)check->type, check->interval_ms,
-                     check->timeout_ms, check->rise, check->fall, check->expect_classes);
+    (void)buf_printf(key, "%d %u %u %u %u %u %u %u %u ", (int)check->type, check->interval_ms,
+                     check->fast_interval_ms, check->down_interval_ms, check->timeout_ms,
+                     check->rise, check->fall, check->port, check->expect_classes);
     for (uint32_t i = 0; i < check->expect_status_count; i++) {
         (void)buf_printf(key, "%u,", check->expect_status[i]);
     }
     key_slice(key, check->method);
     key_slice(key, check->path);
     key_slice(key, check->host);
-    for (uint32_t i = 0; i < check->header_count; i++) {
-        key_slice(key, check->headers[i].name);
-        key_slice(key, check->headers[i].value);
+    key_slice(key, check->service);
+    key_slice(key, check->user);
+    key_slice(key, check->password_file);
+    key_slice(key, check->address);
+    key_slice(key, check->body);
+    key_slice(key, check->expect_body);
+    key_slice(key, check->send);
+    key_slice(key, check->receive);
+    key_headers(key, check->headers, check->header_count);
+    key_headers(key, check->expect_headers, check->expect_header_count);
+}
+
+static struct conf_header *copy_headers(struct arena *arena, const struct conf_header *headers,
+                                        uint32_t count)
+{
+    struct conf_header *copy = arena_zero(arena, count * sizeof(*copy));
+    for (uint32_t i = 0; i < count; i++) {
+        copy[i].name = arena_copy(arena, headers[i].name);
+        copy[i].value = arena_copy(arena, headers[i].value);
     }
+    return copy;
+}
+
+static struct slice copy_escaped(struct arena *arena, struct slice text)
+{
+    char *out = arena_alloc(arena, text.len + 1);
+    return slice_of(out, escape_read(text, out));
 }
 
 struct health_probe_plan *health_probe_plan_new(const struct conf_health_check *check)
@@ -68,11 +108,16 @@ struct health_probe_plan *health_probe_plan_new(const struct conf_health_check *
     copy->method = arena_copy(arena, check->method);
     copy->path = arena_copy(arena, check->path);
     copy->host = arena_copy(arena, check->host);
-    copy->headers = arena_zero(arena, check->header_count * sizeof(*copy->headers));
-    for (uint32_t i = 0; i < check->header_count; i++) {
-        copy->headers[i].name = arena_copy(arena, check->headers[i].name);
-        copy->headers[i].value = arena_copy(arena, check->headers[i].value);
-    }
+    copy->service = arena_copy(arena, check->service);
+    copy->user = arena_copy(arena, check->user);
+    copy->password_file = arena_copy(arena, check->password_file);
+    copy->address = arena_copy(arena, check->address);
+    copy->body = arena_copy(arena, check->body);
+    copy->expect_body = arena_copy(arena, check->expect_body);
+    copy->send = copy_escaped(arena, check->send);
+    copy->receive = copy_escaped(arena, check->receive);
+    copy->headers = copy_headers(arena, check->headers, check->header_count);
+    copy->expect_headers = copy_headers(arena, check->expect_headers, check->expect_header_count);
     copy->expect_status =
         arena_zero(arena, check->expect_status_count * sizeof(*copy->expect_status));
     for (uint32_t i = 0; i < check->expect_status_count; i++) {
@@ -137,16 +182,20 @@ void health_probe_elapsed(const struct health_probe *probe, char out[32])
 
 static void release(struct health_probe *probe)
 {
-    loop_watch_stop(&probe->watch);
-    loop_timer_stop(&probe->timer);
-    loop_ready_remove(&probe->ready);
-    if (probe->fd >= 0) {
-        (void)close(probe->fd);
+    if (probe->plan->kind->ended != NULL) {
+        probe->plan->kind->ended(probe);
     }
-    buf_fini(&probe->out);
-    buf_fini(&probe->in);
+    loop_timer_stop(&probe->timer);
+    talk_end(&probe->talk);
+    tls_client_unref(probe->tls);
+    if (probe->ask != NULL) {
+        h2_ask_fini(probe->ask);
+        free(probe->ask);
+    }
+    buf_fini(&probe->body);
     health_probe_plan_unref(probe->plan);
     free(probe->authority);
+    free(probe->tls_name);
     free(probe);
 }
 
@@ -160,91 +209,117 @@ void health_probe_cancel(struct health_probe *probe)
 static void end(struct health_probe *probe, enum health_probe_verdict verdict)
 {
     char text[HEALTH_PROBE_TEXT_MAX];
+    char capabilities[MAIL_CAPABILITIES_MAX];
+    size_t known = health_mail_capabilities(probe, capabilities);
+    char said[HEALTH_PROBE_SAID_MAX];
+    struct slice in = buf_slice(&probe->talk.in);
+    size_t said_len = in.len < sizeof(said) ? in.len : sizeof(said);
+    said_len = probe->plan->kind == &health_tcp ? said_len : 0;
+    if (said_len != 0) {
+        memcpy(said, in.ptr, said_len);
+    }
     memcpy(text, probe->text, sizeof(text));
-    struct health_probe_result result = {
-        .verdict = verdict, .duration_us = elapsed_us(probe), .text = text};
+    struct health_probe_result result = {.verdict = verdict,
+                                         .duration_us = elapsed_us(probe),
+                                         .text = text,
+                                         .is_degraded = probe->is_degraded,
+                                         .said = slice_of(said, said_len),
+                                         .was_reached = probe->talk.step != TALK_DIALS,
+                                         .was_understood = probe->is_understood,
+                                         .capabilities = slice_of(capabilities, known)};
     health_probe_fn *fn = probe->fn;
     void *arg = probe->arg;
     release(probe);
     fn(&result, arg);
 }
 
-static void on_ready(struct loop_ready *ready)
-{
-    struct health_probe *probe = container_of(ready, struct health_probe, ready);
-    end(probe, probe->verdict);
-}
-
 static void on_timeout(struct loop_timer *timer)
 {
     struct health_probe *probe = container_of(timer, struct health_probe, timer);
+    static const char *const doing[] = {
+        [TALK_DIALS] = " connecting",
+        [TALK_SHAKES_HANDS] = " in the TLS handshake",
+        [TALK_IS_OPEN] = " waiting for an answer",
+    };
     char limit[NUM_TEXT_MAX];
+    if (probe->is_fit) {
+        end(probe, HEALTH_PROBE_PASSED);
+        return;
+    }
     (void)num_write_duration(limit, probe->plan->check.timeout_ms);
-    health_probe_say(probe, "timed out after %s%s", limit,
-                     probe->is_connected ? " waiting for an answer" : " connecting");
+    health_probe_say(probe, "timed out after %s%s", limit, doing[probe->talk.step]);
+    if (probe->plan->kind == &health_tcp && probe->talk.in.len != 0) {
+        char shown[HEALTH_PROBE_SHOWN_MAX];
+        health_probe_print(buf_slice(&probe->talk.in), shown);
+        health_probe_say(probe, "timed out after %s: it said \"%s\"", limit, shown);
+    }
     end(probe, HEALTH_PROBE_FAILED);
 }
 
-static const char *words_of(int error)
+/* --- what kinds need --- */
+
+/* What a request line can carry without becoming two. */
+bool health_probe_is_plain(struct slice text)
 {
-    switch (error) {
-    case ECONNREFUSED:
-        return "connection refused";
-    case ECONNRESET:
-        return "connection reset";
-    case EPIPE:
-        return "connection closed";
-    case ETIMEDOUT:
-        return "connecting timed out in the kernel";
-    case EHOSTUNREACH:
-        return "no route to host";
-    case ENETUNREACH:
-        return "network unreachable";
-    case ENOENT:
-        return "no such socket file";
-    case EADDRNOTAVAIL:
-        return "no local address or port to reach it from";
-    case EAGAIN:
-        return "its queue of connections is full"; /* unix sockets only */
-    default:
-        return strerror(error); /* this thread's; only the control thread probes */
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.ptr[i] <= ' ' || text.ptr[i] == 0x7f) {
+            return false;
+        }
     }
+    return text.len != 0;
 }
 
-/* Is this our own shortage and not the server's fault? */
-static bool is_ours(int error)
+struct slice health_probe_host(const struct health_probe *probe)
 {
-    switch (error) {
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        return true;
-    default:
-        return false;
-    }
+    const struct conf_health_check *check = &probe->plan->check;
+    struct slice host = check->host.len != 0 ? check->host : slice_from(probe->authority);
+    return addr_is_unix(host) || !health_probe_is_plain(host) ? SLICE("localhost") : host;
 }
 
-static enum health_probe_verdict fail_with(struct health_probe *probe, int error)
+bool health_probe_secure(struct health_probe *probe)
 {
-    if (is_ours(error)) {
-        health_probe_say(probe, "not run: %s", strerror(error));
-        return HEALTH_PROBE_NOT_RUN;
+    return talk_secure(&probe->talk, probe->tls, probe->tls_name);
+}
+
+struct h2_ask *health_probe_ask(struct health_probe *probe)
+{
+    if (probe->ask == NULL) {
+        probe->ask = mem_alloc(sizeof(*probe->ask));
+        h2_ask_init(probe->ask);
     }
-    health_probe_say(probe, "%s", words_of(error));
-    return HEALTH_PROBE_FAILED;
+    return probe->ask;
+}
+
+bool health_probe_heard(struct slice said, struct slice wanted)
+{
+    return wanted.len == 0 ||
+           (said.len != 0 && memmem(said.ptr, said.len, wanted.ptr, wanted.len) != NULL);
+}
+
+void health_probe_print(struct slice said, char out[HEALTH_PROBE_SHOWN_MAX])
+{
+    size_t len = said.len < HEALTH_PROBE_SHOWN_MAX - 1 ? said.len : HEALTH_PROBE_SHOWN_MAX - 1;
+    for (size_t i = 0; i < len; i++) {
+        char c = said.ptr[i];
+        out[i] = c >= ' ' && c < 0x7f && c != '"' ? c : '.';
+    }
+    out[len] = '\0';
+}
+
+void health_probe_address(const struct health_probe_plan *plan, const struct addr *server,
+                          struct addr *out)
+{
+    *out = *server;
+    if (plan->check.address.len != 0) {
+        if (!addr_parse(plan->check.address, out)) { /* conf_check has read it */
+            out->len = 0;
+        }
+    } else if (plan->check.port != 0 && server->len != 0) {
+        addr_set_port(out, (uint16_t)plan->check.port);
+    }
 }
 
 /* --- talking --- */
-
-static void on_event(struct loop_watch *watch, unsigned ready);
-
-static bool rewatch(struct health_probe *probe)
-{
-    unsigned events = LOOP_READ | (probe->out.len != 0 ? LOOP_WRITE : 0U);
-    loop_watch_stop(&probe->watch);
-    return loop_watch_start(probe->loop, &probe->watch, probe->fd, events, on_event);
-}
 
 /* Ends the probe when the step says so; true while it goes on. */
 static bool follow(struct health_probe *probe, enum health_probe_step step)
@@ -262,142 +337,72 @@ static bool follow(struct health_probe *probe, enum health_probe_step step)
     return false;
 }
 
-/* Sends what it can; false when the connection is lost (and the probe has ended). */
-static bool flush(struct health_probe *probe)
+static struct health_probe *probe_of(struct talk *talk)
 {
-    while (probe->out.len != 0) {
-        ssize_t sent = send(probe->fd, probe->out.data, probe->out.len, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent < 0 && errno == EAGAIN) {
-            return true;
-        }
-        if (sent < 0) {
-            if (errno == EPIPE || errno == ECONNRESET) {
-                buf_clear(&probe->out); /* an answer may have come before the end: read on */
-                return true;
-            }
-            end(probe, fail_with(probe, errno));
-            return false;
-        }
-        buf_consume(&probe->out, (size_t)sent);
-    }
-    return true;
+    return container_of(talk, struct health_probe, talk);
 }
 
-static void receive(struct health_probe *probe)
+static bool on_connected(struct talk *talk)
 {
-    for (;;) {
-        size_t room = HEALTH_PROBE_ANSWER_MAX - probe->in.len;
-        size_t want = room < READ_SIZE ? room : READ_SIZE;
-        if (want == 0 || !buf_reserve(&probe->in, want)) {
-            health_probe_say(probe, "the answer's head is larger than %u KiB",
-                             HEALTH_PROBE_ANSWER_MAX / 1024);
-            end(probe, HEALTH_PROBE_FAILED);
-            return;
-        }
-        ssize_t got = recv(probe->fd, probe->in.data + probe->in.len, want, 0);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0 && errno == EAGAIN) {
-            return;
-        }
-        if (got < 0) {
-            end(probe, fail_with(probe, errno));
-            return;
-        }
-        probe->in.len += (size_t)got;
-        if (!follow(probe, probe->plan->kind->received(probe, got == 0)) || got == 0) {
-            return; /* a kind never waits after the end of the stream */
-        }
+    struct health_probe *probe = probe_of(talk);
+    probe->is_http2 = probe->http == POOL_HTTP2;
+    if (talk->tls != NULL && probe->http != POOL_HTTP1) {
+        probe->is_http2 = slice_eq(tls_session_alpn(talk->tls), SLICE("h2"));
     }
+    return follow(probe, probe->plan->kind->connected(probe));
 }
 
-static void on_connected(struct health_probe *probe)
+static bool on_received(struct talk *talk, bool ended)
 {
-    probe->is_connected = true;
-    if (!follow(probe, probe->plan->kind->connected(probe)) || !flush(probe)) {
+    struct health_probe *probe = probe_of(talk);
+    return follow(probe, probe->plan->kind->received(probe, ended));
+}
+
+static void on_failed(struct talk *talk, bool is_ours, const char *why)
+{
+    struct health_probe *probe = probe_of(talk);
+    if (probe->is_fit) {
+        end(probe, HEALTH_PROBE_PASSED);
         return;
     }
-    if (!rewatch(probe)) {
-        end(probe, fail_with(probe, ENOMEM));
-    }
+    health_probe_say(probe, "%s%s", is_ours ? "not run: " : "", why);
+    end(probe, is_ours ? HEALTH_PROBE_NOT_RUN : HEALTH_PROBE_FAILED);
 }
 
-static void on_event(struct loop_watch *watch, unsigned ready)
-{
-    struct health_probe *probe = container_of(watch, struct health_probe, watch);
-    if (!probe->is_connected) {
-        int error = 0;
-        socklen_t len = sizeof(error);
-        if (getsockopt(probe->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
-            error = errno;
-        }
-        if (error != 0) {
-            end(probe, fail_with(probe, error));
-            return;
-        }
-        on_connected(probe);
-        return;
-    }
-    if ((ready & LOOP_WRITE) != 0 && probe->out.len != 0) {
-        if (!flush(probe)) {
-            return;
-        }
-        if (probe->out.len == 0 && !rewatch(probe)) {
-            end(probe, fail_with(probe, ENOMEM));
-            return;
-        }
-    }
-    if ((ready & (LOOP_READ | LOOP_CLOSED)) != 0) {
-        receive(probe);
-    }
-}
+static const struct talk_ops talk_ops = {
+    .connected = on_connected, .received = on_received, .failed = on_failed};
 
 /* --- the beginning --- */
 
-/* 0: connected or on its way; else errno. */
-static int dial(struct health_probe *probe, const struct addr *address)
-{
-    if (address->len == 0) {
-        return EDESTADDRREQ;
-    }
-    probe->fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (probe->fd < 0) {
-        return errno;
-    }
-    if (connect(probe->fd, &address->u.any, address->len) != 0 && errno != EINPROGRESS &&
-        errno != EINTR) {
-        return errno;
-    }
-    /* also when it stands already: its being writable is the event that goes on */
-    return loop_watch_start(probe->loop, &probe->watch, probe->fd, LOOP_WRITE, on_event) ? 0
-                                                                                         : ENOMEM;
-}
-
 struct health_probe *health_probe_start(struct loop *loop, struct health_probe_plan *plan,
-                                        const struct addr *address, struct slice authority,
+                                        const struct health_probe_server *server,
                                         health_probe_fn *fn, void *arg)
 {
     struct health_probe *probe = mem_zero(1, sizeof(*probe));
-    probe->loop = loop;
+    struct talk_way way = {
+        .address = server->address,
+        .proxy = server->proxy,
+        .sources = server->sources,
+        .turn = server->turn,
+    };
     probe->plan = health_probe_plan_ref(plan);
-    probe->authority = mem_slicedup(authority);
-    probe->fd = -1;
+    probe->authority = mem_slicedup(server->authority);
     probe->started_us = now_us();
-    buf_init(&probe->out, OUT_MAX);
-    buf_init(&probe->in, HEALTH_PROBE_ANSWER_MAX);
+    probe->http = server->http;
     probe->fn = fn;
     probe->arg = arg;
-
-    int error = dial(probe, address);
-    if (error != 0) {
-        probe->verdict = fail_with(probe, error);
-        loop_ready_put(loop, &probe->ready, on_ready);
-        return probe;
+    buf_init(&probe->body, HEALTH_PROBE_ANSWER_MAX);
+    if (server->tls != NULL && plan->check.type != CONF_CHECK_TCP) {
+        probe->tls = tls_client_ref(server->tls);
+        probe->starttls = server->starttls;
+        if (server->starttls) {
+            probe->tls_name = mem_strdup(server->tls_name);
+        } else {
+            way.tls = server->tls;
+            way.tls_name = server->tls_name;
+        }
     }
     loop_timer_set(loop, &probe->timer, plan->check.timeout_ms, on_timeout);
+    talk_begin(&probe->talk, loop, &talk_ops, &way, HEALTH_PROBE_ANSWER_MAX);
     return probe;
 }

@@ -1,5 +1,8 @@
 /*
- * health_tcp - a server that accepts a connection is fit.
+ * health_tcp - a server that accepts a connection is fit; or one that then says what is expected,
+ * asked or not.
+ *
+ * Limits: 64 KiB of what it says.
  *
  * Threads: control.
  */

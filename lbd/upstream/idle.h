@@ -7,6 +7,13 @@
  * stays for the pool's idle timeout. Of a server that is drained, in maintenance or removed all are
  * closed.
  *
+ * A connection that began with a PROXY header stands aside: only the client that it names gets it
+ * again (not the server's newest, so there is no surplus to measure), and with that client's end it
+ * is closed.
+ *
+ * One that its server would soon close by itself is closed before (keep_alive.h); conn.count is when
+ * it became idle, in ms.
+ *
  * Threads: worker.
  */
 #ifndef LBD_UPSTREAM_IDLE_H
@@ -16,12 +23,14 @@
 
 #include "lbd/upstream/upstream_conn.h"
 
-/* The newest connection to this address version, now in use, or NULL. Its events are the caller's.
- */
-struct upstream_conn *idle_take(struct upstream_worker *upstream, const struct server *server,
-                                uint32_t address_version);
-/* Gives a connection that is clean (h1_conn_release said so). */
+/* The newest connection that fits (upstream_conn_fits), now in use, or NULL. Its events are the
+ * caller's. `client_id`: 0 where the pool sends no PROXY header. */
+struct upstream_conn *idle_take(struct upstream_worker *upstream, const struct pool_member *member,
+                                uint64_t client_id);
+/* Gives a connection that is clean (its stream was released so). */
 void idle_give(struct upstream_worker *upstream, struct upstream_conn *conn);
+/* This client has gone: closes those that are for nobody else. */
+void idle_forget_client(struct upstream_worker *upstream, uint64_t client_id);
 /* Closes those of servers that are not to be used any more. After a snapshot was adopted. */
 void idle_sweep(struct upstream_worker *upstream);
 /* Closes all, at the worker's end. */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lbd/balance/rendezvous.h"
+#include "lbd/base/hash.h"
 #include "lbd/base/mem.h"
 
 enum { SKIP_MAX = POOL_TRIED_MAX + 8 }; /* tried ones and those found full, before we walk */
@@ -12,21 +14,74 @@ struct pool *pool_new(struct slice name, uint32_t id, uint32_t count)
     assert(count <= BALANCER_TARGETS_MAX);
     struct pool *pool = mem_zero(1, sizeof(*pool));
     arena_init(&pool->arena, NULL, 0);
+    retry_policy_init(&pool->retry, 0);
     atomic_init(&pool->refs, 1);
     pool->name = arena_copy(&pool->arena, name);
     pool->id = id;
+    pool->state_id = id;
     pool->count = count;
     pool->members = arena_zero(&pool->arena, count * sizeof(*pool->members));
     pool->targets = arena_zero(&pool->arena, count * sizeof(*pool->targets));
     return pool;
 }
 
+/* The host of "host:port"; one behind a unix socket has no name but this. */
+static const char *host_of(struct pool *pool, struct slice address)
+{
+    struct slice host;
+    uint16_t port;
+    if (addr_is_unix(address) || !addr_split(address, true, &host, &port)) {
+        host = SLICE("localhost");
+    }
+    return arena_strdup(&pool->arena, host);
+}
+
+static uint64_t way_to(const struct pool *pool, const struct pool_member *member)
+{
+    uint64_t way = (uint64_t)pool->http << 8 | (uint64_t)pool->send_proxy;
+    if (pool->http != POOL_HTTP1) { /* timeouts of a shared connection are those it began with */
+        way ^= hash_mix((uint64_t)pool->response_ms << 32 | pool->idle_ms);
+    }
+    for (uint32_t i = 0; i < pool->sources.count; i++) {
+        char text[ADDR_TEXT_MAX];
+        size_t len = addr_write(&pool->sources.list[i], text);
+        way = hash_fast(slice_of(text, len), way);
+    }
+    if (pool->tls != NULL) {
+        way = hash_fast(slice_from(member->tls_name), tls_client_identity(pool->tls) ^ way);
+    }
+    return way;
+}
+
+/* By the names of servers: their addresses may change. */
+static void build_by_hash(struct pool *pool, enum balancer_kind kind)
+{
+    uint64_t *seeds = mem_zero((size_t)pool->count + 1, sizeof(*seeds));
+    for (uint32_t i = 0; i < pool->count; i++) {
+        seeds[i] = rendezvous_key(slice_from(pool->members[i].server->name));
+    }
+    balancer_build_hash(&pool->balancer, kind, pool->targets, seeds, pool->count, pool->hash_bound,
+                        &pool->arena);
+    free(seeds);
+}
+
 void pool_build(struct pool *pool, enum balancer_kind kind)
 {
     for (uint32_t i = 0; i < pool->count; i++) {
+        struct pool_member *member = &pool->members[i];
+        if (pool->tls != NULL && member->tls_name == NULL) {
+            member->tls_name = host_of(pool, member->host);
+        }
+        member->way = way_to(pool, member);
+    }
+    for (uint32_t i = 0; i < pool->count; i++) {
         pool->targets[i].load = &pool->members[i].server->load;
     }
-    balancer_build(&pool->balancer, kind, pool->targets, pool->count, &pool->arena);
+    if (balancer_is_hash(kind)) {
+        build_by_hash(pool, kind);
+    } else {
+        balancer_build(&pool->balancer, kind, pool->targets, pool->count, &pool->arena);
+    }
 }
 
 struct pool *pool_ref(struct pool *pool)
@@ -45,9 +100,26 @@ void pool_unref(struct pool *pool)
     if (before != 1) {
         return;
     }
+    if (pool->whole != NULL) { /* all but its arena is the whole pool's */
+        pool_unref(pool->whole);
+        arena_fini(&pool->arena);
+        free(pool);
+        return;
+    }
     for (uint32_t i = 0; i < pool->count; i++) {
         server_unref(pool->members[i].server);
+        place_unref(pool->members[i].place);
     }
+    if (pool->mail != NULL) {
+        struct slice secret = pool->mail->terms.master_password;
+        mem_wipe((char *)(uintptr_t)secret.ptr, secret.len);
+    }
+    if (pool->sticky != NULL) {
+        learned_unref(pool->sticky->learned);
+    }
+    tls_client_unref(pool->tls);
+    pool_unref(pool->fallback);
+    queue_unref(pool->queue);
     arena_fini(&pool->arena);
     free(pool);
 }
@@ -63,12 +135,6 @@ uint32_t pool_usable_count(const struct pool *pool)
     return usable;
 }
 
-void pool_release(struct server *server)
-{
-    uint32_t before = atomic_fetch_sub_explicit(&server->load.in_flight, 1, memory_order_relaxed);
-    assert(before != 0);
-}
-
 /* Adds the request to the member, unless it has no address or is full. */
 static bool occupy(const struct pool *pool, uint32_t index)
 {
@@ -82,6 +148,11 @@ static bool occupy(const struct pool *pool, uint32_t index)
         return false;
     }
     return true;
+}
+
+bool pool_take(const struct pool *pool, uint32_t member)
+{
+    return occupy(pool, member);
 }
 
 /* Every member once, from a random place: somewhere there may be room. */
@@ -159,6 +230,32 @@ static enum close_reason why_none(const struct pool *pool)
     return found_unresolved ? CLOSE_UNRESOLVED : CLOSE_NO_SERVER;
 }
 
+/* Nobody is usable, has room and was not tried: who stands by > who was tried > when_all_down: any
+ * that is ready, not tried first. */
+static uint32_t choose_further(const struct pool *pool, struct pool_state *state,
+                               struct random *random, const uint32_t *tried, uint32_t tried_count,
+                               bool *found_fit)
+{
+    bool has_levels = pool->level_count != 0;
+    enum balancer_fitness any = has_levels ? BALANCER_STANDBY : BALANCER_USABLE;
+    uint32_t index = BALANCER_NONE;
+    if (has_levels) {
+        index = choose(pool, state, random, any, tried, tried_count, found_fit);
+    }
+    bool may_wait = *found_fit && pool->queue != NULL;
+    if (index == BALANCER_NONE && tried_count != 0 && !may_wait) {
+        index = choose(pool, state, random, any, NULL, 0, found_fit);
+    }
+    if (index != BALANCER_NONE || !pool->fail_open || *found_fit) {
+        return index;
+    }
+    index = choose(pool, state, random, BALANCER_READY, tried, tried_count, found_fit);
+    if (index == BALANCER_NONE && tried_count != 0) {
+        index = choose(pool, state, random, BALANCER_READY, NULL, 0, found_fit);
+    }
+    return index;
+}
+
 uint32_t pool_pick(const struct pool *pool, struct pool_state *state, struct random *random,
                    uint32_t worker, uint32_t workers, const uint32_t *tried, uint32_t tried_count,
                    enum close_reason *reason)
@@ -172,21 +269,16 @@ uint32_t pool_pick(const struct pool *pool, struct pool_state *state, struct ran
         tried_count = POOL_TRIED_MAX;
     }
 
-    /* usable and not tried > usable > when_all_down: any that is ready, not tried first */
-    static const enum balancer_fitness fitnesses[] = {BALANCER_USABLE, BALANCER_READY};
-    size_t rounds = pool->fail_open ? 2 : 1;
     bool found_fit = false;
-    for (size_t i = 0; i < rounds && !found_fit; i++) {
-        uint32_t index = choose(pool, state, random, fitnesses[i], tried, tried_count, &found_fit);
-        if (LB_UNLIKELY(index == BALANCER_NONE && tried_count != 0)) {
-            index = choose(pool, state, random, fitnesses[i], NULL, 0, &found_fit);
-        }
-        if (LB_LIKELY(index != BALANCER_NONE)) {
-            return index;
-        }
+    uint32_t index = choose(pool, state, random, BALANCER_USABLE, tried, tried_count, &found_fit);
+    if (LB_LIKELY(index != BALANCER_NONE)) {
+        return index;
     }
-    *reason = found_fit ? CLOSE_SERVER_LIMIT : why_none(pool);
-    return BALANCER_NONE;
+    index = choose_further(pool, state, random, tried, tried_count, &found_fit);
+    if (index == BALANCER_NONE) {
+        *reason = found_fit ? CLOSE_SERVER_LIMIT : why_none(pool);
+    }
+    return index;
 }
 
 /* As in pool_pick: health is overlooked only when no member is usable. */
@@ -208,7 +300,7 @@ enum pool_candidate pool_candidate(const struct pool *pool, enum balancer_fitnes
         return POOL_NO_ADDRESS;
     }
     if (!balancer_may_pick(&pool->balancer, index, fitness, NULL, 0)) {
-        return POOL_NOT_FIT;
+        return target_is_fit(target, false) ? POOL_STANDS_BY : POOL_NOT_FIT;
     }
     bool is_full = target->max_in_flight != 0 && target_in_flight(target) >= target->max_in_flight;
     return is_full ? POOL_FULL : POOL_CANDIDATE;

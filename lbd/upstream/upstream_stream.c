@@ -2,9 +2,9 @@
 #include "lbd/upstream/upstream_stream.h"
 
 #include "lbd/http/h1_conn.h"
-#include "lbd/net/dial.h"
+#include "lbd/tls/tls_conn.h"
 #include "lbd/upstream/idle.h"
-#include "lbd/upstream/upstream_conn.h"
+#include "lbd/upstream/shared.h"
 
 static const struct h1_limits response_limits = {.head_bytes = 65536, .fields = H1_FIELDS_MAX};
 
@@ -13,19 +13,35 @@ static struct upstream_worker *worker_of(const struct conn *conn)
     return loop_slot(conn->loop, LOOP_SLOT_UPSTREAM);
 }
 
-static void h1_on_close(struct conn *conn, enum close_reason reason, bool linger)
+/* A server that did not like our certificate says so when the handshake is over for us (TLS 1.3).
+ */
+static void tell_refusal(struct conn *conn, enum close_reason reason)
 {
-    (void)reason;
+    if (reason == CLOSE_SERVER_TLS_FAILED && tls_conn_was_refused(conn)) {
+        server_note_trouble(upstream_conn_of(conn)->server, reason, tls_conn_why(conn));
+    }
+}
+
+static void on_close(struct conn *conn, enum close_reason reason, bool linger)
+{
     (void)linger;
+    tell_refusal(conn, reason);
     upstream_conn_end(worker_of(conn), upstream_conn_of(conn));
 }
 
-static const struct h1_owner owner = {.on_close = h1_on_close};
-
-/* NULL: no memory; the connection is then closed. */
-static struct stream *start_stream(struct upstream_worker *upstream, struct upstream_conn *self,
-                                   uint32_t response_ms)
+static void on_idle(struct conn *conn)
 {
+    idle_give(worker_of(conn), upstream_conn_of(conn));
+}
+
+static const struct http_owner owner = {.on_idle = on_idle, .on_close = on_close};
+
+struct stream *upstream_stream_begin(struct upstream_worker *upstream, struct upstream_conn *self,
+                                     uint32_t response_ms)
+{
+    if (self->is_http2) {
+        return shared_adopt(upstream, self, response_ms);
+    }
     struct h1_timeouts timeouts = {
         .head_ms = response_ms, .body_ms = self->idle_ms, .write_ms = self->idle_ms};
     struct h1_conn *h1 =
@@ -38,137 +54,61 @@ static struct stream *start_stream(struct upstream_worker *upstream, struct upst
     return &h1->stream;
 }
 
-static void dial_failed(struct upstream_worker *upstream, struct upstream_conn *self,
-                        enum close_reason reason)
+static void on_opened(struct upstream_conn_waiter *opening, struct upstream_conn *conn,
+                      enum close_reason reason)
 {
-    struct upstream_waiter *waiter = self->waiter;
-    self->waiter = NULL;
-    waiter->conn = NULL;
-    if (reason != CLOSE_OVERLOAD) { /* that one is ours, not the server's */
-        server_note_connect(self->server, false);
+    struct upstream_waiter *waiter = container_of(opening, struct upstream_waiter, opening);
+    struct stream *stream = NULL;
+    if (conn != NULL) {
+        stream = upstream_stream_begin(worker_of(&conn->conn), conn, waiter->response_ms);
+        reason = stream != NULL ? CLOSE_OK : CLOSE_OUT_OF_MEMORY;
     }
-    upstream_conn_end(upstream, self);
-    waiter->fn(waiter, NULL, reason);
+    waiter->fn(waiter, stream, reason);
 }
 
-static void dial_on_writable(struct conn *conn)
+enum upstream_open upstream_stream_open(struct upstream_worker *upstream,
+                                        const struct upstream_ask *ask,
+                                        struct upstream_waiter *waiter, struct stream **stream,
+                                        bool *reused, enum close_reason *reason)
 {
-    struct upstream_worker *upstream = worker_of(conn);
-    struct upstream_conn *self = upstream_conn_of(conn);
-    struct upstream_waiter *waiter = self->waiter;
-    enum close_reason reason;
-    if (!dial_finish(conn->fd, &reason)) {
-        dial_failed(upstream, self, reason);
-        return;
+    const struct pool *pool = ask->pool;
+    const struct pool_member *target = &pool->members[ask->member];
+    uint64_t client_id =
+        ask->client != NULL && pool->send_proxy != PROXY_HEADER_NONE ? ask->client->id : 0;
+    waiter->shared = NULL;
+    waiter->opening.wants_http1 = ask->http1;
+    bool is_alone = ask->http1 && pool->http == POOL_HTTP_BY_ALPN;
+    if (!is_alone && shared_is_for(upstream, pool, ask->member)) {
+        waiter->opening.conn = NULL;
+        return shared_open(upstream, ask, waiter, stream, reused, reason);
     }
-    self->waiter = NULL;
-    waiter->conn = NULL;
-    server_note_connect(self->server, true);
-    histogram_note_us(&counters_of_pool(upstream->counters, self->pool_id)->connect_duration,
-                      loop_now_us(upstream->loop) - waiter->started_us);
-    struct stream *stream = start_stream(upstream, self, waiter->response_ms);
-    waiter->fn(waiter, stream, stream != NULL ? CLOSE_OK : CLOSE_OUT_OF_MEMORY);
-}
-
-static void dial_on_readable(struct conn *conn)
-{
-    /* An error comes with both bits; on_room saw it first. Bytes from a server that speaks first
-     * stay unread. */
-    if ((conn->flags & CONN_WRITE_READY) == 0) {
-        dial_on_writable(conn);
-    }
-}
-
-static void dial_on_timeout(struct conn *conn)
-{
-    dial_failed(worker_of(conn), upstream_conn_of(conn), CLOSE_CONNECT_TIMEOUT);
-}
-
-static const struct conn_ops dial_ops = {
-    .on_readable = dial_on_readable,
-    .on_room = dial_on_writable,
-    .on_timeout = dial_on_timeout,
-};
-
-static enum upstream_open dial(struct upstream_worker *upstream, const struct pool *pool,
-                               uint32_t member, struct upstream_waiter *waiter,
-                               struct stream **stream, enum close_reason *reason)
-{
-    const struct pool_member *target = &pool->members[member];
-    counter_add(&counters_of_pool(upstream->counters, pool->id)->connects, 1);
-    counter_add(&counters_of_server(upstream->counters, target->server->id)->connects, 1);
-    int fd;
-    enum dial_verdict verdict = dial_start(&target->address, &fd, reason);
-    if (verdict == DIAL_FAILED) {
-        if (*reason != CLOSE_OVERLOAD) {
-            server_note_connect(target->server, false);
+    struct upstream_conn *self = ask->fresh ? NULL : idle_take(upstream, target, client_id);
+    *reused = self != NULL;
+    if (*reused) {
+        self->idle_ms = pool->idle_ms;
+        counter_add(&counters_of_pool(upstream->counters, pool->id)->reuses, 1);
+    } else {
+        waiter->opening.fn = on_opened;
+        waiter->response_ms = pool->response_ms;
+        enum upstream_open verdict = upstream_conn_open(upstream, pool, ask->member, ask->client,
+                                                        &waiter->opening, &self, reason);
+        if (verdict != UPSTREAM_READY) {
+            return verdict;
         }
-        return UPSTREAM_FAILED;
     }
-    struct upstream_conn *self = upstream_conn_new(upstream, pool, member, fd, &dial_ops);
-    if (self == NULL) {
-        *reason = CLOSE_OUT_OF_MEMORY;
-        return UPSTREAM_FAILED;
-    }
-    if (verdict == DIAL_PENDING) {
-        self->conn.flags &= ~(uint32_t)CONN_WRITE_READY;
-    }
-    if (!conn_watch(&self->conn)) {
-        upstream_conn_end(upstream, self);
-        *reason = CLOSE_OUT_OF_MEMORY;
-        return UPSTREAM_FAILED;
-    }
-    if (verdict == DIAL_CONNECTED) {
-        server_note_connect(self->server, true);
-        *stream = start_stream(upstream, self, pool->response_ms);
-        *reason = CLOSE_OUT_OF_MEMORY;
-        return *stream != NULL ? UPSTREAM_READY : UPSTREAM_FAILED;
-    }
-    self->waiter = waiter;
-    waiter->conn = self;
-    waiter->response_ms = pool->response_ms;
-    waiter->started_us = loop_now_us(upstream->loop);
-    conn_deadline(&self->conn, pool->connect_ms);
-    return UPSTREAM_PENDING;
-}
-
-enum upstream_open upstream_stream_open(struct upstream_worker *upstream, const struct pool *pool,
-                                        uint32_t member, bool fresh, struct upstream_waiter *waiter,
-                                        struct stream **stream, bool *reused,
-                                        enum close_reason *reason)
-{
-    const struct pool_member *target = &pool->members[member];
-    *reused = false;
-    struct upstream_conn *self =
-        fresh ? NULL : idle_take(upstream, target->server, target->address_version);
-    if (self == NULL) {
-        return dial(upstream, pool, member, waiter, stream, reason);
-    }
-    *reused = true;
-    self->idle_ms = pool->idle_ms;
-    counter_add(&counters_of_pool(upstream->counters, pool->id)->reuses, 1);
-    *stream = start_stream(upstream, self, pool->response_ms);
+    *stream = upstream_stream_begin(upstream, self, pool->response_ms);
     *reason = CLOSE_OUT_OF_MEMORY;
     return *stream != NULL ? UPSTREAM_READY : UPSTREAM_FAILED;
 }
 
 void upstream_stream_cancel(struct upstream_worker *upstream, struct upstream_waiter *waiter)
 {
-    struct upstream_conn *self = waiter->conn;
-    if (self != NULL) {
-        waiter->conn = NULL;
-        self->waiter = NULL;
-        upstream_conn_end(upstream, self);
-    }
+    shared_cancel(upstream, waiter);
+    upstream_conn_cancel(upstream, &waiter->opening);
 }
 
-void upstream_stream_release(struct upstream_worker *upstream, struct stream *stream)
+void upstream_stream_forget_client(struct upstream_worker *upstream, uint64_t client_id)
 {
-    struct h1_conn *h1 = h1_conn_of(stream);
-    struct upstream_conn *self = upstream_conn_of(h1->conn);
-    if (h1_conn_release(h1)) {
-        idle_give(upstream, self);
-    } else {
-        upstream_conn_end(upstream, self);
-    }
+    idle_forget_client(upstream, client_id);
+    shared_forget_client(upstream, client_id);
 }

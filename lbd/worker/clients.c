@@ -8,7 +8,9 @@
 #include "lbd/base/mem.h"
 #include "lbd/base/num.h"
 #include "lbd/proxy/front.h"
+#include "lbd/proxy/mail_users.h"
 #include "lbd/proxy/sweep.h"
+#include "lbd/tls/tls_conn.h"
 #include "lbd/worker/worker_inside.h"
 
 struct question;
@@ -29,6 +31,8 @@ struct question {
     struct clients_query query;
     char pool[CLIENTS_NAME_MAX];
     char server_name[CLIENTS_NAME_MAX];
+    char user[CLIENTS_USER_MAX];
+    struct addr_small address;
     uint32_t waiting; /* control's */
     uint32_t part_count;
     void (*done)(const struct clients_answer *answer, void *arg);
@@ -36,23 +40,36 @@ struct question {
     struct part parts[];
 };
 
-static void copy_name(char out[CLIENTS_NAME_MAX], struct slice name)
+static void copy_text(char *out, size_t capacity, struct slice name)
 {
-    size_t len = name.len < CLIENTS_NAME_MAX ? name.len : CLIENTS_NAME_MAX - 1;
+    size_t len = name.len < capacity ? name.len : capacity - 1;
     if (len != 0) {
         memcpy(out, name.ptr, len);
     }
     out[len] = '\0';
 }
 
+static void copy_name(char out[CLIENTS_NAME_MAX], struct slice name)
+{
+    copy_text(out, CLIENTS_NAME_MAX, name);
+}
+
 /* -- on the workers -- */
 
-static bool fits(const struct clients_query *query, const struct session *session,
-                 const struct session_facts *facts)
+static bool session_fits(const struct clients_query *query, const struct session *session)
 {
     return (query->id == 0 || query->id == session->id) &&
            (query->listener == NULL || query->listener == session->front->listener) &&
-           (query->server == NULL || query->server == facts->server) &&
+           (query->address == NULL || addr_small_is_same_ip(query->address, &session->conn.peer));
+}
+
+static bool request_fits(const struct clients_query *query, const struct session_facts *facts)
+{
+    bool is_meant =
+        (!query->is_mail || facts->user.len != 0) &&
+        (!query->is_kicked || (facts->seat != NULL && mail_users_is_kicked(facts->seat))) &&
+        (query->user.len == 0 || slice_eq(query->user, facts->user));
+    return is_meant && (query->server == NULL || query->server == facts->server) &&
            (query->pool.len == 0 || slice_eq(query->pool, facts->pool)) &&
            (query->server_name.len == 0 ||
             (facts->server != NULL &&
@@ -66,10 +83,20 @@ static void describe(struct clients_item *item, const struct session *session,
     item->id = session->id;
     item->address = session->conn.peer;
     item->state = facts->state;
+    item->protocol = facts->protocol;
+    item->streams = facts->streams;
     /* one that lingers counts something else there */
-    item->requests = facts->state == SESSION_IS_LINGER ? 0 : session->requests;
+    item->requests = facts->state == SESSION_IS_LINGER ? 0 : session->conn.count;
     item->age_us = now > session->opened_us ? now - session->opened_us : 0;
+    struct tls_conn_facts tls;
+    if (tls_conn_look(&session->conn, &tls)) {
+        item->tls_version = tls.version.ptr;
+        item->tls_cipher = tls.cipher.ptr;
+        copy_text(item->sni, sizeof(item->sni), tls.sni);
+        copy_text(item->certificate, sizeof(item->certificate), tls.subject);
+    }
     copy_name(item->listener, slice_from(session->front->listener->name));
+    copy_text(item->user, sizeof(item->user), facts->user);
     copy_name(item->pool, facts->pool);
     copy_name(item->server, facts->server != NULL ? slice_from(facts->server->name) : SLICE_NONE);
 }
@@ -79,16 +106,21 @@ static bool on_visit(struct sweep *sweep, struct session *session)
     struct part *part = container_of(sweep, struct part, sweep);
     const struct clients_query *query = &part->question->query;
     struct session_facts facts;
-    session_look(session, &facts);
-    if (!fits(query, session, &facts)) {
+    if (!session_fits(query, session)) {
         return true;
+    }
+    session_look(session, &facts);
+    while (!request_fits(query, &facts)) {
+        if (!session_look_on(&facts)) {
+            return true;
+        }
     }
     part->total++;
     if (part->count < query->limit) {
         describe(&part->items[part->count++], session, &facts);
     }
     if (query->is_end && query->server != NULL) {
-        part->ended += session_leave_server(session, query->server, query->reason) ? 1U : 0U;
+        part->ended += session_leave_server(session, query->server, query->reason);
     } else if (query->is_end && facts.state != SESSION_IS_LINGER) {
         session_abort(session, query->reason, true);
         part->ended++;
@@ -166,6 +198,12 @@ void clients_ask(struct workers *workers, const struct clients_query *query,
     question->query.pool = slice_from(question->pool);
     copy_name(question->server_name, query->server_name);
     question->query.server_name = slice_from(question->server_name);
+    copy_text(question->user, sizeof(question->user), query->user);
+    question->query.user = slice_from(question->user);
+    if (query->address != NULL) {
+        question->address = *query->address;
+        question->query.address = &question->address;
+    }
     if (query->listener != NULL) {
         (void)listener_ref(query->listener);
     }

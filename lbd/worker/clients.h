@@ -17,30 +17,45 @@
 #include "lbd/base/addr.h"
 #include "lbd/base/close_reason.h"
 #include "lbd/base/slice.h"
+#include "lbd/mail/mail_protocol.h"
 #include "lbd/net/listener.h"
 #include "lbd/proxy/session.h"
 #include "lbd/upstream/server.h"
 #include "lbd/worker/worker.h"
 
-#define CLIENTS_NAME_MAX 64 /* with the NUL */
+#define CLIENTS_NAME_MAX        64 /* with the NUL */
+#define CLIENTS_SNI_MAX         256
+#define CLIENTS_USER_MAX        (MAIL_USER_MAX + 1U)
+#define CLIENTS_CERTIFICATE_MAX 256
 
 /* Who is meant: all that fit every part that is given. */
 struct clients_query {
-    struct listener *listener; /* NULL: any; referenced while it is asked */
-    struct server *server;     /* that has a request or tunnel of the client; likewise */
-    struct slice pool;         /* of the request or tunnel; empty: any */
-    struct slice server_name;  /* likewise */
-    uint64_t id;               /* of the one client; 0: any */
-    uint32_t limit;            /* clients to describe */
-    bool is_end;               /* end them (of a server: the request or tunnel), politely */
-    enum close_reason reason;  /* then: why */
+    struct listener *listener;        /* NULL: any; referenced while it is asked */
+    struct server *server;            /* that has a request or tunnel of the client; likewise */
+    struct slice pool;                /* of the request or tunnel; empty: any */
+    struct slice server_name;         /* likewise */
+    struct slice user;                /* of mail; empty: any */
+    const struct addr_small *address; /* without its port; NULL: any */
+    bool is_mail;                     /* mail only: whose user is known */
+    bool is_kicked;                   /* mail only: whose user was kicked (mail_users) */
+    uint64_t id;                      /* of the one client; 0: any */
+    uint32_t limit;                   /* clients to describe */
+    bool is_end;                      /* end them (of a server: the request or tunnel), politely */
+    enum close_reason reason;         /* then: why */
 };
 
 struct clients_item {
     uint64_t id;
     struct addr_small address;
     enum session_state state;
-    uint32_t requests; /* so far */
+    enum session_protocol protocol;
+    uint32_t streams;            /* requests under way */
+    char user[CLIENTS_USER_MAX]; /* of mail; "": not known */
+    uint32_t requests;           /* so far */
+    const char *tls_version;     /* NULL: clear; live for ever */
+    const char *tls_cipher;
+    char sni[CLIENTS_SNI_MAX];                 /* "": the client named nobody */
+    char certificate[CLIENTS_CERTIFICATE_MAX]; /* its subject, perhaps cut; "": none is kept */
     uint64_t age_us;
     char listener[CLIENTS_NAME_MAX];
     char pool[CLIENTS_NAME_MAX];   /* "": none */

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/proxy/crowd.h"
+#include "lbd/proxy/mail_cache.h"
 #include "lbd/stats/log_writer.h"
 #include "lbd/worker/worker_inside.h"
 
@@ -59,10 +61,11 @@ static void on_mail(struct loop_watch *watch, unsigned ready)
 /* All slabs of a worker; what a burst left empty goes back soon after. */
 static bool tidy(struct worker *worker)
 {
-    struct slab *slabs[] = {&worker->net.small_buffers,    &worker->net.large_buffers,
-                            &worker->http.h1_conns,        &worker->upstream.conns,
-                            &worker->proxy.sessions,       &worker->proxy.exchanges,
-                            &worker->proxy.exchange_heads, &worker->proxy.tunnels};
+    struct slab *slabs[] = {
+        &worker->net.small_buffers,      &worker->net.large_buffers,  &worker->http.h1_conns,
+        &worker->upstream.conns,         &worker->proxy.sessions,     &worker->proxy.exchanges,
+        &worker->proxy.exchange_heads,   &worker->proxy.tunnels,      &worker->proxy.imap_tracks,
+        &worker->proxy.exchange_tunnels, &worker->proxy.tcp_sessions, &worker->proxy.mail_sessions};
     bool again = false;
     for (size_t i = 0; i < ARRAY_LEN(slabs); i++) {
         again = slab_tidy(slabs[i]) || again;
@@ -75,7 +78,10 @@ static bool is_tidy(const struct worker *worker)
     return slab_is_tidy(&worker->net.small_buffers) && slab_is_tidy(&worker->net.large_buffers) &&
            slab_is_tidy(&worker->http.h1_conns) && slab_is_tidy(&worker->upstream.conns) &&
            slab_is_tidy(&worker->proxy.sessions) && slab_is_tidy(&worker->proxy.exchanges) &&
-           slab_is_tidy(&worker->proxy.exchange_heads) && slab_is_tidy(&worker->proxy.tunnels);
+           slab_is_tidy(&worker->proxy.exchange_heads) && slab_is_tidy(&worker->proxy.tunnels) &&
+           slab_is_tidy(&worker->proxy.imap_tracks) &&
+           slab_is_tidy(&worker->proxy.exchange_tunnels) &&
+           slab_is_tidy(&worker->proxy.tcp_sessions) && slab_is_tidy(&worker->proxy.mail_sessions);
 }
 
 static void on_tidy(struct loop_timer *timer)
@@ -95,6 +101,7 @@ static void on_pass(struct loop *loop, void *arg)
     counter_set(&counters->us[COUNTERS_LOOP_BUSY], stats.busy_us);
     counter_set(&counters->us[COUNTERS_LOOP_IDLE], stats.idle_us);
     counter_set(&counters->last_pass_wall_us, loop_wall_us(loop));
+    counter_set(&counters->buffered_bytes, worker->net.held_bytes);
     if (!loop_timer_is_set(&worker->tidy_timer) && !is_tidy(worker)) {
         loop_timer_set(loop, &worker->tidy_timer, TIDY_MS, on_tidy);
     }
@@ -127,11 +134,24 @@ static bool worker_init(struct worker *worker, struct workers *workers, uint32_t
     loop_slot_set(worker->loop, LOOP_SLOT_HTTP, &worker->http);
     upstream_worker_init(&worker->upstream, worker->loop, counters_worker(number), number,
                          options->count);
+    filter_worker_init(&worker->filter, worker->loop, options->resolvers, options->resolver_count);
     struct access_log *log =
         options->access_log != NULL ? log_writer_ring(options->access_log, number) : NULL;
+    worker->upstream.bell.mailbox = &worker->mailbox;
+    if (options->max_buffered_bytes != 0) {
+        net_worker_limit(&worker->net, options->max_buffered_bytes / options->count);
+    }
     uint32_t share = options->max_connections / options->count;
     proxy_worker_init(&worker->proxy, worker->loop, &worker->upstream, log, number,
                       share > 0 ? share : 1);
+    worker->proxy.mail_cache =
+        mail_cache_worker_new(workers->mail_cache, number, &worker->mailbox, &worker->upstream);
+    worker->proxy.mail_users = workers->mail_users;
+    worker->proxy.mail_bans = workers->mail_bans;
+    worker->proxy.control = options->control;
+    mail_callback_worker_init(&worker->proxy.mail_callbacks, worker->loop, workers->mail_answers,
+                              options->resolvers, options->resolver_count);
+    worker->proxy.mail_crowd = workers->mail_crowd;
     loop_on_pass(worker->loop, on_pass, worker);
     if (!loop_watch_start(worker->loop, &worker->mailbox_watch, mailbox_fd(&worker->mailbox),
                           LOOP_READ, on_mail)) {
@@ -146,7 +166,9 @@ static void worker_fini(struct worker *worker)
     loop_watch_stop(&worker->mailbox_watch);
     loop_timer_stop(&worker->tidy_timer);
     loop_run_once(worker->loop, 0); /* buries what the end left */
+    mail_callback_worker_fini(&worker->proxy.mail_callbacks);
     proxy_worker_fini(&worker->proxy);
+    filter_worker_fini(&worker->filter);
     upstream_worker_fini(&worker->upstream);
     http_worker_fini(&worker->http);
     net_worker_fini(&worker->net);
@@ -188,6 +210,8 @@ static void stop_first(struct workers *workers, uint32_t count)
     post_all(workers, count, stop_message);
     for (uint32_t i = 0; i < count; i++) {
         (void)pthread_join(workers->list[i].thread, NULL);
+    }
+    for (uint32_t i = 0; i < count; i++) { /* nobody posts to another any more */
         worker_fini(&workers->list[i]);
     }
 }
@@ -209,23 +233,58 @@ static bool start_thread(struct worker *worker, struct err *err)
     return true;
 }
 
+static void free_it(struct workers *workers)
+{
+    mail_cache_free(workers->mail_cache);
+    mail_users_free(workers->mail_users);
+    mail_bans_free(workers->mail_bans);
+    mail_answers_free(workers->mail_answers);
+    crowd_free(workers->mail_crowd);
+    free(workers->list);
+    free(workers);
+}
+
 struct workers *workers_start(const struct workers_options *options, struct err *err)
 {
     assert(options->count >= 1 && options->count <= SNAPSHOT_WORKERS_MAX);
     struct workers *workers = mem_zero(1, sizeof(*workers));
     workers->options = *options;
     workers->count = options->count;
+    workers->mail_users = mail_users_new();
+    workers->mail_cache = mail_cache_new(options->count, workers->mail_users, err);
+    if (workers->mail_cache == NULL) {
+        mail_users_free(workers->mail_users);
+        free(workers);
+        return NULL;
+    }
+    workers->mail_bans = mail_bans_new();
+    workers->mail_answers = mail_answers_new();
+    workers->mail_crowd = crowd_new();
     workers->list = mem_zero_aligned(options->count * sizeof(struct worker));
     for (uint32_t i = 0; i < options->count; i++) {
         if (!worker_init(&workers->list[i], workers, i, err) ||
             !start_thread(&workers->list[i], err)) {
             stop_first(workers, i);
-            free(workers->list);
-            free(workers);
+            free_it(workers);
             return NULL;
         }
     }
     return workers;
+}
+
+struct mail_users *workers_mail_users(const struct workers *workers)
+{
+    return workers->mail_users;
+}
+
+struct mail_bans *workers_mail_bans(const struct workers *workers)
+{
+    return workers->mail_bans;
+}
+
+struct mail_answers *workers_mail_answers(const struct workers *workers)
+{
+    return workers->mail_answers;
 }
 
 uint32_t workers_count(const struct workers *workers)
@@ -238,8 +297,12 @@ void workers_stop(struct workers *workers)
     stop_first(workers, workers->count);
     /* What the workers said last (snapshots released) refers to us. */
     (void)mailbox_drain(workers->options.control);
-    free(workers->list);
-    free(workers);
+    free_it(workers);
+}
+
+struct mail_cache *workers_mail_cache(const struct workers *workers)
+{
+    return workers->mail_cache;
 }
 
 struct loop_stats workers_loop_stats(const struct workers *workers, uint32_t worker)

@@ -26,13 +26,21 @@
 
 struct workers;
 struct log_writer;
+struct mail_cache;
+struct mail_answers;
+struct mail_bans;
+struct mail_users;
 
 struct workers_options {
     uint32_t count;                /* 1 to SNAPSHOT_WORKERS_MAX */
     struct mailbox *control;       /* where answers go; its receiver is control's business */
     struct log_writer *access_log; /* NULL: off */
     uint32_t max_connections;      /* of the process, split over the workers */
-    uint64_t drain_timeout_ms;     /* of a listener that was removed */
+    uint32_t max_buffered_bytes;   /* likewise; 0: any number */
+    uint64_t drain_timeout_ms;     /* of a listener that was removed; of clients that must show
+                                      more than they have */
+    const struct slice *resolvers; /* for callbacks of mail: "ip:port"; none: the system's */
+    uint32_t resolver_count;
     void (*released)(struct snapshot *snapshot,
                      void *arg); /* on control: nobody reads it any more */
     void *arg;
@@ -42,6 +50,10 @@ struct workers_options {
 uint32_t workers_auto_count(void);
 LB_MUST_CHECK struct workers *workers_start(const struct workers_options *options, struct err *err);
 uint32_t workers_count(const struct workers *workers);
+/* Users of mail and bans, over all workers; they live as long as the workers. */
+struct mail_users *workers_mail_users(const struct workers *workers);
+struct mail_bans *workers_mail_bans(const struct workers *workers);
+struct mail_answers *workers_mail_answers(const struct workers *workers);
 /* Hands the snapshot (with its leases made) to every worker; the previous one is retired. adopted()
  * runs on control when all of them run it. Publications are adopted in order. */
 void workers_publish(struct workers *workers, struct snapshot *snapshot,
@@ -55,6 +67,9 @@ void workers_drain(struct workers *workers, uint64_t deadline_ms, void (*drained
 /* Ends everything at once, joins the threads, frees. The last snapshot is released before it
  * returns. Run mailbox_drain of control afterwards. */
 void workers_stop(struct workers *workers);
+
+/* The logged-in connections that all of them keep for webmail. */
+struct mail_cache *workers_mail_cache(const struct workers *workers);
 
 /* For metrics and status; any time. */
 struct loop_stats workers_loop_stats(const struct workers *workers, uint32_t worker);

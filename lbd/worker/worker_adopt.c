@@ -9,6 +9,7 @@
 
 #include "lbd/base/now.h"
 #include "lbd/proxy/front.h"
+#include "lbd/proxy/mail_cache.h"
 #include "lbd/upstream/idle.h"
 #include "lbd/worker/worker_inside.h"
 
@@ -35,7 +36,7 @@ static void adopt_fronts(struct worker *worker, const struct snapshot *snapshot,
     for (uint32_t i = 0; i < snapshot->plan_count; i++) {
         struct front *front = front_of(proxy, snapshot->plans[i]->listener);
         if (front != NULL) {
-            front_adopt(front, snapshot->plans[i]);
+            front_adopt(front, snapshot->plans[i], worker->workers->options.drain_timeout_ms);
         } else {
             front = front_new(proxy, snapshot->plans[i]);
         }
@@ -47,6 +48,20 @@ static void adopt_fronts(struct worker *worker, const struct snapshot *snapshot,
             front_drain(front, old, worker->workers->options.drain_timeout_ms);
         }
     }
+}
+
+/* Who waits gets a place of the newest pool. */
+static void adopt_queues(struct worker *worker, const struct snapshot *snapshot,
+                         const struct lease *lease)
+{
+    struct queue_bell *bell = &worker->upstream.bell;
+    for (uint32_t i = 0; i < snapshot->pool_count; i++) {
+        const struct pool *pool = snapshot->pools[i];
+        if (pool->queue != NULL) {
+            queue_set_newest(pool->queue, bell, pool, lease);
+        }
+    }
+    queue_look(bell);
 }
 
 static void on_released_at_control(struct mailbox_message *message, void *receiver)
@@ -86,6 +101,8 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot, struct worke
         lease_retire(old);
     }
     idle_sweep(&worker->upstream);
+    adopt_queues(worker, snapshot, lease);
+    mail_cache_sweep(proxy->mail_cache);
     counters_sweep(proxy->counters);
     counter_set(&counters->revision, snapshot->revision);
     histogram_note_us(&counters->adoption_cpu, now_thread_cpu_us() - cpu_us);

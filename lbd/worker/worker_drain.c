@@ -4,6 +4,7 @@
  * Threads: worker.
  */
 #include "lbd/proxy/front.h"
+#include "lbd/proxy/mail_cache.h"
 #include "lbd/proxy/sweep.h"
 #include "lbd/upstream/idle.h"
 #include "lbd/worker/worker_inside.h"
@@ -47,6 +48,7 @@ void worker_end_all(struct worker *worker)
     while ((node = list_first(&proxy->fronts)) != NULL) {
         front_end(list_entry(node, struct front, link), CLOSE_SHUTDOWN);
     }
+    mail_cache_worker_end(proxy->mail_cache);
     idle_close_all(&worker->upstream);
     upstream_conn_end_lingering(&worker->upstream);
     if (proxy->lease != NULL) {

@@ -8,7 +8,10 @@
 
 #include <pthread.h>
 
+#include "lbd/filter/filter_worker.h"
 #include "lbd/http/h1_conn.h"
+#include "lbd/proxy/mail_bans.h"
+#include "lbd/proxy/mail_users.h"
 #include "lbd/proxy/proxy_worker.h"
 #include "lbd/upstream/upstream_worker.h"
 #include "lbd/worker/worker.h"
@@ -28,6 +31,7 @@ struct worker {
     struct net_worker net;
     struct http_worker http;
     struct upstream_worker upstream;
+    struct filter_worker filter;
     struct proxy_worker proxy;
     struct mailbox_message *drained; /* to post when nothing is open any more; NULL: no drain */
 } LB_ALIGNED;
@@ -35,7 +39,12 @@ struct worker {
 struct workers {
     struct workers_options options;
     struct worker *list;
+    struct mail_users *mail_users;     /* owned */
+    struct mail_bans *mail_bans;       /* owned */
+    struct mail_answers *mail_answers; /* owned */
+    struct crowd *mail_crowd;          /* owned; of mail clients that are not logged in */
     uint32_t count;
+    struct mail_cache *mail_cache;
 };
 
 /* How long a snapshot is in use: one lease per worker, the last one released tells control. */

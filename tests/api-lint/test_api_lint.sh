@@ -7,20 +7,9 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=${LINT_BUILD:?where to install}
 lbd=${LBD_BIN:?the program}
-export REDOCLY_TELEMETRY=off NO_UPDATE_NOTIFIER=1 CI=1
+export REDOCLY_TELEMETRY=off
 
-if grep -n -e '"resolved"' -e 'registry\.' "$here/package-lock.json"; then
-    echo "the lockfile names a registry: npm must ask the one that this machine is told to"
-    exit 1
-fi
-
-mkdir -p "$build"
-if ! cmp -s "$here/package-lock.json" "$build/installed-lock.json"; then
-    rm -rf "$build/node_modules" "$build/installed-lock.json"
-    cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$build"
-    (cd "$build" && npm ci --no-progress --loglevel=error)
-    cp "$here/package-lock.json" "$build/installed-lock.json"
-fi
+"$here/../npm_install.sh" "$here" "$build"
 cp "$here/spectral.yaml" "$here/redocly.yaml" "$build"
 
 cd "$build"

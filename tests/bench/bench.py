@@ -18,11 +18,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import contenders  # noqa: E402
 import control_rows  # noqa: E402
+import mail_rows  # noqa: E402
 import procfs  # noqa: E402
 import rows  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROWS = {**rows.ROWS, **control_rows.ROWS}
+ROWS = {**rows.ROWS, **control_rows.ROWS, **mail_rows.ROWS}
 KINDS = {kind.name: kind for kind in (contenders.Nginx, contenders.Haproxy, contenders.Lbd)}
 
 
@@ -39,10 +40,11 @@ class Bench:
         self.origins = {}
         os.makedirs(self.where, exist_ok=True)
 
-    def origin(self, addresses=0):
-        if addresses not in self.origins:
-            self.origins[addresses] = contenders.Origin(self.tools, self.load_core, addresses)
-        return self.origins[addresses]
+    def origin(self, addresses=0, stall_ms=0):
+        key = (addresses, stall_ms)
+        if key not in self.origins:
+            self.origins[key] = contenders.Origin(self.tools, self.load_core, addresses, stall_ms)
+        return self.origins[key]
 
     def start(self, setup, kinds=None):
         """Starts the contenders (or those of `kinds` that contend), all on the proxy's core."""

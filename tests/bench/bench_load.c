@@ -12,6 +12,12 @@
  *     --slow BYTES_PER_S [--settle S]         every connection asks once and reads that slowly; a
  * line of JSON after S seconds, another when all are done
  *
+ *     --tls 1.2|1.3                           over TLS, with --resume sessions are resumed
+ *     --http2 STREAMS [--grpc]                HTTP/2, so many requests at once on each connection;
+ *                                             in clear with prior knowledge
+ *     --upgrade                               the first request asks for WebSocket, the next
+ *                                             questions are its messages
+ *
  * Every answer is checked: status 200 and --expect body bytes. --cpu-pid P[,P] adds the processor
  * time that those processes spent (all threads, to the ns) between the end of the warm-up and the
  * end of the run. The result is a line of JSON on stdout.
@@ -65,7 +71,14 @@ static void hold_idle(struct client *client)
         }
         return;
     }
-    if (opening > 0 && client->asked == 1) {
+    if (crowd_ask.upgrade && client->asked == 1) {
+        /* A tunnel rests once a message has gone each way. */
+        if (!crowd_ask_one(client, crowd_ask.path, crowd_now_us())) {
+            crowd_note_failed();
+        }
+        return;
+    }
+    if (opening > 0 && client->asked == (crowd_ask.upgrade ? 2 : 1)) {
         opening--;
         held++;
     }
@@ -239,11 +252,11 @@ static void run_rate(void)
         busy = false;
         (void)crowd_turn(1000);
         for (uint32_t i = 0; i < crowd_ask.connections; i++) {
-            busy = busy || crowd_clients[i].state == CLIENT_ASKED;
+            busy = busy || crowd_unanswered(&crowd_clients[i]) > 0;
         }
     }
     for (uint32_t i = 0; i < crowd_ask.connections; i++) {
-        if (crowd_clients[i].state == CLIENT_ASKED) {
+        for (uint32_t left = crowd_unanswered(&crowd_clients[i]); left > 0; left--) {
             crowd_note_failed(); /* asked and not answered within 2 s */
         }
     }
@@ -341,10 +354,23 @@ static long next_number(const char **text)
 
 static void parse(int argc, char **argv)
 {
+    const char *tls_version = NULL;
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
         if (strcmp(name, "--close") == 0) {
             crowd_ask.close_each = true;
+            continue;
+        }
+        if (strcmp(name, "--resume") == 0) {
+            crowd_ask.resume = true;
+            continue;
+        }
+        if (strcmp(name, "--grpc") == 0) {
+            crowd_ask.grpc = true;
+            continue;
+        }
+        if (strcmp(name, "--upgrade") == 0) {
+            crowd_ask.upgrade = true;
             continue;
         }
         if (strcmp(name, "--hold") == 0) {
@@ -363,6 +389,11 @@ static void parse(int argc, char **argv)
             crowd_ask.connections = (uint32_t)strtoul(value, NULL, 10);
         } else if (strcmp(name, "--hosts") == 0) {
             crowd_ask.hosts = (uint32_t)strtoul(value, NULL, 10);
+        } else if (strcmp(name, "--tls") == 0) {
+            tls_version = value;
+            crowd_ask.tls = true;
+        } else if (strcmp(name, "--http2") == 0) {
+            crowd_ask.streams = (uint32_t)strtoul(value, NULL, 10);
         } else if (strcmp(name, "--requests") == 0) {
             options.requests = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--warmup") == 0) {
@@ -399,6 +430,12 @@ static void parse(int argc, char **argv)
     if (crowd_ask.to.sin_port == 0 || crowd_ask.connections == 0 ||
         crowd_ask.connections > CROWD_MAX) {
         usage("--to, --connections");
+    }
+    if (crowd_ask.streams > STREAMS_MAX || (crowd_ask.grpc && crowd_ask.streams == 0)) {
+        usage("--http2");
+    }
+    if (tls_version != NULL) {
+        secure_init(tls_version, crowd_ask.streams > 0 ? "h2" : NULL, crowd_ask.resume);
     }
 }
 

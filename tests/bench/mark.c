@@ -5,9 +5,10 @@
 #include <stdio.h>
 
 #include "tests/bench/crowd.h"
+#include "tests/bench/secure.h"
 #include "tests/bench/syscalls.h"
 
-enum { PIDS_MAX = 8 };
+enum { PIDS_MAX = 16 };
 
 static long pids[PIDS_MAX];
 static size_t pids_len;
@@ -89,11 +90,11 @@ void mark_report(const struct mark *from, const struct mark *to)
            ", \"bad_status\": %" PRIu64 ", \"closed\": %" PRIu64
            ", \"cpu_us\": %.1f, \"syscalls\": %" PRIu64 ", "
            "\"p50_us\": %" PRIu64 ", \"p99_us\": %" PRIu64 ", \"p999_us\": %" PRIu64
-           ", \"max_us\": %" PRIu64 "}\n",
+           ", \"max_us\": %" PRIu64 ", \"full\": %" PRIu64 ", \"tls\": \"%s\"}\n",
            to->done - from->done, (double)(to->us - from->us) / 1e6, crowd_sum.failed,
            crowd_sum.bad_status, crowd_sum.closed, (double)(to->cpu_ns - from->cpu_ns) / 1000,
            to->syscalls - from->syscalls, latency_percentile(&crowd_latency, 0.5),
            latency_percentile(&crowd_latency, 0.99), latency_percentile(&crowd_latency, 0.999),
-           crowd_latency.max_us);
+           crowd_latency.max_us, crowd_sum.full, secure_spoken());
     (void)fflush(stdout);
 }

@@ -19,7 +19,7 @@ struct mark {
     uint64_t done; /* requests answered so far */
 };
 
-/* Watches one more process; at most 8. */
+/* Watches one more process; at most 16. */
 void mark_watch_pid(long pid);
 /* Copies `path` to path.start and path.end. Keeps `path`. */
 void mark_snapshot(const char *path);

@@ -1,5 +1,6 @@
 """procfs - what the kernel knows about a process: memory, threads, processor time, sockets."""
 
+import contextlib
 import os
 
 
@@ -19,14 +20,15 @@ def tree(pid):
     return found
 
 
-def pss_bytes(pids):
-    """Proportional set size, user space, summed."""
+def pss_bytes(pids, kind="Pss:"):
+    """Proportional set size, user space, summed. `kind` Pss_Anon: without files, whose share of a process hangs on who
+    else on the machine has mapped them."""
     total = 0
     for pid in pids:
         try:
             with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
                 for line in rollup:
-                    if line.startswith("Pss:"):
+                    if line.startswith(kind):
                         total += int(line.split()[1]) * 1024
         except OSError:
             continue
@@ -49,6 +51,27 @@ def ran_ns(tid):
             return int(stat.read().split()[0])
     except OSError:
         return 0
+
+
+def ticks_us(pid):
+    """Processor time of a process, of threads and children of it that have ended, in us; exact to a clock tick."""
+    ticks = 0
+    for one in tree(pid):
+        try:
+            with open(f"/proc/{one}/stat", encoding="ascii", errors="replace") as stat:
+                ticks += sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:15]))
+        except OSError:
+            continue
+    return ticks * 1000000 // os.sysconf("SC_CLK_TCK")
+
+
+def prefer(pid):
+    """The scheduler asks `pid` and its session (autogroup) first from now on, where we may: what else the machine does is
+    not measured."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, -15)
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as group:
+        group.write("-15")
 
 
 SLABS = ("TCP", "sock_inode_cache", "filp", "dentry", "eventpoll_epi", "eventpoll_pwq", "request_sock_TCP",

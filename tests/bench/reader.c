@@ -12,6 +12,13 @@ void reader_reset(struct reader *reader)
     *reader = (struct reader){0};
 }
 
+void reader_raw(struct reader *reader, uint64_t bytes)
+{
+    reader_reset(reader);
+    reader->state = READER_LENGTH;
+    reader->left = bytes;
+}
+
 static bool line_is(const char *line, const char *end, const char *name, const char **value)
 {
     size_t len = strlen(name);
@@ -59,7 +66,9 @@ static void read_head(struct reader *reader, const char *head, size_t len)
         line = stop + 1;
     }
 
-    if (chunked) {
+    if (reader->status == 101) {
+        reader->state = READER_DONE; /* what follows is another protocol */
+    } else if (chunked) {
         reader->state = READER_SIZE;
         reader->left = 0;
     } else if (sized) {

@@ -40,6 +40,8 @@ struct reader {
 
 /* Ready for the next answer. */
 void reader_reset(struct reader *reader);
+/* Ready for so many bytes of a tunnel; its status stays 0. */
+void reader_raw(struct reader *reader, uint64_t bytes);
 /* Takes `len` bytes; returns how many belong to this answer. */
 size_t reader_feed(struct reader *reader, const char *bytes, size_t len);
 

@@ -4,8 +4,8 @@
     tests/bench/readme_table.py            after a whole `make bench`
     tests/bench/readme_table.py --print    to the terminal instead
 
-The data plane and the control plane (rows control-*) have a table each; one of which nothing was measured
-stays as it is. Refuses rows of a quick run: what stands in the README was measured in full.
+HTTP/1.1, the edge (TLS, HTTP/2, TCP), mail (rows mail-*) and the control plane (rows control-*) have a table each; one of
+which nothing was measured stays as it is. Refuses rows of a quick run: what stands in the README was measured in full.
 """
 
 import json
@@ -18,8 +18,18 @@ RESULTS = os.path.join(TOP, "build", "bench", "results.json")
 README = os.path.join(TOP, "README.md")
 BLOCKS = {
     name: re.compile(rf"(<!-- {name}: begin.*?-->\n).*?(\n<!-- {name}: end -->)", re.S)
-    for name in ("figures", "control figures")
+    for name in ("figures", "edge figures", "mail figures", "control figures")
 }
+PEERS = {"mail figures": ("nginx", "dovecot", "haproxy", "perdition", "imapproxy", "straight", "lbd+cache")}
+EDGE = ("tls", "h2", "grpc", "tcp", "idle-tls", "idle-h2", "idle-websocket", "idle-tcp")
+
+
+def block_of(row):
+    if row.startswith("control-"):
+        return "control figures"
+    if row.startswith("mail-"):
+        return "mail figures"
+    return "edge figures" if row.startswith(EDGE) else "figures"
 
 
 def number(value):
@@ -38,28 +48,29 @@ def ratio(values, peer):
 
 def rows_of(results, block):
     """{name: row} of one of the tables."""
-    is_control = block == "control figures"
-    return {name: row for name, row in results["rows"].items() if name.startswith("control-") == is_control}
+    return {name: row for name, row in results["rows"].items() if block_of(name) == block}
 
 
 def table(results, block):
     rows = rows_of(results, block)
+    peers = PEERS.get(block, ("nginx", "haproxy"))
+    ratios = peers if block not in PEERS else ("nginx",)
     lines = [
-        "| row | unit | lbd | nginx | haproxy | lbd/nginx | lbd/haproxy | asked, and kept? |",
-        "|---|---|---:|---:|---:|---:|---:|---|",
+        "| " + " | ".join(["row", "unit", "lbd", *peers, *(f"lbd/{peer}" for peer in ratios), "asked, and kept?"]) + " |",
+        "|---|---|" + "---:|" * (1 + len(peers) + len(ratios)) + "---|",
     ]
     for row in rows.values():
         values = row["values"]
         verdict = "; ".join(("" if v["good"] else "**no:** ") + v["text"] for v in row["verdicts"])
         cells = [row["title"], row["unit"]]
-        cells += [number(values.get(kind)) for kind in ("lbd", "nginx", "haproxy")]
-        cells += [ratio(values, "nginx"), ratio(values, "haproxy"), verdict]
+        cells += [number(values.get(kind)) for kind in ("lbd", *peers)]
+        cells += [*(ratio(values, peer) for peer in ratios), verdict]
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
     for name, row in rows.items():
         if block == "control figures":
             lines += [f"- {name.removeprefix('control-')}: {note}" for note in row["notes"]]
-        else:
+        elif block == "figures":
             lines += [f"- {note}" for note in row["notes"] if "on paper" in note or "kernel" in note or "changed" in note]
     taken = sorted(row["taken"][:10] for row in rows.values())
     versions = "; ".join(results["versions"].values())

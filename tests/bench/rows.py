@@ -30,10 +30,11 @@ class Result:
 
 
 class Load:
-    """A bench_load process."""
+    """A bench_load process, or another program that is told as much; that one is told where to in `args`."""
 
-    def __init__(self, bench, proxy, *args, **options):
-        command = [os.path.join(bench.tools, "bench_load"), "--to", f"127.0.0.1:{proxy.port}",
+    def __init__(self, bench, proxy, *args, program="bench_load", **options):
+        to = ["--to", f"127.0.0.1:{proxy.port}"] if program == "bench_load" else []
+        command = [os.path.join(bench.tools, program), *to,
                    "--cpu-pid", ",".join(map(str, proxy.pids())), *map(str, args)]
         for name, value in options.items():
             command += ["--" + name.replace("_", "-"), str(value)]
@@ -44,7 +45,7 @@ class Load:
     def line(self):
         text = self.process.stdout.readline()
         if not text:
-            raise RuntimeError(f"bench_load ended with {self.process.wait()}")
+            raise RuntimeError(f"{self.process.args[0]} ended with {self.process.wait()}")
         return json.loads(text)
 
     def tell(self, command):
@@ -73,16 +74,23 @@ def check_clean(result, name, answer):
                                 f"{answer['closed']} connections closed", False))
 
 
+def check_resumed(result, name, answer):
+    """Whoever hands out sessions must take them."""
+    if answer.get("full"):
+        result.verdicts.append((f"{name}: {answer['full']} of {answer['requests']} handshakes were not resumed", False))
+
+
 # --- processor time per request -----------------------------------------------------------------
 
-def cpu_row(title, limits, setup=None, requests=60000, contend=None, extra=(), **options):
-    """Makes a row: CPU us per request, interleaved rounds, median; `limits` {peer or "best": ratio}."""
+def cpu_row(title, limits, setup=None, requests=60000, contend=None, extra=(), serve=None, **options):
+    """Makes a row: CPU us per request, interleaved rounds, median; `limits` {peer or "best": ratio},
+    `serve`: further members of the Setup."""
 
     def measure(bench):
         result = Result(title, "CPU us/request")
         origin = bench.origin(1000 if setup == "servers" else 0)
         ask = Setup(origin.many if setup == "servers" else origin.servers,
-                    hosts=1000 if setup == "hosts" else 0, access_log=setup == "log")
+                    hosts=options.get("hosts", 0), access_log=setup == "log", **serve or {})
         count = requests // 6 if bench.quick else requests
         running = bench.start(ask, contend)
         try:
@@ -92,6 +100,7 @@ def cpu_row(title, limits, setup=None, requests=60000, contend=None, extra=(), *
                                       warmup=max(count // 10, 200), **options)
                     answer["us"] = answer["cpu_us"] / answer["requests"]
                     check_clean(result, proxy.name, answer)
+                    check_resumed(result, proxy.name, answer)
                     result.rounds.setdefault(proxy.name, []).append(answer)
         finally:
             bench.stop(running)
@@ -109,7 +118,7 @@ def judge_ratio(result, limits):
         return
     for peer, limit in limits.items():
         rivals = [value for name, value in result.values.items()
-                  if name in ("nginx", "haproxy") and peer in (name, "best")]
+                  if peer == name or (peer == "best" and name in ("nginx", "haproxy"))]
         if rivals:
             ratio = result.values["lbd"] / min(rivals)
             result.verdicts.append((f"lbd/{peer} {ratio:.2f} (at most {limit:.2f})", ratio <= limit))
@@ -236,10 +245,26 @@ class Peak(threading.Thread):
         return self.most
 
 
-def hold(bench, kind, count, act):
+@dataclasses.dataclass
+class Held:
+    """What kind of connections a memory row holds."""
+
+    serve: dict = dataclasses.field(default_factory=dict)  # members of the Setup
+    args: tuple = ()  # of bench_load
+    options: dict = dataclasses.field(default_factory=lambda: {"path": "/b/1024", "expect": 1024})
+
+
+PLAIN = Held()
+TLS = Held({"tls": "p256"}, ("--tls", "1.3"))
+TLS_HTTP2 = Held({"tls": "p256", "http2": True}, ("--tls", "1.3", "--http2", "1"))
+WEBSOCKET = Held({"upgrade": True}, ("--upgrade",), {"path": "/ws"})
+TUNNEL = Held({"tcp": True})
+
+
+def hold(bench, kind, count, act, held):
     """A fresh proxy that holds `count` connections, each of which asked once (and did `act`)."""
-    (proxy,) = bench.start(Setup(bench.origin().servers), [kind])
-    load = Load(bench, proxy, "--hold", connections=count, path="/b/1024", expect=1024)
+    (proxy,) = bench.start(Setup(bench.origin().servers, **held.serve), [kind])
+    load = Load(bench, proxy, "--hold", *held.args, connections=count, **held.options)
     try:
         answer = load.tell(f"open {count}")
         if act is not None:
@@ -266,19 +291,27 @@ def kernel_note(few, many, between):
     return (slab_b - slab_a) / between / 2, (tcp_b - tcp_a) / between / 2, parts
 
 
-def memory_row(title, few, many, limit, act=None):
+def memory_slope(bench, result, kind, few, many, act, held, name=None):
+    """(median of the slopes, the last answers at few and at many)"""
+    name = name or kind.name
+    slopes = []
+    for _ in range(1 if bench.quick else min(bench.rounds, 3)):
+        low, high = hold(bench, kind, few, act, held), hold(bench, kind, many, act, held)
+        slopes.append((high["pss"] - low["pss"]) / (many - few))
+        result.rounds.setdefault(name, []).append({few: low, many: high})
+        for answer in (low, high):
+            check_clean(result, name, answer)
+    return statistics.median(slopes), low, high
+
+
+def memory_row(title, few, many, limit, act=None, held=PLAIN, beyond=None):
+    """Bytes per connection. `beyond`: the limit counts from what lbd needs for connections held so."""
+
     def measure(bench):
         result = Result(title, "bytes/connection")
         between = many - few
         for kind in bench.kinds:
-            slopes = []
-            for _ in range(1 if bench.quick else min(bench.rounds, 3)):
-                low, high = hold(bench, kind, few, act), hold(bench, kind, many, act)
-                slopes.append((high["pss"] - low["pss"]) / between)
-                result.rounds.setdefault(kind.name, []).append({few: low, many: high})
-                for answer in (low, high):
-                    check_clean(result, kind.name, answer)
-            result.values[kind.name] = statistics.median(slopes)
+            result.values[kind.name], low, high = memory_slope(bench, result, kind, few, many, act, held)
             result.notes.append(f"{kind.name}: {low['pss'] / 2**20:.1f} MiB at {few:,}, "
                                 f"{high['pss'] / 2**20:.1f} MiB at {many:,}")
             if act is None:
@@ -289,9 +322,13 @@ def memory_row(title, few, many, limit, act=None):
             if kind.name == "lbd":
                 result.verdicts.append((f"lbd threads {low['threads']} and {high['threads']} (the same)",
                                         low["threads"] == high["threads"]))
-        if "lbd" in result.values:
-            result.verdicts.append((f"lbd {result.values['lbd']:.0f} B (at most {limit})",
-                                    result.values["lbd"] <= limit))
+        if "lbd" in result.values and limit is not None:
+            base = 0
+            if beyond is not None:
+                base, _, _ = memory_slope(bench, result, contenders.Lbd, few, many, act, beyond, "lbd without")
+            result.verdicts.append((f"lbd {result.values['lbd'] - base:.0f} B"
+                                    + (f" beyond {base:.0f}" if base else "") + f" (at most {limit})",
+                                    result.values["lbd"] - base <= limit))
         return result
 
     measure.title = title
@@ -451,11 +488,167 @@ def changes(bench):
     return result
 
 
+# --- handshakes beside requests -----------------------------------------------------------------
+
+STORM_CONNECTIONS = 64
+
+
+def storm_run(bench, proxy, seconds, stormy):
+    """Open requests at an even rate; meanwhile clients that connect, ask once and go, as fast as they can."""
+    storm = None
+    if stormy:
+        storm = Load(bench, proxy, "--close", tls="1.3", connections=STORM_CONNECTIONS, requests=10**9, path="/b/1",
+                     expect=1)
+        # The clients that are measured must not wait for those that make the storm.
+        os.setpriority(os.PRIO_PROCESS, storm.process.pid, 19)
+    began = sum(map(procfs.ran_ns, procfs.tids(proxy.pids())))
+    load = Load(bench, proxy, tls="1.3", rate=1000, seconds=seconds, connections=100, path="/b/1024", expect=1024)
+    try:
+        answer = load.line()
+    finally:
+        load.end()
+        if storm is not None:
+            storm.process.kill()
+            storm.end()
+    answer["busy"] = (sum(map(procfs.ran_ns, procfs.tids(proxy.pids()))) - began) / 1e9 / (seconds + 1)
+    return answer
+
+
+def tls_storm(bench):
+    seconds = 2 if bench.quick else 5
+    result = Result(f"1,000 TLS requests/s on 100 connections, {STORM_CONNECTIONS} others handshake all the time",
+                    "p99 us")
+    running = bench.start(Setup(bench.origin().servers, tls="p256"))
+    try:
+        for _ in range(bench.rounds):
+            for proxy in running:
+                for stormy in (False, True):
+                    key = proxy.name + ("" if stormy else " quiet")
+                    result.rounds.setdefault(key, []).append(storm_run(bench, proxy, seconds, stormy))
+    finally:
+        bench.stop(running)
+    for key, answers in result.rounds.items():
+        result.values[key] = statistics.median(answer["p99_us"] for answer in answers)
+        result.notes.append(f"{key}: p50 {statistics.median(answer['p50_us'] for answer in answers):.0f}, "
+                            f"p99.9 {statistics.median(answer['p999_us'] for answer in answers):.0f} us, "
+                            f"core busy {statistics.median(answer['busy'] for answer in answers):.2f}")
+        for answer in answers:
+            check_clean(result, key, answer)
+    return result
+
+
+# --- servers in trouble -------------------------------------------------------------------------
+
+SLOW_SERVERS = 10
+STALL_MS = 200
+NO_WORSE = 1.05  # than the best of the peers: what is measured is the stall itself
+STORM_REQUESTS = 8000
+STORM_MOST = 1.2
+
+
+def slow_server(bench):
+    """One server of ten takes 200 ms for everything; who sends it how much?"""
+    seconds = 3 if bench.quick else 10
+    result = Result(f"one server of {SLOW_SERVERS} takes {STALL_MS} ms; 3,000 req/s on 200 connections", "p99.9 us")
+    origin = bench.origin(SLOW_SERVERS, STALL_MS)
+    running = bench.start(Setup(origin.many, least=True),
+                          [contenders.Nginx, contenders.Haproxy, contenders.Lbd, contenders.LbdEwma])
+    try:
+        for _ in range(bench.rounds):
+            for proxy in running:
+                answer = run_load(bench, proxy, rate=3000, seconds=seconds, connections=200, path="/b/1024", expect=1024)
+                check_clean(result, proxy.name, answer)
+                result.rounds.setdefault(proxy.name, []).append(answer)
+    finally:
+        bench.stop(running)
+    for name, answers in result.rounds.items():
+        result.values[name] = statistics.median(answer["p999_us"] for answer in answers)
+        result.notes.append(f"{name}: p50 {statistics.median(answer['p50_us'] for answer in answers):.0f}, "
+                            f"p99 {statistics.median(answer['p99_us'] for answer in answers):.0f} us")
+    peers = [result.values[name] for name in ("nginx", "haproxy") if name in result.values]
+    for name, limit in (("lbd", NO_WORSE), ("lbd+ewma", 1.0)):
+        if peers and name in result.values:
+            ratio = result.values[name] / min(peers)
+            result.verdicts.append((f"{name} / best peer {ratio:.2f} (at most {limit})", ratio <= limit))
+    return result
+
+
+def ask(address, path):
+    """The body of one answer, whatever its status."""
+    with socket.create_connection(address, timeout=10) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: bench.test\r\nConnection: close\r\n\r\n".encode())
+        got = b""
+        while b"\r\n\r\n" not in got or not got.partition(b"\r\n\r\n")[2]:
+            more = client.recv(4096)
+            if not more:
+                break
+            got += more
+    return got.partition(b"\r\n\r\n")[2]
+
+
+def ask_often(address, count):
+    """Keep-alive, one after the other; what comes back does not matter."""
+    request = b"GET /busy HTTP/1.1\r\nHost: bench.test\r\n\r\n"
+    client = None
+    for _ in range(count):
+        if client is None:
+            client = socket.create_connection(address, timeout=10)
+        client.sendall(request)
+        got = b""
+        while b"\r\n\r\n" not in got:
+            more = client.recv(4096)
+            if not more:
+                break
+            got += more
+        head, _, body = got.partition(b"\r\n\r\n")
+        length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        while length and len(body) < int(length[0].split(b":")[1]):
+            body += client.recv(4096)
+        if not length or b"connection: close" in head.lower():
+            client.close()
+            client = None
+    if client is not None:
+        client.close()
+
+
+def retry_storm(bench):
+    """All servers are busy (503) and each request may be tried three times: how often are they asked?"""
+    count = STORM_REQUESTS // (8 if bench.quick else 1)
+    result = Result(f"every server says 503, {count} requests with two retries", "asked per request")
+    origin = bench.origin(SLOW_SERVERS)
+    running = bench.start(Setup(origin.many, retry=True))
+    try:
+        for proxy in running:
+            before = int(ask(origin.servers[0], "/count"))
+            clients = [threading.Thread(target=ask_often, args=(("127.0.0.1", proxy.port), count // 4)) for _ in range(4)]
+            for client in clients:
+                client.start()
+            for client in clients:
+                client.join()
+            asked = int(ask(origin.servers[0], "/count")) - before
+            result.values[proxy.name] = asked / count
+            result.rounds[proxy.name] = [{"asked": asked, "requests": count}]
+    finally:
+        bench.stop(running)
+    if "lbd" in result.values:
+        ratio = result.values["lbd"]
+        result.verdicts.append((f"lbd asks {ratio:.2f} times (at most {STORM_MOST})", ratio <= STORM_MOST))
+    return result
+
+
+slow_server.title = "one server of ten stalls"
+retry_storm.title = "a dead pool and retries"
+tls_storm.title = "requests during a storm of handshakes"
 syscalls.title = "system calls per request"
 mallocs.title = "malloc calls per request"
 slow_readers.title = "1,000 slow readers"
 changes.title = "1,000 changes under load"
 
+TLS_13 = ("--tls", "1.3")
+P256 = {"tls": "p256"}
+H2 = {"tls": "p256", "http2": True}
+H2_LIMITS = {"nginx": 0.60, "haproxy": 0.85}
+ROUTES = [contenders.Haproxy, contenders.Lbd]
 BODIES = [contenders.Nginx, contenders.Haproxy, contenders.HaproxySplice, contenders.Lbd]
 
 ROWS = {
@@ -473,14 +666,57 @@ ROWS = {
                        path="/b/1048576", expect=1048576),
     "servers-1000": cpu_row("1 KB, pool of 1,000 servers", {"haproxy": 0.80}, "servers",
                             path="/b/1024", expect=1024),
-    "hosts-1000": cpu_row("1 KB, 1,000 virtual hosts", {"haproxy": 0.80}, "hosts", hosts=1000,
+    "hosts-1000": cpu_row("1 KB, 1,000 virtual hosts", {"haproxy": 0.80}, hosts=1000,
                           path="/b/1024", expect=1024),
+    "routes-10k": cpu_row("1 KB, 10,000 routes", {"haproxy": 0.85}, hosts=10000, contend=ROUTES,
+                          path="/b/1024", expect=1024),
+    "routes-100k": cpu_row("1 KB, 100,000 routes", {"haproxy": 0.85}, hosts=100000, contend=ROUTES,
+                           path="/b/1024", expect=1024),
+    "everything": cpu_row("1 KB, 10,000 routes, rate limit, edited headers, sticky cookie, log", {"haproxy": 0.85},
+                          "log", hosts=10000, contend=ROUTES, serve={"policies": True}, path="/b/1024", expect=1024),
     "access-log": cpu_row("1 KB, 64 connections, access log on", {}, "log", path="/b/1024", expect=1024),
     "syscalls": syscalls,
     "mallocs": mallocs,
+    "tls-handshake": cpu_row("TLS 1.3, P-256, full handshake and 1 KB", {"best": 0.95}, requests=10000, serve=P256,
+                             extra=[*TLS_13, "--close"], connections=32, path="/b/1024", expect=1024),
+    "tls-handshake-rsa": cpu_row("the same, RSA-2048", {}, requests=4000, serve={"tls": "rsa"},
+                                 extra=[*TLS_13, "--close"], connections=32, path="/b/1024", expect=1024),
+    "tls13-resume": cpu_row("TLS 1.3, resumed handshake and 1 KB", {}, requests=10000, serve=P256,
+                            extra=[*TLS_13, "--close", "--resume"], connections=32, path="/b/1024", expect=1024),
+    "tls12-resume": cpu_row("TLS 1.2, resumed handshake and 1 KB", {"best": 1.0}, requests=15000, serve=P256,
+                            extra=["--tls", "1.2", "--close", "--resume"], connections=32, path="/b/1024",
+                            expect=1024),
+    "tls-keepalive-1k": cpu_row("TLS, 1 KB, 64 connections", {"best": 0.85}, serve=P256, extra=TLS_13,
+                                path="/b/1024", expect=1024),
+    "tls-body-100k": cpu_row("TLS, 100 KB, 64 connections", {}, requests=10000, serve=P256, extra=TLS_13,
+                             path="/b/102400", expect=102400),
+    "h2-tls-10x10": cpu_row("HTTP/2 over TLS, 1 KB, 10 connections x 10 streams", H2_LIMITS, serve=H2,
+                            extra=[*TLS_13, "--http2", "10"], connections=10, path="/b/1024", expect=1024),
+    "h2-tls-100x10": cpu_row("HTTP/2 over TLS, 1 KB, 100 connections x 10 streams", H2_LIMITS, serve=H2,
+                             extra=[*TLS_13, "--http2", "10"], connections=100, path="/b/1024", expect=1024),
+    "h2-tls-100x1": cpu_row("HTTP/2 over TLS, 1 KB, 100 connections x 1 stream", {}, serve=H2,
+                            extra=[*TLS_13, "--http2", "1"], connections=100, path="/b/1024", expect=1024),
+    "h2c-10x10": cpu_row("HTTP/2 in clear, 1 KB, 10 connections x 10 streams", {}, serve={"http2": True},
+                         extra=["--http2", "10"], connections=10, path="/b/1024", expect=1024),
+    "h2-to-servers": cpu_row("HTTP/2 over TLS, HTTP/2 to the servers, 1 KB, 100 connections x 10 streams", {},
+                             contend=[contenders.Haproxy, contenders.Lbd], serve={**H2, "origin_http2": True},
+                             extra=[*TLS_13, "--http2", "10"], connections=100, path="/b/1024", expect=1024),
+    "grpc-unary": cpu_row("gRPC over TLS, calls of 128 B, 10 connections x 10 streams", {}, requests=30000,
+                          serve={**H2, "origin_http2": True, "grpc": True}, extra=[*TLS_13, "--http2", "10", "--grpc"],
+                          connections=10, path="/bench.Bench/Unary", expect=133),
+    "tcp-1k": cpu_row("TCP, 1 KB, 64 connections", {}, serve={"tcp": True}, path="/b/1024", expect=1024),
+    "tcp-1m": cpu_row("TCP, 1 MB, 64 connections", {"haproxy+splice-always": 0.6}, requests=2000,
+                      contend=[*BODIES, contenders.HaproxySpliceAlways], serve={"tcp": True}, path="/b/1048576", expect=1048576),
+    "tls-storm": tls_storm,
+    "idle-tls": memory_row("idle TLS connections, 1,000 to 5,000", 1000, 5000, int(15.2 * 1024), held=TLS),
+    "idle-h2": memory_row("idle HTTP/2 over TLS, 1,000 to 5,000", 1000, 5000, 2048, held=TLS_HTTP2, beyond=TLS),
+    "idle-websocket": memory_row("idle WebSocket, both legs, 1,000 to 8,000", 1000, 8000, 1024, held=WEBSOCKET),
+    "idle-tcp": memory_row("idle TCP tunnels, both legs, 1,000 to 8,000", 1000, 8000, 1024, held=TUNNEL),
     "idle-memory": memory_row("idle keep-alive connections, 2,000 to 15,000", 2000, 15000, 400),
     "burst-memory": memory_row("after one more request at the same moment, 2,000 to 9,000", 2000, 9000, 500,
                                burst),
     "slow-readers": slow_readers,
     "changes": changes,
+    "slow-server": slow_server,
+    "retry-storm": retry_storm,
 }

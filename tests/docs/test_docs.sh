@@ -60,6 +60,15 @@ else
     fail "no lbctl: LBCTL_BIN is '$lbctl'"
 fi
 
+# -- each example is in the cookbook --
+for file in conf/examples/*.json; do
+    grep -q "(../$file)" docs/cookbook.md || fail "docs/cookbook.md lacks $file"
+done
+grep -o '(\.\./conf/[^)]*)' docs/cookbook.md | tr -d '()' | while read -r file; do
+    [ -f "docs/$file" ] || echo "docs/cookbook.md names $file"
+done >"$work/recipes"
+[ ! -s "$work/recipes" ] || fail "$(cat "$work/recipes")"
+
 # -- examples are valid; what lbd.json(5) says of settings is compared by test_conf_schema --
 lbd=${LBD_BIN:-}
 if [ -n "$lbd" ] && [ -x "$lbd" ]; then
@@ -75,14 +84,11 @@ if [ -n "$lbd" ] && [ -x "$lbd" ]; then
     sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' docs/man/lbd.json.5 | sed '/^\./d' >"$work/man.json"
     awk '/^```jsonc/ { n++; inside = 1; next } /^```/ { inside = 0 }
          inside { print > (dir "/readme" n ".json") }' dir="$work" README.md
-    # certificates that an example names are looked at: these stand for them
-    mkdir "$work/etc"
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=lb.example.com \
-        -keyout "$work/etc/api-key.pem" -out "$work/etc/api-chain.pem" 2>"$work/out" || fail "$(cat "$work/out")"
-    cp "$work/etc/api-chain.pem" "$work/etc/client-ca.pem"
+    # certificates that an example names are looked at
     for file in "$work"/*.json conf/lbd.json conf/examples/*.json; do
         [ -s "$file" ] || continue
-        sed "s|/etc/lbd/|$work/etc/|" "$file" >"$work/one"
+        sed "s|/etc/lbd/|$work/etc/|g; s|build/demo/\([a-z]*.pem\)|$work/etc/\1|g" "$file" >"$work/one"
+        tests/docs/example_files.sh "$work/ca" "$work/one" >"$work/out" || fail "$(cat "$work/out")"
         "$lbd" -t -c "$work/one" >"$work/out" 2>&1 || fail "lbd -t -c $file: $(cat "$work/out")"
     done
 else

@@ -55,6 +55,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (is_fine && api_question_write_head(&question, &head)) {
             check_head(buf_slice(&head));
         }
+        char alpn[64];
+        if (is_fine) {
+            size_t len = api_question_alpn(&question, alpn, sizeof(alpn));
+            size_t at = 0;
+            while (at < len) {
+                must(alpn[at] != 0);
+                at += 1U + (unsigned char)alpn[at];
+            }
+            must(at == len && len <= sizeof(alpn));
+        }
         buf_fini(&head);
     }
     json_free(body);

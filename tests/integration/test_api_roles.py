@@ -21,8 +21,9 @@ ROLES = ["none", "metrics", "read", "operate", "admin"]
 METRICS = {"/metrics", "/healthz", "/readyz", "/v1/whoami"}
 ADMIN_GET = {"/v1/tokens"}
 READ_POST = {"/v1/config/validate", "/v1/config/diff", "/v1/explain/route"}
-OPERATE_ENDINGS = ("/admin-state", "/overrides/weight", "/check", "/confirm", "/reject")
-OPERATE_STARTS = ("/v1/connections/",)
+OPERATE_ENDINGS = ("/admin-state", "/overrides/weight", "/check", "/confirm", "/reject", "/mail-drain",
+                   "/move", "/kick", "/release", "/sessions")
+OPERATE_STARTS = ("/v1/connections/", "/v1/mail/sessions/", "/v1/mail/bans", "/v1/mail/cache", "/v1/mail/affinity/")
 
 BODIES = {
     "put": ("application/json", b"{"),

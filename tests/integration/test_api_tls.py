@@ -695,7 +695,7 @@ class Settings(LabCase):
         self.check({"listen": [sock], "tls": {"chain_file": "/nowhere"}},
                    "#/daemon/api/tls/key_file: 'key_file' must be set")
         self.check({"listen": [sock, "127.0.0.1:0"], "tls": {**tls, "chain_file": "/nowhere"}},
-                   "daemon.api.tls: cannot use the certificate '/nowhere'",
+                   "daemon.api.tls: cannot open the certificate '/nowhere'",
                    r"lbd.json:1:\d+: #/daemon/api/tls/chain_file: ")
         self.check({"listen": [sock, "127.0.0.1:0"], "tls": {**tls, "key_file": str(other.key)}},
                    "is not that of the certificate")

@@ -7,7 +7,6 @@ import unittest
 from pathlib import Path
 
 from lab import LabCase, config_for, run_lbd
-from lab.certs import Authority
 from lab.lbd import LBD_BIN
 
 LINE = re.compile(
@@ -92,30 +91,6 @@ class ConfigFile(LabCase):
         document = config_for(daemon={"state_dir": str(self.path.parent / "state")})
         self.assertEqual(self.check(document).returncode, 0)
         self.assertEqual([p.name for p in self.path.parent.iterdir()], ["lbd.json"])
-
-    def test_shipped_examples_are_good(self):
-        directory = Path(__file__).resolve().parents[2] / "conf" / "examples"
-        examples = sorted(directory.glob("*.json"))
-        self.assertTrue(examples, "conf/examples is empty")
-        for path in examples:
-            with self.subTest(path.name):
-                result = self.check_example(path)
-                self.assertEqual(result.returncode, 0, result.stderr)
-
-    def check_example(self, path):
-        """Files of /etc/lbd that it names are made."""
-        text = path.read_text()
-        if "/etc/lbd/" not in text:
-            return run_lbd("-t", "-c", str(path))
-        folder = self.path.parent / "etc"
-        ca = Authority(folder)
-        server = ca.issue("server", "localhost")
-        for made, name in ((server.chain, "api-chain.pem"), (server.key, "api-key.pem"),
-                           (ca.certificate, "client-ca.pem")):
-            made.rename(folder / name)
-        copy = folder / path.name
-        copy.write_text(text.replace("/etc/lbd/", f"{folder}/"))
-        return run_lbd("-t", "-c", str(copy))
 
     # -- bad ----------------------------------------------------------------------------------
 

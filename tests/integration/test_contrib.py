@@ -1,6 +1,7 @@
 """What lies in contrib/: the alerts hold, the dashboard is what its script makes, and every metric they
 name is one that a real lbd shows."""
 
+import imaplib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from lab import LabCase, config_for
 from lab import metrics as prometheus
 from lab.certs import Authority
+from lab.imap_server import ImapServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "contrib/prometheus"
@@ -154,19 +156,31 @@ class Names(LabCase):
         document = config_for(
             server, pool={"health_check": "t"},
             health_checks={"t": {"type": "tcp", "interval": "1s"}},
-            routes={"r": {"listener": "web", "match": {"path_prefix": "/r"},
+            routes={"r": {"listener": "web", "match": {"path_prefix": "/r"}, "policies": ["p"],
                           "action": {"pool": "main"}}},
+            policies={"p": {"rate_limit": {"requests": 100}}},
             observability={"metrics": {"server_scope": "full"}},
         )
         folder = tempfile.mkdtemp(prefix="lab-contrib-")
         self.addCleanup(shutil.rmtree, folder, True)
-        own = Authority(folder).issue("own", "localhost", ["DNS:localhost"], days=30)
+        authority = Authority(folder)
+        own = authority.issue("own", "localhost", ["DNS:localhost"], days=30)
+        shown = authority.issue("shown", "shop.test", more=["authorityInfoAccess=OCSP;URI:http://127.0.0.1:9/"])
+        document["certificates"] = {"shop": {"chain_file": str(shown.chain), "key_file": str(shown.key)}}
+        boxes = ImapServer(self)
+        document["pools"]["boxes"] = {"servers": {"b": {"address": boxes.address}}}
+        document["listeners"]["imap"] = {"bind": ["127.0.0.1:0"], "protocol": "imap", "default_pool": "boxes",
+                                         "mail": {"allow_cleartext": True}}
         proxy = self.lbd(document, api={
             "listen": ["127.0.0.1:0"],
             "tls": {"chain_file": str(own.chain), "key_file": str(own.key)},
         })
         proxy.wait_health("a", "up")
+        user = imaplib.IMAP4("127.0.0.1", proxy.port("imap"), timeout=10)
+        self.addCleanup(user.shutdown)
+        user.login("anna", "secret")
         self.connect(proxy).get("/r")
+        proxy.wait_metric(1, "lbd_mail_sessions_total")
         proxy.wait_metric(1, "lbd_route_requests_total", code_class="2xx")
         # a drain that waits: its numbers are there only then
         slow = self.connect(proxy)

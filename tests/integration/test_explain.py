@@ -16,6 +16,16 @@ ASKED_HOSTS = ["a.example.com", "B.Example.Com", "c.b.example.com", "x.example.c
 PATHS = ["/", "/a", "/a/b", "/ab", "/c", "/a/b/c"]
 ASKED_PATHS = ["/", "/a", "/a/b", "/a/", "/ab", "/c?q=/a", "/a/./b", "/a/%62", "/A", "/c/../a", "/%61/b",
                "/a/b/c/d?x", "//a", "/a//b", "/z", "/?"]
+HOST_PATTERNS = ["[ab][.].*", ".*[.]com", "x"]
+TEMPLATES = ["/{x}", "/a/{x}", "/{x}/b", "/a/{x*}", "/{x*}"]
+PATH_PATTERNS = ["/[ab]", ".*/b", "/a(/.*)?", "(/a|/a)*c"]
+CONDITIONS = [
+    {"method": ["POST", "DELETE"]}, {"source": ["127.0.0.0/8"]}, {"source": ["10.0.0.0/8", "::/0"]},
+    {"header": {"exact": {"X-Env": "canary"}}}, {"header": {"regex": {"X-Env": "c.*"}, "absent": ["X-Old"]}},
+    {"cookie": {"prefix": {"group": "be"}}}, {"cookie": {"present": ["group"]}, "method": ["GET"]},
+    {"query": {"exact": {"q": "/a"}}}, {"query": {"absent": ["q"]}},
+]
+ASKED_HEADERS = [{}, {"X-Env": "canary"}, {"X-Env": "other", "X-Old": "1"}, {"Cookie": "a=1; group=beta"}]
 HOSTILE = [
     {"host": "a b", "path": "/a"}, {"host": "a,b", "path": "/"}, {"host": "", "path": "/a"},
     {"host": "x", "path": "/a/%00"}, {"host": "x", "path": "/a%2fb"}, {"host": "x", "path": "/..\\a"},
@@ -89,9 +99,14 @@ class Explain(LabCase):
             match = {}
             if self.dice.random() < 0.7:
                 match["host"] = self.dice.sample(HOSTS, self.dice.randrange(1, 3))
-            kind = self.dice.choice(["path", "path_prefix", None])
+            elif self.dice.random() < 0.3:
+                match["host_regex"] = self.dice.choice(HOST_PATTERNS)
+            kind = self.dice.choice(["path", "path_prefix", "path_template", "path_regex", None])
             if kind:
-                match[kind] = self.dice.choice(PATHS)
+                match[kind] = self.dice.choice({"path_template": TEMPLATES, "path_regex": PATH_PATTERNS}
+                                               .get(kind, PATHS))
+            if self.dice.random() < 0.4:
+                match.update(self.dice.choice(CONDITIONS))
             routes[f"r{i}"] = {"listener": "web", "match": match, "action": self.dice.choice(actions),
                                "priority": self.dice.choice([0, 0, 0, 5, -5])}
         return routes
@@ -100,7 +115,7 @@ class Explain(LabCase):
         """Explains and sends each; then the access log, in which they stand in this order, is read."""
         explained = []
         for question in questions:
-            explained.append(self.explain({"listener": "web", **question}))
+            explained.append(self.explain({"listener": "web", "client": "127.0.0.1", **question}))
             self.ask(question)
         lines = self.proxy.wait_access_log(self.logged + len(questions))[self.logged:]
         self.logged += len(questions)
@@ -133,7 +148,8 @@ class Explain(LabCase):
                 del document["listeners"]["web"]["default_pool"]
             self.proxy.put("/v1/config", document)
             polite = [{"host": self.dice.choice(ASKED_HOSTS), "path": self.dice.choice(ASKED_PATHS),
-                       "method": self.dice.choice(["GET", "POST", "DELETE", "OPTIONS"])}
+                       "method": self.dice.choice(["GET", "POST", "DELETE", "OPTIONS"]),
+                       "headers": self.dice.choice(ASKED_HEADERS)}
                       for _ in range(25)]
             self.compare(polite + self.dice.sample(HOSTILE, 8))
 

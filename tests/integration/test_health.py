@@ -226,6 +226,74 @@ class AllDown(HealthCase):
             self.assertEqual(client.get("/").get("Origin-Name"), "two")
 
 
+class Fallback(HealthCase):
+    def serve_with(self, first, *chain, **more):
+        """`main` falls back to p1, that to p2, ...; every server in `chain` is checked too."""
+        names = ["main"] + [f"p{i + 1}" for i in range(len(chain))]
+        pools = {}
+        for name, following, origin in zip(names, [*names[1:], None], [first, *chain]):
+            pools[name] = {"servers": {"a": {"address": origin.address}}, "health_check": "hc"}
+            if following:
+                pools[name].update(when_all_down="fallback", fallback_pool=following)
+        document = config_for(pool=None, pools=pools, **more)
+        document["health_checks"] = {"hc": {"path": "/hc", **FAST}}
+        self.proxy = self.lbd(document)
+
+    def answers(self, name):
+        wait_for(lambda: self.connect(self.proxy).get("/").get("Origin-Name") == name, name)
+
+    def test_others_stand_in_and_step_back(self):
+        one, two, three = (self.checked(name) for name in ("one", "two", "three"))
+        self.serve_with(one, two, three)
+        for pool in ("main", "p1", "p2"):
+            self.proxy.wait_health("a", "up", pool=pool)
+        self.answers("one")
+        before = self.proxy.metric("lbd_pool_fallbacks_total")
+        self.assertEqual(self.connect(self.proxy).get("/").get("Origin-Name"), "one")
+        self.assertEqual(self.proxy.metric("lbd_pool_fallbacks_total"), before)
+        one.status = 503
+        self.answers("two")
+        two.status = 503
+        self.answers("three")
+        self.assertGreaterEqual(self.proxy.metric("lbd_pool_fallbacks_total", pool="main"), 2)
+        self.assertGreaterEqual(self.proxy.metric("lbd_pool_fallbacks_total", pool="p1"), 1)
+        wait_for(lambda: "p2" in [line["pool"] for line in self.proxy.access_log()], "the pool in the log")
+        three.status = 503
+        self.proxy.wait_health("a", "down", pool="p2")
+        wait_for(lambda: self.connect(self.proxy).get("/").status == 503, "nobody is left")
+        two.status = 200
+        self.answers("two")
+        one.status = 200
+        self.answers("one")
+
+    def test_explained(self):
+        one, two = self.checked("one"), self.checked("two")
+        self.serve_with(one, two)
+        answer = self.proxy.api("POST", "/v1/explain/route", {"listener": "web", "host": "x.test", "path": "/"})
+        self.assertEqual(answer.body["fallback_pool"], "p1")
+
+    def test_tcp_falls_back_too(self):
+        one, two = self.checked("one"), self.checked("two")
+        self.serve_with(one, two, listener={"protocol": "tcp"})
+        self.proxy.wait_health("a", "up")
+        self.proxy.wait_health("a", "up", pool="p1")
+        self.answers("one")
+        one.status = 503
+        self.answers("two")
+
+    def test_a_pool_that_stands_in_cannot_go(self):
+        one, two = self.checked("one"), self.checked("two")
+        self.serve_with(one, two)
+        answer = self.proxy.api("DELETE", "/v1/pools/p1")
+        self.assertEqual(answer.status, 409)
+        self.assertIn("#/pools/main/fallback_pool", answer.pointers)
+        answer = self.proxy.api("PATCH", "/v1/pools/p1",
+                                {"when_all_down": "fallback", "fallback_pool": "main"})
+        self.assertEqual(answer.status, 422)
+        self.proxy.patch("/v1/pools/main", {"when_all_down": "fail_closed", "fallback_pool": None})
+        self.proxy.delete("/v1/pools/p1")
+
+
 class Passive(HealthCase):
     def test_connect_failures_mark_a_server_down(self):
         """The check is slow; traffic notices first, the check brings it back."""

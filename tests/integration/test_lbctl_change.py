@@ -74,6 +74,19 @@ class OneValue(ChangeCase):
                 self.undo(result)
                 self.assertEqual(config(), before)
 
+    def test_a_value_comes_from_stdin(self):
+        self.ctl("set", "pools/main/meta/note", "-", stdin="two\nlines\n")
+        self.assertEqual(self.pool()["meta"]["note"], "two\nlines\n")
+        self.ctl("set", "pools/main/retries", "-", stdin="2\n")
+        self.assertEqual(self.pool()["retries"], 2)
+
+    def test_warnings_about_other_things_are_left_out(self):
+        self.ctl("set", "pools/single", '{"servers": {"a": {"address": "127.0.0.1:9"}}}')
+        result = self.ctl("set", "health_checks/port", '{"type": "tcp"}')
+        self.assertIn("/health_checks/port: ", result.stderr)
+        self.assertNotIn("/pools/single", result.stderr)
+        self.assertNotIn("/pools/single", self.ctl("set", "pools/main/retries", "3").stderr)
+
     def test_what_was_there_comes_back(self):
         self.ctl("set", "pools/main/servers/a/weight", "50")
         result = self.ctl("set", "pools/main/servers/a/weight", "70")

@@ -132,8 +132,8 @@ class Connections(LiveCase):
     def test_listed_and_closed(self):
         client = self.slow_proxy()
         lines = self.ctl("conns").stdout.splitlines()
-        self.assertRegex(lines[0], "ID +CLIENT +LISTENER +STATE +SERVER +AGE +REQUESTS +WORKER")
-        self.assertRegex(lines[1], r"127\.0\.0\.1:\d+ +web +request +main/a ")
+        self.assertRegex(lines[0], "ID +CLIENT +LISTENER +PROTOCOL +STATE +SERVER +AGE +REQUESTS +WORKER")
+        self.assertRegex(lines[1], r"127\.0\.0\.1:\d+ +web +http1 +request +main/a ")
         self.assertEqual(len(lines), 2)
         for args, count in ((["-p", "main"], 1), (["-p", "main/a"], 1),
                             (["--listener", "web"], 1), (["-n", "1"], 1)):
@@ -146,6 +146,16 @@ class Connections(LiveCase):
         self.wait_for(lambda: self.ctl("conns", "-oname").stdout == "", "no connection")
         self.ctl("conns", "kill", number, code=NOT_FOUND)
         self.ctl("conns", "-p", "nothing", code=NOT_FOUND)
+
+    def test_a_list_that_is_not_all_says_how_much_is_missing(self):
+        self.slow_proxy()
+        more = [self.connect(self.proxy) for _ in range(2)]
+        for client in more:
+            client.send_request("GET", "/")
+        self.wait_for(lambda: "hint: 2 more: add -n 3\n" in self.ctl("conns", "-n", "1").stderr, "three")
+        more[0].close()
+        self.wait_for(lambda: "hint: 1 more: add -n 2\n" in self.ctl("conns", "-n", "1").stderr, "two")
+        self.assertEqual(self.ctl("conns", "-n", "2").stderr, "")
 
 
 class Checks(LiveCase):

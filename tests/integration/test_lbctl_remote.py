@@ -141,7 +141,7 @@ class Remote(LabCase):
     def test_whom_lbctl_believes(self):
         done = self.run_("--url", self.url, "--ca", self.other_ca.certificate, "status")
         self.assertEqual(done.returncode, 4)
-        self.assertIn("the certificate of the peer", done.stderr)
+        self.assertIn("the certificate of 'CN=localhost'", done.stderr)
         done = self.run_("--url", self.url, "status")  # the system does not know our authority
         self.assertEqual(done.returncode, 4)
         self.assertIn("hint: --ca FILE", done.stderr)

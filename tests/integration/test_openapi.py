@@ -8,12 +8,14 @@ is tested everywhere: lab/contract.py looks at each.
 import copy
 import json
 import random
+import tempfile
 import unittest
 
 import jsonschema
 
 from lab import LabCase, config_for, run_lbd
 from lab import jsonc
+from lab.certs import Authority
 from lab.contract import Contract, ContractError
 from lab.lbd import ROOT
 
@@ -190,11 +192,31 @@ class SchemaAgreesWithLbd(LabCase):
                 return pointer, copy.deepcopy(dice.choice(examples[definition, key]))
 
 
+MAIL_NAMES = {"user": "joe@example.com", "map": "domains", "entry": "example.com", "callback": "auth"}
+
+
 class Served(LabCase):
     def setUp(self):
         super().setUp()
         origin = self.origin()
         self.proxy = self.lbd(config_for(origin))
+
+    def put_certificates(self):
+        with tempfile.TemporaryDirectory() as directory:
+            authority = Authority(directory)
+            shop = authority.issue("shop", cn="shop.test")
+            self.proxy.put("/v1/certificates/shop", {"chain": shop.chain.read_text(), "key": shop.key.read_text()})
+            self.proxy.put("/v1/ca-sets/inside", {"pem": authority.certificate.read_text()})
+
+    def put_mail(self):
+        for pool in ("mail", "main"):
+            self.proxy.patch("/v1/config", {"pools": {pool: {"servers": {"b1": {"address": "127.0.0.1:1"}}}}})
+        self.proxy.put("/v1/listeners/imap", {"bind": ["127.0.0.1:0"], "protocol": "imap", "default_pool": "mail"})
+        self.proxy.put("/v1/pools/main/servers/a/admin-state", {"state": "drain", "reason": "test"})
+        self.proxy.put("/v1/pools/main/servers/a/mail-drain", {"mode": "flush"})
+        self.proxy.put("/v1/mail/users/joe@example.com", {"pool": "mail", "server": "b1"})
+        self.proxy.put("/v1/mail/maps/domains", {"type": "domain", "entries": {"example.com": {"pool": "mail"}}})
+        self.proxy.put("/v1/mail/callbacks/auth", {"urls": ["http://127.0.0.1:9/"]})
 
     def test_served_and_printed_are_the_same(self):
         for path, flag, kind in (("/v1/openapi.json", "--openapi", "application/json"),
@@ -213,8 +235,9 @@ class Served(LabCase):
             methods = {verb.upper() for verb in item if verb != "parameters"}
             wrong = sorted({"GET", "PUT", "PATCH", "DELETE", "POST"} - methods)
             filled = path.replace("{revision}", "1")
-            for name in ("listener", "pool", "route", "server", "health_check", "type", "token",
-                         "connection", "key"):
+            for name in ("listener", "pool", "route", "policy", "address_set", "server", "health_check", "type", "token",
+                         "connection", "key", "certificate", "ca_set", "user", "map", "entry", "callback",
+                         "session", "ban", "request"):
                 filled = filled.replace("{" + name + "}", "x")
             for method in wrong:
                 answer = self.proxy.api(method, filled)
@@ -227,10 +250,16 @@ class Served(LabCase):
         """lab/contract.py looks at the answers; here each operation without a body is asked once."""
         self.proxy.put("/v1/health-checks/alive", {"type": "tcp"})
         self.proxy.put("/v1/routes/all", {"listener": "web", "action": {"pool": "main"}})
-        self.proxy.put("/v1/pools/main/servers/a/admin-state", {"state": "drain", "reason": "test"})
-        names = {"listener": "web", "route": "all", "pool": "main", "server": "a", "type": "not-found",
-                 "health_check": "alive", "key": "pools", "revision": str(self.proxy.api(
-                     "GET", "/v1/version").revision)}
+        self.put_certificates()
+        self.put_mail()
+        self.proxy.put("/v1/policies/inside", {"access": {"allow": ["10.0.0.0/8"]}})
+        self.proxy.put("/v1/address-sets/banned", {"addresses": ["10.0.0.0/8"]})
+        self.proxy.patch("/v1/pools/main", {"sticky": {"mode": "learn", "cookie": "session"}})
+        names = {**MAIL_NAMES, "listener": "web", "route": "all", "policy": "inside", "address_set": "banned", "pool": "main", "server": "a", "type": "not-found",
+                 "certificate": "shop", "ca_set": "inside", "health_check": "alive", "key": "pools",
+                 "revision": str(self.proxy.api("GET", "/v1/version").revision)}
+        self.connect(self.proxy).get("/", {"X-Request-Id": "one", "Connection": "nonsense, Host"})
+        names["request"] = "one"
         document = self.proxy.get("/v1/openapi.json")
         asked = 0
         for path, item in document["paths"].items():
@@ -247,19 +276,24 @@ class Served(LabCase):
 
 
     def test_examples_of_bodies_are_accepted(self):
-        """As they stand in the document; those that would listen on port 80 are left out."""
+        """As they stand in the document; those that would listen on port 80, or name files, are left out."""
         for pool in ("web", "api"):
             self.proxy.put(f"/v1/pools/{pool}", {})
         self.proxy.put("/v1/health-checks/alive", {"type": "tcp"})
         self.proxy.put("/v1/routes/all", {"listener": "web", "action": {"pool": "main"}})
-        names = {"listener": "web", "route": "all", "pool": "main", "server": "a", "token": "t",
+        self.put_mail()
+        for policy in ("inside", "office-only"):
+            self.proxy.put(f"/v1/policies/{policy}", {"access": {"allow": ["10.0.0.0/8"]}})
+        self.proxy.put("/v1/address-sets/banned", {"addresses": ["10.0.0.0/8"]})
+        names = {**MAIL_NAMES, "listener": "web", "route": "all", "policy": "inside", "address_set": "banned", "pool": "main", "server": "a", "token": "t",
                  "health_check": "alive"}
         sent = 0
         for path, item in self.proxy.get("/v1/openapi.json")["paths"].items():
             for verb, operation in item.items():
                 if verb == "parameters" or "requestBody" not in operation:
                     continue
-                if path.startswith(("/v1/config", "/v1/batch")) or path == "/v1/listeners/{listener}":
+                if path.startswith(("/v1/config", "/v1/batch", "/v1/certificates", "/v1/ca-sets")) or (
+                        path == "/v1/listeners/{listener}"):
                     continue
                 (media,) = operation["requestBody"]["content"].values()
                 filled = path

@@ -77,7 +77,7 @@ class RealPrometheus(LabCase):
         for _ in range(50):
             client.get("/")
         for job in ("lbd", "text"):
-            total = f'lbd_http_requests_total{{job="{job}",code_class="2xx"}}'
+            total = f'lbd_http_requests_total{{job="{job}",protocol="http1",code_class="2xx"}}'
             self.wait_for(lambda: prometheus.value(total) == 50, f"{job}: 50 requests", 30)
             self.wait_for(lambda: (prometheus.value(f"rate({total}[1m])") or 0) > 0,
                           f"{job}: a rate", 30)

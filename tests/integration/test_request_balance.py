@@ -2,9 +2,11 @@
 
 import collections
 import threading
+import time
 import unittest
 
 from lab import LabCase, config_for
+from lab.origin import free_port
 
 
 class Balance(LabCase):
@@ -49,6 +51,13 @@ class Balance(LabCase):
                 client.get("/")
             client.close()
         self.assertEqual(self.counts(), [72, 24])
+
+    def test_random_heeds_weights(self):
+        client = self.serve([300, 100], algorithm="random")
+        for _ in range(400):
+            client.get("/")
+        self.assertEqual(sum(self.counts()), 400)
+        self.assertAlmostEqual(self.counts()[0], 300, delta=60)  # seven standard deviations
 
     def test_least_request_avoids_the_busy_server(self):
         go = threading.Event()
@@ -129,6 +138,43 @@ class Balance(LabCase):
         self.assertAlmostEqual(light, 10, delta=1)
         go.set()
 
+    def test_peak_ewma_avoids_the_slow_server_on_all_workers(self):
+        """What one worker measured all of them know: the stall is met a few times, not by each worker."""
+
+        def slow(peer):
+            while True:
+                peer.rx()
+                time.sleep(0.3)
+                peer.tx(200, "", {"Origin-Name": "slow"})
+
+        stalls = self.origin(slow, name="slow")
+        others = [self.origin(name=n) for n in "abc"]
+        proxy = self.lbd(
+            config_for(stalls, *others, pool={"algorithm": "peak_ewma"}), daemon={"workers": 4}
+        )
+        while stalls.request_count == 0:
+            self.assertEqual(self.connect(proxy).get("/").status, 200)
+        for _ in range(100):  # a connection each: they are spread over the workers
+            self.assertEqual(self.connect(proxy).get("/").status, 200)
+        self.assertLessEqual(stalls.request_count, 4)
+        self.assertGreaterEqual(min(o.request_count for o in others), 1)
+
+    def test_peak_ewma_does_not_run_after_who_refuses(self):
+        """Refusing is quick. It must not look like the quickest answer."""
+        alive = self.origin(name="alive")
+        proxy = self.lbd(config_for(
+            {"address": f"127.0.0.1:{free_port()}"}, alive,
+            pool={"algorithm": "peak_ewma", "retries": 1},
+        ))
+        client = self.connect(proxy)
+        for _ in range(50):
+            self.assertEqual(client.get("/").get("Origin-Name"), "alive")
+        errors = [
+            v for (name, labels), v in proxy.metrics().items()
+            if name == "lbd_server_errors_total"
+        ]
+        self.assertLessEqual(sum(errors), 3)
+
     def test_max_connections_moves_on_to_the_next(self):
         go = threading.Event()
 
@@ -169,6 +215,33 @@ class Balance(LabCase):
         for _ in range(40):
             client.get("/")
         self.assertEqual(self.counts(), [30, 10])
+
+    def test_slow_start_lets_a_server_grow_into_its_weight(self):
+        client = self.serve([100, 100], algorithm="round_robin", slow_start="3s")
+
+        def weights():
+            answer = self.proxy.api(
+                "POST", "/v1/explain/route", {"listener": "web", "host": "x", "path": "/"}
+            )
+            return [server["weight"] for server in answer.body["servers"]]
+
+        def share_of_b(count):
+            for origin in self.servers:
+                origin.clear()
+            for _ in range(count):
+                client.get("/")
+            return self.counts()[1]
+
+        self.wait_for(lambda: weights() == [100, 100], "both have grown")
+        self.proxy.patch("/v1/pools/main/servers/b", {"admin_state": "drain"})
+        self.assertEqual(share_of_b(10), 0)
+        self.proxy.patch("/v1/pools/main/servers/b", {"admin_state": "ready"})
+        first, second = weights()
+        self.assertEqual(first, 100)
+        self.assertLess(second, 100)
+        self.assertLess(share_of_b(20), 10, "at first it has less than its half")
+        self.wait_for(lambda: weights() == [100, 100], "it has grown")
+        self.assertEqual(share_of_b(20), 10)
 
     def test_hundreds_of_servers(self):
         one = self.origin(name="one")

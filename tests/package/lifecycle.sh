@@ -101,14 +101,15 @@ for page in man8/lbd.8 man5/lbd.json.5 man1/lbctl.1; do
 done
 quietly bash -n /usr/share/bash-completion/completions/lbctl
 ! command -v zsh >/dev/null || quietly zsh -n /usr/share/zsh/vendor-completions/_lbctl
-# the certificates that one of the examples names
-quietly openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=lb.example.com \
-    -keyout /etc/lbd/api-key.pem -out /etc/lbd/api-chain.pem
-cp /etc/lbd/api-chain.pem /etc/lbd/client-ca.pem
+# the certificates that examples name, seen from a folder of their own
+mkdir /tmp/examples
+cd /tmp/examples
+sh "$debs/example_files.sh" /tmp/examples/ca /usr/share/doc/lbd/examples/*.json >/tmp/made || die "$(cat /tmp/made)"
 for example in /usr/share/doc/lbd/examples/*.json; do
     quietly lbd -t -c "$example"
 done
-rm /etc/lbd/api-key.pem /etc/lbd/api-chain.pem /etc/lbd/client-ca.pem
+xargs rm </tmp/made
+cd /
 [ -e "/usr/lib/debug/.build-id/$(file /usr/sbin/lbd | sed 's|.*BuildID\[sha1\]=\(..\)\([0-9a-f]*\).*|\1/\2|').debug" ] ||
     die "no symbols for this lbd"
 step programs

@@ -14,14 +14,15 @@ BUILD = Path(os.environ.get("LBD_BUILD", ROOT / "build/release"))
 # every change goes, and goes away.
 OVERLAY = r"""
 set -eu
-base=$1 debs=$2 script=$3
+base=$1 debs=$2
+shift 2
 mount -t tmpfs tmpfs "$base"
 mkdir "$base/changes" "$base/work" "$base/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$base/changes,workdir=$base/work" "$base/root"
 cd "$base/root"
 mkdir -p debs proc dev run tmp
 cp -r "$debs/." debs/
-cp "$script" debs/lifecycle.sh
+cp "$@" debs/
 mount -t proc proc proc
 mount --rbind /dev dev
 mount -t tmpfs tmpfs run
@@ -91,7 +92,7 @@ class Deb(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="lbd-root-") as base:
             said = run("timeout", "-k", "5", "110", "unshare", "--mount", "--pid", "--fork", "--kill-child",
                        "--propagation", "private", "sh", "-c", OVERLAY, "overlay", base, str(self.folder),
-                       str(HERE / "lifecycle.sh"), timeout=120)
+                       str(HERE / "lifecycle.sh"), str(HERE.parent / "docs/example_files.sh"), timeout=120)
         self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
         print(said.stdout)
         steps = [line.split()[1] for line in said.stdout.splitlines() if line.startswith("ok ")]

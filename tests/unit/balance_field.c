@@ -1,7 +1,9 @@
 #include "tests/unit/balance_field.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "lbd/balance/rendezvous.h"
 #include "lbd/base/mem.h"
 
 void balance_field_init(struct balance_field *field, enum balancer_kind kind,
@@ -27,9 +29,27 @@ void balance_field_fini(struct balance_field *field)
     free(field->loads);
 }
 
+uint64_t *balance_field_seeds(uint32_t count)
+{
+    uint64_t *seeds = mem_zero((size_t)count + 1, sizeof(*seeds));
+    for (uint32_t i = 0; i < count; i++) {
+        char name[24];
+        (void)snprintf(name, sizeof(name), "server-%u", i);
+        seeds[i] = rendezvous_key(slice_from(name));
+    }
+    return seeds;
+}
+
 void balance_field_build(struct balance_field *field, enum balancer_kind kind)
 {
-    balancer_build(&field->balancer, kind, field->targets, field->count, &field->arena);
+    if (!balancer_is_hash(kind)) {
+        balancer_build(&field->balancer, kind, field->targets, field->count, &field->arena);
+        return;
+    }
+    uint64_t *seeds = balance_field_seeds(field->count);
+    balancer_build_hash(&field->balancer, kind, field->targets, seeds, field->count, 125,
+                        &field->arena);
+    free(seeds);
 }
 
 void balance_field_set_usable(struct balance_field *field, uint32_t index, bool usable)

@@ -27,6 +27,8 @@ void balance_field_init(struct balance_field *field, enum balancer_kind kind,
 void balance_field_fini(struct balance_field *field);
 /* Built again over what is usable now. */
 void balance_field_build(struct balance_field *field, enum balancer_kind kind);
+/* Of names "server-0", "server-1", ...; the caller's to free. */
+uint64_t *balance_field_seeds(uint32_t count);
 void balance_field_set_usable(struct balance_field *field, uint32_t index, bool usable);
 void balance_field_set_ready(struct balance_field *field, uint32_t index, bool ready);
 /* Adds to (or takes from) what is in flight. */

@@ -1,5 +1,6 @@
 #include "tests/unit/probe_peer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 #include <check.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/tls/tls_session.h"
 
 struct peer_conn {
     struct list_node link;
@@ -18,13 +20,48 @@ struct peer_conn {
     uint32_t request_len;
     char request[sizeof(((struct probe_peer *)0)->request)];
     size_t sent;
+    struct tls_session *tls; /* NULL: clear */
 };
+
+/* -1 with EAGAIN: not now. */
+static ssize_t receive(struct peer_conn *conn, char *out, size_t len)
+{
+    size_t got = 0;
+    if (conn->tls == NULL) {
+        return recv(conn->fd, out, len, 0);
+    }
+    enum tls_verdict verdict = TLS_DONE;
+    if (!tls_session_is_open(conn->tls)) {
+        verdict = tls_session_handshake(conn->tls);
+    }
+    if (verdict == TLS_DONE) {
+        verdict = tls_session_read(conn->tls, out, len, &got);
+    }
+    errno = EAGAIN;
+    if (verdict == TLS_WANT_READ || verdict == TLS_WANT_WRITE) {
+        return -1;
+    }
+    return verdict == TLS_DONE ? (ssize_t)got : 0;
+}
+
+static ssize_t transmit(struct peer_conn *conn, const char *data, size_t len)
+{
+    size_t taken = 0;
+    if (conn->tls == NULL) {
+        return send(conn->fd, data, len, MSG_NOSIGNAL);
+    }
+    return tls_session_write(conn->tls, data, len, &taken) == TLS_DONE ? (ssize_t)taken : -1;
+}
 
 static void conn_free(struct peer_conn *conn)
 {
     loop_watch_stop(&conn->watch);
     loop_ready_remove(&conn->ready);
     list_remove(&conn->link);
+    if (conn->tls != NULL) {
+        (void)tls_session_shut(conn->tls);
+        tls_session_free(conn->tls);
+    }
     (void)close(conn->fd);
     free(conn);
 }
@@ -43,7 +80,7 @@ static void on_send(struct loop_ready *ready)
     if (conn->sent < len) {
         size_t part = len - conn->sent;
         part = peer->chunk != 0 && part > peer->chunk ? peer->chunk : part;
-        ssize_t sent = send(conn->fd, peer->answer + conn->sent, part, MSG_NOSIGNAL);
+        ssize_t sent = transmit(conn, peer->answer + conn->sent, part);
         if (sent < 0) {
             conn_free(conn);
             return;
@@ -54,6 +91,9 @@ static void on_send(struct loop_ready *ready)
     }
     if (peer->closes) {
         conn_free(conn);
+    } else if (peer->stays) {
+        conn->request_len = 0;
+        conn->sent = 0;
     }
 }
 
@@ -61,15 +101,21 @@ static void on_read(struct loop_watch *watch, unsigned events)
 {
     struct peer_conn *conn = container_of(watch, struct peer_conn, watch);
     (void)events;
-    ssize_t got = recv(conn->fd, conn->request + conn->request_len,
-                       sizeof(conn->request) - 1 - conn->request_len, 0);
+    ssize_t got = receive(conn, conn->request + conn->request_len,
+                          sizeof(conn->request) - 1 - conn->request_len);
+    if (got < 0 && errno == EAGAIN) {
+        return;
+    }
     if (got <= 0) {
         conn_free(conn);
         return;
     }
     conn->request_len += (uint32_t)got;
     conn->request[conn->request_len] = '\0';
-    if (strstr(conn->request, "\r\n\r\n") != NULL) {
+    if (conn->peer->greets) {
+        memcpy(conn->peer->request, conn->request, sizeof(conn->request));
+    } else if (strstr(conn->request, conn->peer->ends != NULL ? conn->peer->ends : "\r\n\r\n") !=
+               NULL) {
         memcpy(conn->peer->request, conn->request, sizeof(conn->request));
         loop_ready_put(conn->peer->loop, &conn->ready, on_send);
     }
@@ -87,8 +133,16 @@ static void on_accept(struct loop_watch *watch, unsigned events)
     struct peer_conn *conn = mem_zero(1, sizeof(*conn));
     conn->peer = peer;
     conn->fd = fd;
+    if (peer->tls != NULL) {
+        struct err err;
+        conn->tls = tls_session_new(peer->tls, fd, NULL, &err);
+        ck_assert_ptr_nonnull(conn->tls);
+    }
     list_push_back(&peer->conns, &conn->link);
     ck_assert(loop_watch_start(peer->loop, &conn->watch, fd, LOOP_READ, on_read));
+    if (peer->greets) {
+        loop_ready_put(peer->loop, &conn->ready, on_send);
+    }
 }
 
 void probe_peer_init(struct probe_peer *peer, struct loop *loop, const char *unix_path)
@@ -168,6 +222,9 @@ void probe_field_note(const struct health_probe_result *result, void *arg)
     field->verdict = result->verdict;
     field->duration_us = result->duration_us;
     (void)snprintf(field->text, sizeof(field->text), "%s", result->text);
+    field->is_degraded = result->is_degraded;
+    (void)snprintf(field->capabilities, sizeof(field->capabilities), "%.*s",
+                   SLICE_ARG(result->capabilities));
 }
 
 void probe_field_run(struct probe_field *field, const struct conf_health_check *check,
@@ -175,8 +232,11 @@ void probe_field_run(struct probe_field *field, const struct conf_health_check *
 {
     struct health_probe_plan *plan = health_probe_plan_new(check);
     field->done = false;
-    (void)health_probe_start(field->loop, plan, address, SLICE("server.test:80"), probe_field_note,
-                             field);
+    const struct health_probe_server server = {.address = address,
+                                               .authority = SLICE("server.test:80"),
+                                               .tls = field->tls,
+                                               .tls_name = field->tls_name};
+    (void)health_probe_start(field->loop, plan, &server, probe_field_note, field);
     health_probe_plan_unref(plan); /* the probe holds it */
     ck_assert(!field->done);
     for (uint32_t i = 0; i < 20000 && !field->done; i++) {

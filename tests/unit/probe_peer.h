@@ -13,6 +13,7 @@
 #include "lbd/base/addr.h"
 #include "lbd/base/list.h"
 #include "lbd/net/loop.h"
+#include "lbd/tls/tls_context.h"
 #include "lbd/upstream/health_probe.h"
 
 struct probe_peer {
@@ -22,10 +23,14 @@ struct probe_peer {
     struct addr address;
     struct list_node conns; /* open connections */
     /* the script; may change at any time */
-    const char *answer; /* NULL: says nothing */
-    uint32_t chunk;     /* bytes per send, a pass of the loop between them; 0: all at once */
-    bool closes;        /* after the answer; without one: when the request is there */
-    bool resets;        /* instead of answering */
+    const char *answer;      /* NULL: says nothing */
+    const char *ends;        /* what a request ends with; NULL: an empty line */
+    uint32_t chunk;          /* bytes per send, a pass of the loop between them; 0: all at once */
+    bool greets;             /* answers before anything was said */
+    bool closes;             /* after the answer; without one: when the request is there */
+    bool resets;             /* instead of answering */
+    bool stays;              /* after the answer: for the next request */
+    struct tls_context *tls; /* borrowed: it speaks TLS; NULL: clear */
     /* what was seen */
     uint32_t accepted;
     char request[4096]; /* of the latest connection */
@@ -45,6 +50,10 @@ struct probe_field {
     enum health_probe_verdict verdict;
     uint64_t duration_us;
     char text[HEALTH_PROBE_TEXT_MAX];
+    bool is_degraded;
+    char capabilities[256];
+    struct tls_client *tls; /* borrowed: probes speak it; NULL: clear */
+    const char *tls_name;
 };
 
 void probe_field_init(struct probe_field *field);

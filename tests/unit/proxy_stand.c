@@ -92,6 +92,13 @@ void proxy_stand_open(struct proxy_stand *stand, const struct proxy_stand_option
     };
     stand->plan.limits = (struct conf_listener_limits){
         .connections = options->connections, .header_size_bytes = 16384, .header_fields = 100};
+    stand->plan.protocol = options->protocol;
+    if (options->protocol != CONF_PROTOCOL_HTTP) {
+        stand->plan.default_route = &stand->routes[0];
+        stand->plan.timeouts.handshake_ms = PROXY_STAND_WAIT_MS;
+        stand->plan.timeouts.first_byte_ms = PROXY_STAND_WAIT_MS / 4;
+        listener_bind_server_first(stand->bind, plan_is_server_first(&stand->plan));
+    }
     stand->front = front_new(&stand->proxy, &stand->plan);
 }
 
@@ -101,7 +108,9 @@ static void check_books(const struct proxy_stand *stand)
     ck_assert_uint_eq(stand->proxy.sessions.objects, 0);
     ck_assert_uint_eq(stand->proxy.exchanges.objects, 0);
     ck_assert_uint_eq(stand->proxy.exchange_heads.objects, 0);
+    ck_assert_uint_eq(stand->proxy.tcp_sessions.objects, 0);
     ck_assert_uint_eq(stand->proxy.tunnels.objects, 0);
+    ck_assert_uint_eq(stand->proxy.exchange_tunnels.objects, 0);
     ck_assert_uint_eq(stand->proxy.tunnel_count, 0);
     ck_assert_uint_eq(stand->up.http.h1_conns.objects, 0);
     ck_assert_uint_eq(proxy_stand_open_count(stand), 0);

@@ -6,7 +6,7 @@
  *
  *     /           -> pool            /fixed  -> 200 "fixed answer"
  *     /trailers   -> pool, trailers forwarded    /moved  -> 301 https://x.example{path}
- *     host "none.example" -> no route
+ *     host "none.example" -> no route            a listener of TCP: everything -> pool
  *
  * Closing it checks the books, as upstream_stand does.
  *
@@ -29,6 +29,7 @@ struct proxy_stand_options {
     struct upstream_stand_options upstream;
     uint32_t max_connections; /* of the worker; 0: 100 */
     uint32_t connections;     /* of the listener; 0: no limit */
+    enum conf_protocol protocol;
     bool no_log;
 };
 

@@ -68,6 +68,19 @@ START_TEST(what_did_not_happen_is_left_out)
 }
 END_TEST
 
+/* A connection of TCP has no method and no status. */
+START_TEST(a_connection_has_no_status)
+{
+    struct access_record record = {
+        .reason = CLOSE_TUNNEL_CLOSED, .protocol = SLICE("TCP"), .detail = SLICE("why \"so\"")};
+    static char line[ACCESS_LOG_LINE_MAX];
+    size_t len = access_log_format(&record, line);
+    line[len] = '\0';
+    ck_assert_ptr_nonnull(strstr(line, "\"protocol\":\"TCP\",\"reason\":\"tunnel_closed\","
+                                       "\"detail\":\"why \\\"so\\\"\""));
+}
+END_TEST
+
 START_TEST(escapes_what_json_forbids)
 {
     static char line[ACCESS_LOG_LINE_MAX];
@@ -94,7 +107,7 @@ START_TEST(escapes_what_json_forbids)
         char want[256];
         size_t len = access_log_format(&record, line);
         line[len] = '\0';
-        (void)snprintf(want, sizeof(want), "\"path\":\"%s\",\"status\"", cases[i].want);
+        (void)snprintf(want, sizeof(want), "\"path\":\"%s\",\"reason\"", cases[i].want);
         ck_assert_msg(strstr(line, want) != NULL, "case %zu gave %s", i, line);
     }
 }
@@ -295,6 +308,6 @@ START_TEST(a_reader_beside_the_writer_sees_whole_lines_in_order)
 END_TEST
 
 UNIT_TESTS("access_log", writes_every_fact, what_did_not_happen_is_left_out,
-           escapes_what_json_forbids, every_byte_at_every_place, the_longest_line_fits,
-           a_full_ring_drops_and_counts, dates_follow_the_second,
+           a_connection_has_no_status, escapes_what_json_forbids, every_byte_at_every_place,
+           the_longest_line_fits, a_full_ring_drops_and_counts, dates_follow_the_second,
            the_bell_rings_once_when_half_full, a_reader_beside_the_writer_sees_whole_lines_in_order)

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 
 #include "lbd/base/addr.h"
+#include "lbd/base/mem.h"
 #include "tests/unit/unit.h"
 
 START_TEST(text_goes_there_and_back)
@@ -142,6 +143,13 @@ START_TEST(equality_looks_at_what_counts)
     ck_assert_uint_eq(addr_write(&none, text), 0);
     ck_assert_str_eq(text, "");
     ck_assert_uint_eq(addr_port(&none), 0);
+    static const char *const places[] = {"10.0.0.1:80", "[::1]:80", "unix:/x"};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        struct addr addr;
+        ck_assert(addr_parse(slice_from(places[i]), &addr));
+        addr_set_port(&addr, 9000);
+        ck_assert_uint_eq(addr_port(&addr), addr_is_unix(slice_from(places[i])) ? 0 : 9000);
+    }
 }
 END_TEST
 
@@ -178,6 +186,39 @@ START_TEST(small_addresses_say_the_same)
 }
 END_TEST
 
+START_TEST(an_ip_is_the_same_whatever_its_port)
+{
+    static const char *const texts[] = {"10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:1", "[::1]:1"};
+    struct addr_small small[ARRAY_LEN(texts)];
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct addr addr;
+        ck_assert(addr_parse(slice_from(texts[i]), &addr));
+        addr_small_from(&small[i], &addr.u.any);
+    }
+    ck_assert(addr_small_is_same_ip(&small[0], &small[1]));
+    ck_assert(!addr_small_is_same_ip(&small[0], &small[2]));
+    ck_assert(!addr_small_is_same_ip(&small[0], &small[3]));
+}
+END_TEST
+
+START_TEST(the_longest_ip_fills_its_room)
+{
+    static const char *const texts[] = {"1111:2222:3333:4444:5555:6666:7777:8888",
+                                        "255.255.255.255"};
+    char *room = mem_alloc(ADDR_IP_TEXT_MAX); /* of its own: one byte more is found */
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct addr addr;
+        struct addr_small small;
+        ck_assert(addr_from_ip(slice_from(texts[i]), 65535, &addr));
+        addr_small_from(&small, &addr.u.any);
+        ck_assert_uint_eq(addr_small_write_ip(&small, room), strlen(texts[i]));
+        ck_assert_str_eq(room, texts[i]);
+    }
+    ck_assert_uint_eq(strlen(texts[0]) + 1, ADDR_IP_TEXT_MAX);
+    free(room);
+}
+END_TEST
+
 START_TEST(v6_text_is_what_the_library_writes)
 {
     uint32_t state = 99;
@@ -203,4 +244,5 @@ END_TEST
 
 UNIT_TESTS("addr", text_goes_there_and_back, unix_paths_have_a_limit, splits_host_and_port,
            equality_looks_at_what_counts, small_addresses_say_the_same,
+           an_ip_is_the_same_whatever_its_port, the_longest_ip_fills_its_room,
            v6_text_is_what_the_library_writes)

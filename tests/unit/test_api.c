@@ -50,7 +50,7 @@ static const struct {
     {"GET", "/v1/config?missing=ok", "", "", 400, "unknown-parameter"},
     {"PUT", "/v1/pools/q", "Origin: http://evil.test\r\n" LIVE_API_JSON, "{}", 403, "forbidden"},
     {"GET", "/v1/config", "Sec-Fetch-Mode: no-cors\r\n", "", 403, "forbidden"},
-    {"PUT", "/v1/pools/q", LIVE_API_JSON, "{\"retrys\":1}", 422, "\"suggestion\": \"retries\""},
+    {"PUT", "/v1/pools/q", LIVE_API_JSON, "{\"retriess\":1}", 422, "\"suggestion\": \"retries\""},
     {"PUT", "/v1/pools/q", LIVE_API_JSON, "{\"a\":1,\"a\":1}", 400, "malformed-json"},
     {"PUT", "/v1/config", LIVE_API_JSON, "{\"listeners\":{},\n \"poolz\":{}}", 422, "\"line\": 2"},
     {"DELETE", "/v1/pools/p", "", "", 409, "#/listeners/web/default_pool"},

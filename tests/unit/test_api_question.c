@@ -13,6 +13,10 @@ static const struct {
     {"{'url':'http://h/p?q'}", "GET /p?q HTTP/1.1\r\nHost: h\r\n\r\n", NULL, 80},
     {"{'url':'https://h'}", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", NULL, 443},
     {"{'url':'http://h:81?q'}", "GET /?q HTTP/1.1\r\nHost: h:81\r\n\r\n", NULL, 81},
+    {"{'url':'tls://h'}", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", NULL, 443},
+    {"{'url':'tcp://h:25'}", "GET / HTTP/1.1\r\nHost: h:25\r\n\r\n", NULL, 25},
+    {"{'url':'tcp://h'}", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", NULL, 0},
+    {"{'url':'ftp://h'}", NULL, "/url", 0},
     {"{'url':'http://[::1]:8/'}", "GET / HTTP/1.1\r\nHost: [::1]:8\r\n\r\n", NULL, 8},
     {"{'host':'h','path':'/a b','method':'X Y','headers':{'A':'b','C':''}}",
      "X Y /a b HTTP/1.1\r\nHost: h\r\nA: b\r\nC: \r\n\r\n", NULL, 0},
@@ -81,4 +85,32 @@ START_TEST(what_is_too_long_is_none)
 }
 END_TEST
 
-UNIT_TESTS("api_question", a_question_is_the_head_of_one_request, what_is_too_long_is_none)
+START_TEST(protocols_of_a_connection)
+{
+    static const struct {
+        const char *headers;
+        const char *alpn;
+        size_t max;
+    } says[] = {
+        {"{\"ALPN\":\"h2, http/1.1\"}", "\2h2\10http/1.1", 100},
+        {"{\"alpn\":\"imap\",\"X\":\"h2\",\"Alpn\":\",,pop3\"}", "\4imap\4pop3", 100},
+        {"{\"alpn\":\"imap,pop3,h2\"}", "\4imap\2h2", 9},
+        {"{}", "", 100},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(says); i++) {
+        struct json_error why;
+        char out[100];
+        struct json *headers =
+            json_parse(slice_from(says[i].headers), JSON_STRICT, &json_limits_resource, &why);
+        struct api_question question = {.headers = headers};
+        size_t len = api_question_alpn(&question, out, says[i].max);
+        ck_assert_msg(slice_eq(slice_of(out, len), slice_from(says[i].alpn)), "%s: %.*s",
+                      says[i].headers, (int)len, out);
+        json_free(headers);
+    }
+    ck_assert_uint_eq(api_question_alpn(&(struct api_question){.port = 0}, NULL, 0), 0);
+}
+END_TEST
+
+UNIT_TESTS("api_question", a_question_is_the_head_of_one_request, what_is_too_long_is_none,
+           protocols_of_a_connection)

@@ -55,7 +55,8 @@ START_TEST(blocks_of_any_size_make_the_same_whole)
             size_t before = text.len;
             is_more = api_scrape_more(scrape, &text, sizes[i]);
             ck_assert(!is_more || text.len - before >= sizes[i]);
-            ck_assert_uint_le(text.len - before, sizes[i] + 8192);
+            /* beyond it by one family of one object: that of endings has a line for each reason */
+            ck_assert_uint_le(text.len - before, sizes[i] + 16384);
         }
         ck_assert_uint_ge(text.len, (size_t)(last - whole.data));
         ck_assert(memcmp(text.data, whole.data, (size_t)(last - whole.data)) == 0);

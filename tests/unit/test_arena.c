@@ -72,6 +72,9 @@ START_TEST(copies_text)
     ck_assert(slice_eq(said, SLICE("port=80")));
     ck_assert_int_eq(said.ptr[said.len], '\0');
     ck_assert_uint_eq(arena_copy(&arena, SLICE_NONE).len, 0);
+    const struct slice parts[] = {SLICE("one"), SLICE_NONE, SLICE(", two")};
+    ck_assert(slice_eq(arena_join(&arena, parts, 3), SLICE("one, two")));
+    ck_assert_uint_eq(arena_join(&arena, NULL, 0).len, 0);
     arena_fini(&arena);
 }
 END_TEST

@@ -2,7 +2,9 @@
 #include "tests/unit/balance_field.h"
 #include "tests/unit/unit.h"
 
-static const enum balancer_kind kinds[] = {BALANCER_LEAST_REQUEST, BALANCER_ROUND_ROBIN};
+static const enum balancer_kind kinds[] = {BALANCER_LEAST_REQUEST, BALANCER_ROUND_ROBIN,
+                                           BALANCER_RANDOM,        BALANCER_PEAK_EWMA,
+                                           BALANCER_MAGLEV,        BALANCER_RING_HASH};
 
 static uint32_t pick(struct balance_field *field, struct balancer_state *state,
                      enum balancer_fitness fitness)

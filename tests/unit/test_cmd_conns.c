@@ -7,9 +7,10 @@
 #define LIST                                                                                       \
     FAKE_JSON(                                                                                     \
         "{\"connections\":[{\"id\":\"1-2a\",\"client\":\"10.0.0.1:99\",\"listener\":\"web\","      \
+        "\"protocol\":\"http2\",\"streams\":3,\"tls\":{\"version\":\"TLSv1.3\"},"                  \
         "\"state\":\"request\",\"pool\":\"shop\",\"server\":\"a\",\"age_ms\":65000,"               \
         "\"requests\":7,\"worker\":1},{\"id\":\"0-1\",\"client\":\"10.0.0.2:98\","                 \
-        "\"listener\":\"web\",\"state\":\"idle\",\"age_ms\":10}],\"total\":12}")
+        "\"listener\":\"web\",\"protocol\":\"http1\",\"state\":\"idle\",\"age_ms\":10}],\"total\":12}")
 
 static const struct {
     const char *line[5];
@@ -23,10 +24,10 @@ static const struct {
      {{"GET /v1/connections?listener=web&pool=shop&server=a&limit=2", LIST}},
      1,
      CTL_OK,
-     "ID    CLIENT       LISTENER  STATE    SERVER    AGE  REQUESTS  WORKER\n"
-     "1-2a  10.0.0.1:99  web       request  shop/a  1m 5s         7       1\n"
-     "0-1   10.0.0.2:98  web       idle     -          0s         0       0\n",
-     "hint: 10 more: lbctl conns -n 12\n"},
+     "ID    CLIENT       LISTENER  PROTOCOL         STATE    SERVER    AGE  REQUESTS  WORKER\n"
+     "1-2a  10.0.0.1:99  web       http2/3 TLSv1.3  request  shop/a  1m 5s         7       1\n"
+     "0-1   10.0.0.2:98  web       http1            idle     -          0s         0       0\n",
+     "hint: 10 more: add -n 12\n"},
     {{"conns", "-oname"}, {{"GET /v1/connections", LIST}}, 1, CTL_OK, "1-2a\n0-1\n", ""},
     {{"conns", "-p", "a/b/c"},
      {{NULL, NULL}},

@@ -16,6 +16,7 @@
     "\"bert\":{\"health\":\"down\",\"admin\":\"maint\",\"connections\":0}}}}}"
 #define POOLS                                                                                      \
     "{\"demo\":{\"algorithm\":\"round_robin\",\"health_check\":\"alive\",\"retries\":1,"           \
+    "\"http_version\":\"2\",\"tls\":{\"verify\":\"full\"},\"send_proxy\":\"v1\","                  \
     "\"timeouts\":{\"connect\":\"3s\",\"response\":\"1m\"},\"servers\":{"                          \
     "\"anna\":{\"address\":\"127.0.0.1:9081\",\"weight\":100,\"max_connections\":0},"              \
     "\"bert\":{\"address\":\"b.example:80\",\"weight\":7,\"max_connections\":5}}},"                \
@@ -39,8 +40,21 @@ static const struct {
        FAKE_JSON("{\"web\":{\"protocol\":\"http\",\"default_pool\":\"demo\"}}")},
       STATUS_TURN},
      2,
-     "NAME  PROTOCOL  ADDRESS         STATE  CONNECTIONS  DEFAULT-POOL\n"
-     "web   http      127.0.0.1:8080  up              12  demo\n"},
+     "NAME  PROTOCOL  TLS  ADDRESS         STATE  CONNECTIONS  DEFAULT-POOL\n"
+     "web   http      -    127.0.0.1:8080  up              12  demo\n"},
+    {{"get", "listeners", "-o", "wide"},
+     {{"GET /v1/listeners?defaults=true",
+       FAKE_JSON("{\"p\":{\"protocol\":\"http\",\"tls\":{\"certificates\":[\"a\",\"b\"],"
+                 "\"client_auth\":{\"mode\":\"required\"}}},"
+                 "\"q\":{\"protocol\":\"tcp\",\"tls\":{\"certificates\":[\"a\"]}}}")},
+      STATUS_TURN},
+     2,
+     "NAME  PROTOCOL  TLS              BIND  ADDRESS  STATE  CONNECTIONS  LIMIT  KEEP-ALIVE  "
+     "CERTIFICATES  DEFAULT-POOL\n"
+     "p     http      client required  -     -        -                -      -  -           "
+     "a, b          -\n"
+     "q     tcp       yes              -     -        -                -      -  -           "
+     "a             -\n"},
     {{"get", "routes"},
      {{"GET /v1/routes?defaults=true", FAKE_JSON(ROUTES)}},
      1,
@@ -51,9 +65,14 @@ static const struct {
     {{"get", "pools", "-o", "wide"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME   ALGORITHM      HEALTH-CHECK  RETRIES  CONNECT  RESPONSE  USABLE\n"
-     "demo   round_robin    alive               1  3s       1m           1/2\n"
-     "other  least_request  -                   -  -        -            0/0\n"},
+     "NAME   ALGORITHM      HEALTH-CHECK  HTTP  TLS   PROXY  RETRIES  CONNECT  RESPONSE  USABLE\n"
+     "demo   round_robin    alive         2     full  v1           1  3s       1m           1/2\n"
+     "other  least_request  -             -     -     -            -  -        -            0/0\n"},
+    {{"get", "servers/demo/bert"},
+     {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
+     2,
+     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
+     "demo/bert  b.example:80  down    maint       7            0\n"},
     {{"get", "server", "demo/bert"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
@@ -78,11 +97,15 @@ static const struct {
        FAKE_JSON("{\"alive\":{\"type\":\"http\",\"method\":\"GET\",\"path\":\"/health\","
                  "\"interval\":\"1s\",\"timeout\":\"500ms\",\"rise\":1,\"fall\":2},"
                  "\"port\":{\"type\":\"tcp\",\"interval\":\"2s\",\"timeout\":\"1s\",\"rise\":2,"
-                 "\"fall\":3}}")}},
+                 "\"fall\":3},\"rpc\":{\"type\":\"grpc\",\"service\":\"shop.Cart\"},"
+                 "\"shake\":{\"type\":\"tls\"},\"whole\":{\"type\":\"grpc\"}}")}},
      1,
-     "NAME   TYPE  ASKS         INTERVAL  TIMEOUT  RISE  FALL\n"
-     "alive  http  GET /health  1s        500ms       1     2\n"
-     "port   tcp   connect      2s        1s          2     3\n"},
+     "NAME   TYPE  ASKS             INTERVAL  TIMEOUT  RISE  FALL\n"
+     "alive  http  GET /health      1s        500ms       1     2\n"
+     "port   tcp   connect          2s        1s          2     3\n"
+     "rpc    grpc  Check shop.Cart  -         -           -     -\n"
+     "shake  tls   handshake        -         -           -     -\n"
+     "whole  grpc  Check            -         -           -     -\n"},
     {{"get", "servers", "-ojsonl"},
      {{"GET /v1/pools", FAKE_JSON(POOLS)}},
      1,

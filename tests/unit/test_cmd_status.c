@@ -94,13 +94,14 @@ START_TEST(what_was_set_by_hand)
     ck_assert_int_eq(setenv("TZ", "UTC", 1), 0);
     struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "status", NULL);
     ck_assert_msg(
-        strstr(run.out,
-               "by hand: web/a state drain, since Jan 01 00:00 by anna, until Jan 02 00:00: new "
-               "kernel (undo: lbctl enable web/a)\n"
-               "by hand: web/b weight 7, since Jan 01 00:00 by bert (undo: lbctl weight web/b "
-               "reset)\n"
-               "by hand: web/c state ready, since Jan 01 00:00 by cleo (undo: lbctl maint web/c)\n"
-               "note: ConfigConfirmed: taken back at Jan 01 00:00 unless (lbctl confirm,") != NULL,
+        strstr(
+            run.out,
+            "by hand: web/a state drain, since 1970-01-01 00:00 by anna, until 1970-01-02 00:00: new "
+            "kernel (undo: lbctl enable web/a)\n"
+            "by hand: web/b weight 7, since 1970-01-01 00:00 by bert (undo: lbctl weight web/b "
+            "reset)\n"
+            "by hand: web/c state ready, since 1970-01-01 00:00 by cleo (undo: lbctl maint web/c)\n"
+            "note: ConfigConfirmed: taken back at 1970-01-01 00:00 unless (lbctl confirm,") != NULL,
         "%s", run.out);
     fake_run_fini(&run);
 }

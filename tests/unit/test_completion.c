@@ -21,7 +21,7 @@ static const struct {
     {"-o js", NULL, "json\njsonl\n"},
     {"status --color ", NULL, "auto\nalways\nnever\n"},
     {"wait web --for r", NULL, "ready\n"},
-    {"get p", NULL, "pools\n"},
+    {"get p", NULL, "policies\npools\n"},
     {"help wai", NULL, "wait\n"},
     {"help config v", NULL, "validate\n"},
     {"config ", NULL, "validate\nfmt\nschema\n"},

@@ -17,7 +17,18 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
     return document;
 }
 
-#define POOL(name)  "'" name "':{'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
+#define POOL(name) "'" name "':{'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
+#define HASHED(algorithm, hash)                                                                    \
+    "'p':{'algorithm':'" algorithm "','hash':{" hash "},'servers':{'a':{'address':'h:1'},"         \
+    "'b':{'address':'h:2'}}}"
+#define FALLS(name, to)                                                                            \
+    "'" name "':{'when_all_down':'fallback','fallback_pool':'" to                                  \
+    "','servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
+#define CHECK(check)                                                                               \
+    "{'pools':{'p':{'health_check':'h','servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}}," \
+    "'health_checks':{'h':{" check "}}}"
+#define STICKY(sticky)                                                                             \
+    "'p':{'sticky':{" sticky "},'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
 #define RESPOND     "'action':{'respond':{'status':200}}"
 #define LISTEN(...) "'listeners':{" __VA_ARGS__ "}"
 #define WEB         "'web':{'bind':['127.0.0.1:80']}"
@@ -41,6 +52,106 @@ static const struct {
     {"{'pools':{'p':{'health_check':'h','servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}}}",
      "/pools/p/health_check", "unknown-reference", "", false},
 
+    /* by key */
+    {"{'pools':{" HASHED("maglev", "'key':'cookie','name':'id'") "}}", NULL, "", "", false},
+    {"{'pools':{" HASHED("ring_hash", "'key':'path'") "}}", NULL, "", "", false},
+    {"{'pools':{" HASHED("random", "'key':'path'") "}}", "/pools/p/hash", "invalid-value", "",
+     false},
+    {"{'pools':{" HASHED("maglev", "'key':'header'") "}}", "/pools/p/hash/name", "missing-key", "",
+     false},
+    {"{'pools':{" HASHED("maglev", "'name':'x'") "}}", "/pools/p/hash/name", "invalid-value", "",
+     false},
+    {"{'pools':{" HASHED("maglev", "'key':'header','name':'x_y'") "}}", "/pools/p/hash/name",
+     "invalid-value", "", false},
+    {"{'pools':{" HASHED("maglev", "'key':'query','name':'a b'") "}}", "/pools/p/hash/name",
+     "invalid-value", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'p'}") ",'pools':{" HASHED(
+         "maglev", "'key':'path'") "}}",
+     "/pools/p/hash/key", "invalid-value", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'p'}") ",'pools':{" HASHED(
+         "maglev", "'bound':200") "}}",
+     NULL, "", "", false},
+    {"{'pools':{'p':{'algorithm':'maglev','slow_start':'30s','servers':{'a':{'address':'h:1'},"
+     "'b':{'address':'h:2'}}}}}",
+     "/pools/p/slow_start", "no-effect", "", true},
+
+    /* who stands in */
+    {"{'pools':{" FALLS("a", "b") "," FALLS("b", "c") "," POOL("c") "}}", NULL, "", "", false},
+    {"{'pools':{" FALLS("a", "a") "}}", "/pools/a/fallback_pool", "invalid-value", "", false},
+    {"{'pools':{" FALLS("a", "x") "}}", "/pools/a/fallback_pool", "unknown-reference", "", false},
+    {"{'pools':{'p':{'when_all_down':'fallback','servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}}}",
+     "/pools/p/fallback_pool", "missing-key", "", false},
+
+    /* health checks */
+    {CHECK("'path':'/x','method':'POST','body':'{}','expect':{'body':'ok','headers':{'A':''}},"
+           "'fast_interval':'100ms','down_interval':'1h','port':9000"),
+     NULL, "", "", false},
+    {CHECK("'type':'tcp','send':'PING\\r\\n\\\\x00','receive':'PONG','address':'[::1]:9'"), NULL,
+     "", "", false},
+    {CHECK("'type':'tcp','receive':'220 '"), NULL, "", "", false},
+    {CHECK("'type':'tcp','send':'PING'"), "/health_checks/h/receive", "missing-key", "", false},
+    {CHECK("'type':'tcp','send':'a\\\\q','receive':'b'"), "/health_checks/h/send", "invalid-value",
+     "", false},
+    {CHECK("'method':'HEAD','expect':{'body':'ok'}"), "/health_checks/h/expect/body",
+     "invalid-value", "", false},
+    {CHECK("'body':'x'"), "/health_checks/h/body", "invalid-value", "", false},
+    {CHECK("'fast_interval':'99ms'"), "/health_checks/h/fast_interval", "invalid-value", "", false},
+    {CHECK("'down_interval':'1ms'"), "/health_checks/h/down_interval", "invalid-value", "", false},
+    {CHECK("'address':'10.0.0.1:1','port':2"), "/health_checks/h/port", "no-effect", "", true},
+    {CHECK("'address':'host:1'"), "/health_checks/h/address", "invalid-value", "", false},
+    /* groups */
+    {"{'pools':{'p':{'servers':{'a':{'address':'h:1','zone':'x'},'b':{'address':'h:2','priority':"
+     "1}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         "'w':{'bind':['127.0.0.1:143'],'protocol':'imap','default_pool':'p','mail':{'allow_cleartext':true}}") ",'pools':{'p':{"
+                                                                                                                "'servers':{'a':{'address':'h:1'},'b':{'address':'h:2','priority':1}}}}}",
+     "/pools/p/servers/b/priority", "invalid-value", "", false},
+
+    /* subsets */
+    {"{" LISTEN(WEB) ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'web','action':{'pool':'p','subset':{'v':'1'}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'r':{'listener':'web','action':{'respond':{'status':200},'subset':{'v':'1'}}}}}",
+     "/routes/r/action/subset", "invalid-value", "", false},
+
+    /* sticky */
+    {"{'pools':{" STICKY("'cookie':'id'") "}}", NULL, "", "", false},
+    {"{'pools':{" STICKY("'cookie':'a b'") "}}", "/pools/p/sticky/cookie", "invalid-value", "",
+     false},
+    {"{'pools':{" STICKY("'cookie':'a;b'") "}}", "/pools/p/sticky/cookie", "invalid-value", "",
+     false},
+    {"{'pools':{" STICKY("'cookie':'id','path':'/a;b'") "}}", "/pools/p/sticky/path",
+     "invalid-value", "", false},
+    {"{'pools':{" STICKY("'cookie':'id','domain':'h:80'") "}}", "/pools/p/sticky/domain",
+     "invalid-value", "", false},
+    {"{'pools':{" STICKY("'cookie':'id','same_site':'none','secure':'off'") "}}",
+     "/pools/p/sticky/secure", "invalid-value", "", false},
+    {"{'pools':{" STICKY("'cookie':'__Host-id','secure':'on'") "}}", NULL, "", "", false},
+    {"{'pools':{" STICKY("'cookie':'__Host-id','path':'/x'") "}}", "/pools/p/sticky/cookie",
+     "invalid-value", "", false},
+    {"{'pools':{" STICKY("'cookie':'__Secure-id','secure':'off'") "}}", "/pools/p/sticky/cookie",
+     "invalid-value", "", false},
+    {"{'pools':{" STICKY("'cookie':'id','mode':'passive','max_age':'1h'") "}}", "/pools/p/sticky",
+     "no-effect", "", true},
+    {"{'pools':{" STICKY("'cookie':'id','mode':'passive'") "}}", NULL, "", "", false},
+    {"{'pools':{" STICKY("'cookie':'id','mode':'learn','learn':{'ttl':'1h'}") "}}", NULL, "", "",
+     false},
+    {"{'pools':{" STICKY("'header':'X-Id','mode':'learn'") "}}", NULL, "", "", false},
+    {"{'pools':{" STICKY("'header':'X Id','mode':'learn'") "}}", "/pools/p/sticky/header",
+     "invalid-value", "", false},
+    {"{'pools':{" STICKY("'header':'X-Id','cookie':'id','mode':'learn'") "}}",
+     "/pools/p/sticky/header", "invalid-value", "", false},
+    {"{'pools':{" STICKY("'header':'X-Id','cookie':'id'") "}}", "/pools/p/sticky/header",
+     "invalid-value", "", false},
+    {"{'pools':{" STICKY("'mode':'learn'") "}}", "/pools/p/sticky/cookie", "missing-key", "",
+     false},
+    {"{'pools':{" STICKY("") "}}", "/pools/p/sticky/cookie", "missing-key", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'p'}") ",'pools':{" STICKY(
+         "'cookie':'id'") "}}",
+     "/pools/p/sticky", "invalid-value", "", false},
+
     /* binds */
     {"{" LISTEN(WEB ",'b':{'bind':['127.0.0.1:81','127.0.0.2:80','[::]:80']}") "}", NULL, "", "",
      false},
@@ -62,6 +173,137 @@ static const struct {
                      "'body':'x'}}}}}",
      "/routes/r/action/respond/body", "invalid-value", "", false},
     {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','action':{'respond':{'status':204}}}}}",
+     NULL, "", "", false},
+
+    /* what routes make of requests */
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_template':'/u/{id}/{rest*}'},'action':{'pool':'p'},'rewrite':{'path':'/v/{id}/{rest}'}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_template':'/u/{id}/{rest*}'},'action':{'pool':'p'},'rewrite':{'path':'/v/{other}'}}}}",
+     "/routes/r/rewrite/path", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_template':'/u/{id}/{rest*}'},'action':{'pool':'p'},'rewrite':{'path':'/v/{1}'}}}}",
+     "/routes/r/rewrite/path", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_regex':'/(a)/(b)'},'action':{'pool':'p'},'rewrite':{'path':'/{2}/{1}'}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_regex':'/(a)/(b)'},'action':{'pool':'p'},'rewrite':{'path':'/{3}'}}}}",
+     "/routes/r/rewrite/path", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_prefix':'/a'},'action':{'pool':'p'},'rewrite':{'prefix':'/b','host':'h:1'}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_prefix':'/a'},'action':{'pool':'p'},'rewrite':{'prefix':'/b','strip_prefix':true}}}}",
+     "/routes/r/rewrite", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'pool':'p'},'rewrite':{'strip_prefix':true}}}}",
+     "/routes/r/rewrite", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_template':'/u/{id}/{rest*}'},'action':{'pool':'p'},'rewrite':{'prefix':'/x'}}}}",
+     "/routes/r/rewrite", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'respond':{'status':200}},'rewrite':{'host':'h'}}}}",
+     "/routes/r/rewrite", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':0}}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':0,'q':0}}}}}}",
+     "/routes/r/action/split/pools", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1},'key':'cookie'}}}}}",
+     "/routes/r/action/split/name", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1},'name':'x'}}}}}",
+     "/routes/r/action/split/name", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'P':1}}}}}}",
+     "/routes/r/action/split/pools/P", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':-1}}}}}}",
+     "/routes/r/action/split/pools/q", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'redirect':{'scheme':'https'}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'redirect':{'status':301}}}}}",
+     "/routes/r/action/redirect", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'redirect':{'location':'/x','port':1}}}}}",
+     "/routes/r/action/redirect", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'redirect':{'host':'h:1'}}}}}",
+     "/routes/r/action/redirect/host", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','match':{'path_prefix':'/a'},'action':{'redirect':{'path':'/{id}'}}}}}",
+     "/routes/r/action/redirect/path", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'respond':{'status':200,'headers':{'X-A':'1'}}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'respond':{'status':200,'headers':{'X_A':'1'}}}}}}",
+     "/routes/r/action/respond/headers/X_A", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'respond':{'status':200,'headers':{'Content-Type':'a/b'}}}}}}",
+     "/routes/r/action/respond/headers/Content-Type", "invalid-value", "", false},
+
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':"
+              "{'pool':'p','mirror':{'pool':'q','percent':5}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("q") "},'routes':{'r':{'listener':'web','action':"
+                                            "{'respond':{'status':200},'mirror':{'pool':'q'}}}}}",
+     "/routes/r/action/mirror", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL(
+         "p") ",'q':{'http_version':'2','servers':{'a':{'address':'h:1'},"
+              "'b':{'address':'h:2'}}}},'routes':{'r':{'listener':'web','action':"
+              "{'pool':'p','mirror':{'pool':'q'}}}}}",
+     "/routes/r/action/mirror", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL(
+         "p") ",'q':{'send_proxy':'v2','servers':{'a':{'address':'h:1'},"
+              "'b':{'address':'h:2'}}}},'routes':{'r':{'listener':'web','action':"
+              "{'pool':'p','mirror':{'pool':'q'}}}}}",
+     "/routes/r/action/mirror", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "},'routes':{'r':{'listener':'web','action':"
+                                            "{'pool':'p','mirror':{'pool':'none'}}}}}",
+     "/routes/r/action/mirror/pool", "unknown-reference", "", false},
+
+    /* listeners of TCP */
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:80'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','action':{'pool':'p'}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         "'t':{'bind':['127.0.0.1:80'],'protocol':'tcp'}") ",'routes':{'r':{'listener':'t'," RESPOND
+                                                           "}}}",
+     "/routes/r/action", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:80'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'host':['a.b']},'action':{'pool':'p'}}}}",
+     "/routes/r/match/host", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:80'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'alpn':['h2']},'action':{'pool':'p'}}}}",
+     "/routes/r/match/alpn", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:80'],'protocol':'tls_passthrough'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'host':['a.b'],'alpn':['h2']},"
+              "'action':{'pool':'p'}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:80'],'protocol':'tls_passthrough'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'path':'/x'},'action':{'pool':'p'}}}}",
+     "/routes/r/match/path", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:80'],'protocol':'tls_passthrough'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'path_prefix':'/x'},"
+              "'action':{'pool':'p'}}}}",
+     "/routes/r/match/path_prefix", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','match':{'alpn':['h2']}," RESPOND "}}}",
+     "/routes/r/match/alpn", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:80'],'protocol':'tls_passthrough'}") ",'pools':{" POOL(
+         "p") "},'routes':{'a':{'listener':'t','match':{'alpn':['h2','x']},'action':{'pool':'p'}},"
+              "'b':{'listener':'t','match':{'alpn':['x']},'action':{'pool':'p'}}}}",
+     "/routes/b", "shadowed-route", "", true},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:80'],'protocol':'tls_passthrough'}") ",'pools':{" POOL(
+         "p") "},'routes':{'a':{'listener':'t','match':{'alpn':['h2']},'action':{'pool':'p'}},"
+              "'b':{'listener':'t','action':{'pool':'p'}}}}",
      NULL, "", "", false},
 
     /* pools and checks */
@@ -101,6 +343,90 @@ static const struct {
      NULL, "", "", false},
     {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'path':'/x'}," RESPOND
                      "},'b':{'listener':'web','match':{'path_prefix':'/x'}," RESPOND "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'path':'/x'}," RESPOND
+                     "},'b':{'listener':'web','match':{'path':'/x','method':['GET']}," RESPOND
+                     "}}}",
+     NULL, "", "", false}, /* conditions go first */
+    {"{" LISTEN(
+         WEB) ",'routes':{'a':{'listener':'web','match':{'path':'/x','method':['GET']}," RESPOND
+              "},'b':{'listener':'web','match':{'path':'/x','method':['GET']}," RESPOND "}}}",
+     "/routes/b", "shadowed-route", "", true},
+    {"{" LISTEN(
+         WEB) ",'routes':{'a':{'listener':'web','match':{'path':'/x','method':['GET']}," RESPOND
+              "},'b':{'listener':'web','match':{'path':'/x','method':['PUT']}," RESPOND "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'a':{'listener':'web','match':{'path':'/x','method':['GET']}," RESPOND
+              "},'b':{'listener':'web','match':{'path':'/x','method':['GET'],'query':{'present':['q']}}," RESPOND
+              "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'path_template':'/u/{id}'}," RESPOND
+                     "},'b':{'listener':'web','match':{'path_template':'/u/{name}'}," RESPOND "}}}",
+     "/routes/b", "shadowed-route", "", true},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'path_template':'/u/{id}'}," RESPOND
+                     "},'b':{'listener':'web','match':{'path_template':'/u/{name*}'}," RESPOND
+                     "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'path_regex':'/a.*'}," RESPOND
+                     "},'b':{'listener':'web','match':{'path_regex':'/a.*'}," RESPOND "}}}",
+     "/routes/b", "shadowed-route", "", true},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'host_regex':'a.*'}," RESPOND
+                     "},'b':{'listener':'web','match':{'host_regex':'a.*'}," RESPOND "}}}",
+     "/routes/b", "shadowed-route", "", true},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'host_regex':'a.*'}," RESPOND
+                     "},'b':{'listener':'web','match':{'host':['a.b']}," RESPOND "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'a':{'listener':'web','match':{'header':{'exact':{'X-A':'1'}}}," RESPOND
+              "},'b':{'listener':'web','match':{'header':{'prefix':{'X-A':'1'}}}," RESPOND "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'a':{'listener':'web','match':{'cookie':{'exact':{'a':'1'}}}," RESPOND
+              "},'b':{'listener':'web','match':{'query':{'exact':{'a':'1'}}}," RESPOND "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'path_regex':'/a('}," RESPOND "}}}",
+     "/routes/a/match/path_regex", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'host_regex':'[a'}," RESPOND "}}}",
+     "/routes/a/match/host_regex", "invalid-value", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'a':{'listener':'web','match':{'host_regex':'a','host':['a.b']}," RESPOND
+              "}}}",
+     "/routes/a/match/host_regex", "invalid-value", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'a':{'listener':'web','match':{'query':{'regex':{'q':'(*UTF)a'}}}," RESPOND
+              "}}}",
+     "/routes/a/match/query/regex/q", "invalid-value", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'a':{'listener':'web','match':{'header':{'present':['Host']}}," RESPOND
+              "}}}",
+     "/routes/a/match/header/present/0", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'a':{'listener':'web','match':{'path_template':'/a/b'}," RESPOND
+                     "}}}",
+     "/routes/a/match/path_template", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:1'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'path_template':'/{a}'},'action':{'pool':'p'}}}}",
+     "/routes/r/match/path_template", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:1'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'path_regex':'/a'},'action':{'pool':'p'}}}}",
+     "/routes/r/match/path_regex", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:1'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'method':['GET']},'action':{'pool':'p'}}}}",
+     "/routes/r/match/method", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:1'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'header':{'present':['a']}},'action':{'pool':'p'}}}}",
+     "/routes/r/match/header", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:1'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'cookie':{'absent':['a']}},'action':{'pool':'p'}}}}",
+     "/routes/r/match/cookie", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:1'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'query':{'exact':{'a':'1'}}},'action':{'pool':'p'}}}}",
+     "/routes/r/match/query", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:1'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'host_regex':'a'},'action':{'pool':'p'}}}}",
+     "/routes/r/match/host_regex", "invalid-value", "", false},
+    {"{" LISTEN("'t':{'bind':['127.0.0.1:1'],'protocol':'tcp'}") ",'pools':{" POOL(
+         "p") "},'routes':{'r':{'listener':'t','match':{'source':['10.0.0.0/8']},'action':{'pool':'p'}}}}",
      NULL, "", "", false},
 };
 

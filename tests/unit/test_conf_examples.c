@@ -111,10 +111,13 @@ static void append_examples(const struct conf_object *object, struct buf *out)
     (void)buf_append_char(out, '{');
     for (size_t i = 0; i < object->field_count; i++) {
         const struct conf_field *field = &object->fields[i];
-        if (field->choice > 1 || field->type == CONF_TYPE_MAP) {
+        bool is_elsewhere =
+            field->only_when_key != NULL && strcmp(field->only_when_word, "http") != 0;
+        if (field->choice > 1 || field->type == CONF_TYPE_MAP || is_elsewhere) {
             continue; /* one of those that exclude each other */
         }
-        bool is_word = slice_eq(slice_from(field->key), SLICE("type"));
+        bool is_word = slice_eq(slice_from(field->key), SLICE("type")) &&
+                       slice_eq(slice_from(object->name), SLICE("health_check"));
         (void)buf_printf(out, "%s\"%s\":%s", first ? "" : ",", field->key,
                          is_word ? "\"http\"" : field->example);
         first = false;
@@ -129,11 +132,18 @@ static void check_examples(const struct conf_object *object)
         struct conf_errors errors;
         const char *title = object->title;
         bool is_server = slice_eq(slice_from(object->name), SLICE("server"));
+        bool is_entry = slice_eq(slice_from(object->name), SLICE("mail_map.entry"));
+        const char *inside = is_server  ? "{\"pools\":{\"p\":{\"servers\":{\"x\":"
+                             : is_entry ? "{\"mail_maps\":{\"p\":{\"entries\":{\"x\":"
+                                        : NULL;
         buf_init(&text, 65536);
-        (void)buf_printf(
-            &text, is_server ? "{\"pools\":{\"p\":{\"servers\":{\"x\":" : "{\"%s\":{\"x\":", title);
+        if (inside != NULL) {
+            (void)buf_append_text(&text, inside);
+        } else {
+            (void)buf_printf(&text, "{\"%s\":{\"x\":", title);
+        }
         append_examples(object, &text);
-        (void)buf_append_text(&text, is_server ? "}}}}" : "}}");
+        (void)buf_append_text(&text, inside != NULL ? "}}}}" : "}}");
         conf_errors_init(&errors);
         struct conf_document *document = conf_document_from_text(buf_slice(&text), &errors);
         for (uint32_t i = 0; i < errors.error_count; i++) { /* what they refer to is elsewhere */

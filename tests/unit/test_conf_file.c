@@ -43,7 +43,7 @@ START_TEST(a_mistake_is_described_with_its_place)
     struct conf_errors errors;
     struct err err = {0};
     struct buf line;
-    write_file("{\n \"pools\": {\"p\": {\"retrys\": 1}}\n}\n");
+    write_file("{\n \"pools\": {\"p\": {\"retriess\": 1}}\n}\n");
     conf_errors_init(&errors);
     ck_assert(!conf_file_load(path, &document, &daemon, &errors, &err));
     ck_assert_int_eq(err.kind, ERR_INVALID);
@@ -53,11 +53,11 @@ START_TEST(a_mistake_is_described_with_its_place)
     errors.errors[0].file = SLICE_NONE; /* as with a text that is no file */
     conf_file_describe(&errors.errors[0], false, "x.json", &line);
     const char *want =
-        "x.json:2:18: #/pools/p/retrys: 'retrys' is not a known key; did you mean 'retries'?";
+        "x.json:2:18: #/pools/p/retriess: 'retriess' is not a known key; did you mean 'retries'?";
     ck_assert_msg(slice_eq(buf_slice(&line), slice_from(want)), "%.*s", (int)line.len, line.data);
     buf_clear(&line);
     conf_file_describe(&errors.errors[0], true, "x.json", &line);
-    ck_assert(slice_starts(buf_slice(&line), SLICE("x.json:2:18: warning: #/pools/p/retrys: ")));
+    ck_assert(slice_starts(buf_slice(&line), SLICE("x.json:2:18: warning: #/pools/p/retriess: ")));
     buf_fini(&line);
     conf_errors_fini(&errors);
     (void)unlink(path);

@@ -102,8 +102,8 @@ static const struct {
     {{"{}", "{\n \"schema\":1}"},
      {"conf.d/a.json:2:2: /schema: 'schema' must be set in lbd.json only"}},
     /* in its own file, whatever it is */
-    {{"{}", "{\"pools\":{}}", "{\"pools\":{\"p\":\n{\"retrys\":1}}}"},
-     {"conf.d/b.json:2:2: /pools/p/retrys: 'retrys' is not a known key; did you mean 'retries'?"}},
+    {{"{}", "{\"pools\":{}}", "{\"pools\":{\"p\":\n{\"retriess\":1}}}"},
+     {"conf.d/b.json:2:2: /pools/p/retriess: 'retriess' is not a known key; did you mean 'retries'?"}},
     {{"{}", "{}", "{\"polls\":{}}"},
      {"conf.d/b.json:1:2: /polls: 'polls' is not a known key; did you mean 'pools'?"}},
     {{"{\"pools\":{}}", "{\"polls\":1}", "{\"polls\":2}"},

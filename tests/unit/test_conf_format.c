@@ -103,6 +103,24 @@ static const struct {
     {CONF_FORMAT_METHOD, SLICE_INIT("CONNECT"), false},
     {CONF_FORMAT_METHOD, SLICE_INIT("GET "), false},
 
+    {CONF_FORMAT_ANY_METHOD, SLICE_INIT("M-SEARCH"), true},
+    {CONF_FORMAT_ANY_METHOD, SLICE_INIT("TRACE"), true},
+    {CONF_FORMAT_ANY_METHOD, SLICE_INIT("get"), false},
+    {CONF_FORMAT_ANY_METHOD, SLICE_INIT("A B"), false},
+
+    {CONF_FORMAT_PATH_TEMPLATE, SLICE_INIT("/users/{id}/a%20b/{rest*}"), true},
+    {CONF_FORMAT_PATH_TEMPLATE, SLICE_INIT("/{id}"), true},
+    {CONF_FORMAT_PATH_TEMPLATE, SLICE_INIT("/users"), false},
+    {CONF_FORMAT_PATH_TEMPLATE, SLICE_INIT("/a/../{id}"), false},
+    {CONF_FORMAT_PATH_TEMPLATE, SLICE_INIT("/%41/{id}"), false},
+    {CONF_FORMAT_PATH_TEMPLATE, SLICE_INIT("/a?/{id}"), false},
+    {CONF_FORMAT_PATH_TEMPLATE, SLICE_INIT("/{a}/{a}"), false},
+
+    {CONF_FORMAT_HEADER_NAME, SLICE_INIT("X-Canary"), true},
+    {CONF_FORMAT_HEADER_NAME, SLICE_INIT("Host"), false},
+    {CONF_FORMAT_MATCH_NAME, SLICE_INIT("filter[a]"), true},
+    {CONF_FORMAT_MATCH_NAME, SLICE_INIT("a\nb"), false},
+
     {CONF_FORMAT_HEADER_VALUE, SLICE_INIT("text/plain; charset=utf-8"), true},
     {CONF_FORMAT_HEADER_VALUE, SLICE_INIT("a\r\nb"), false},
     {CONF_FORMAT_HEADER_VALUE, SLICE_INIT("a\nb"), false},

@@ -53,6 +53,10 @@ START_TEST(everything_has_its_default)
     ck_assert_uint_eq(listener->limits.connections, 0);
     ck_assert_uint_eq(listener->limits.header_size_bytes, 65536);
     ck_assert_uint_eq(listener->limits.header_fields, 100);
+    ck_assert_uint_eq(listener->limits.min_body_rate_bytes, 1024);
+    ck_assert_uint_eq(listener->limits.min_read_rate_bytes, 1024);
+    ck_assert_uint_eq(listener->limits.buffered_bytes, 8U * 1024 * 1024);
+    ck_assert_uint_eq(listener->timeouts.rate_grace_ms, 10000);
 
     const struct conf_route *route = conf_route_find(conf, SLICE("r"));
     ck_assert_int_eq(route->priority, 0);
@@ -99,7 +103,11 @@ START_TEST(reads_every_setting)
         "'path_prefix':'/x'},'action':{'pool':'p'},'trailers':'forward'},"
         "'s':{'listener':'web','match':{'path':'/y'},'action':{'redirect':{'status':308,"
         "'location':'/z{path}'}}}},"
-        "'pools':{'p':{'algorithm':'round_robin','health_check':'h','when_all_down':'fail_open',"
+        "'pools':{'k':{'algorithm':'maglev','hash':{'key':'cookie','name':'id','bound':150},"
+        "'sticky':{'mode':'passive','cookie':'c','on_unavailable':'fail','on_drain':'move',"
+        "'path':'/p','domain':'d.example','http_only':false,'secure':'on','same_site':'unset',"
+        "'max_age':'2s','forward':true,'key_file':'/k'}},"
+        "'p':{'algorithm':'round_robin','health_check':'h','when_all_down':'fail_open',"
         "'retries':0,'timeouts':{'connect':'1s','response':'2s','idle':'3s'},'servers':{"
         "'b':{'address':'[::1]:1','weight':1000,'max_connections':7,'admin_state':'maint'},"
         "'a':{'address':'unix:/a'}}}},"
@@ -140,6 +148,26 @@ START_TEST(reads_every_setting)
     ck_assert_uint_eq(pool->servers[1].weight, 1000);
     ck_assert_uint_eq(pool->servers[1].max_connections, 7);
     ck_assert_uint_eq(pool->servers[1].admin_state, CONF_MAINT);
+    ck_assert_uint_eq(pool->has_hash, 0);
+    pool = conf_pool_find(conf, SLICE("k"));
+    ck_assert_uint_eq(pool->algorithm, CONF_ALGORITHM_MAGLEV);
+    ck_assert_uint_eq(pool->has_hash, 1);
+    ck_assert_uint_eq(pool->hash.key, CONF_HASH_KEY_COOKIE);
+    ck_assert(slice_eq(pool->hash.name, SLICE("id")));
+    ck_assert_uint_eq(pool->hash.bound, 150);
+    ck_assert_uint_eq(pool->has_sticky, 1);
+    ck_assert_uint_eq(pool->sticky.mode, CONF_STICKY_PASSIVE);
+    ck_assert(slice_eq(pool->sticky.cookie, SLICE("c")));
+    ck_assert_uint_eq(pool->sticky.on_unavailable, CONF_STICKY_FAIL);
+    ck_assert_uint_eq(pool->sticky.on_drain, CONF_STICKY_MOVE);
+    ck_assert(slice_eq(pool->sticky.path, SLICE("/p")));
+    ck_assert(slice_eq(pool->sticky.domain, SLICE("d.example")));
+    ck_assert_uint_eq(pool->sticky.http_only, 0);
+    ck_assert_uint_eq(pool->sticky.secure, CONF_COOKIE_SECURE_ON);
+    ck_assert_uint_eq(pool->sticky.same_site, CONF_SAME_SITE_UNSET);
+    ck_assert_uint_eq(pool->sticky.max_age_ms, 2000);
+    ck_assert_uint_eq(pool->sticky.forward, 1);
+    ck_assert(slice_eq(pool->sticky.key_file, SLICE("/k")));
 
     const struct conf_health_check *check = conf_health_check_find(conf, SLICE("h"));
     ck_assert_uint_eq(check->expect_classes, 1U << 2 | 1U << 3);
@@ -194,6 +222,16 @@ static const struct {
      "/pools/a/servers/x/admin_state", "invalid-value",
      "must be one of \"ready\", \"drain\", \"maint\"", "drain"},
     {"{'pools':{'a':{'algorithm':1}}}", "/pools/a/algorithm", "wrong-type", "must be one of", ""},
+    {"{'pools':{'a':{'algorithm':'ring'}}}", "/pools/a/algorithm", "invalid-value",
+     "\"maglev\", \"ring_hash\"", ""},
+    {"{'pools':{'a':{'algorithm':'maglev','hash':{'key':'cokie'}}}}", "/pools/a/hash/key",
+     "invalid-value", "must be one of \"source\"", "cookie"},
+    {"{'pools':{'a':{'algorithm':'maglev','hash':{'bound':99}}}}", "/pools/a/hash/bound",
+     "out-of-range", "must be an integer, 100 to 10000", ""},
+    {"{'pools':{'a':{'sticky':{'cookie':'c','mode':'learn','learn':{'entries':63}}}}}",
+     "/pools/a/sticky/learn/entries", "out-of-range", "64 to", ""},
+    {"{'pools':{'a':{'sticky':{'cookie':'c','mode':'pasive'}}}}", "/pools/a/sticky/mode",
+     "invalid-value", "must be one of \"insert\"", "passive"},
     {"{'pools':{'a':{'timeouts':{'connect':3}}}}", "/pools/a/timeouts/connect", "wrong-type",
      "must be a duration with its unit such as \"2s\", 10ms to 10m", ""},
     {"{'pools':{'a':{'timeouts':{'connect':'3'}}}}", "/pools/a/timeouts/connect", "invalid-value",
@@ -214,6 +252,14 @@ static const struct {
      "must be a string, not a number", ""},
     {"{'listeners':{'w':{'bind':['127.0.0.1:80'],'limits':{'header_size':'1GiB'}}}}",
      "/listeners/w/limits/header_size", "out-of-range", "1KiB to 64KiB", ""},
+    {"{'listeners':{'w':{'bind':['127.0.0.1:80'],'limits':{'min_body_rate':'2GiB'}}}}",
+     "/listeners/w/limits/min_body_rate", "out-of-range", "0 to 1GiB", ""},
+    {"{'listeners':{'w':{'bind':['127.0.0.1:80'],'limits':{'buffered':'64KiB'}}}}",
+     "/listeners/w/limits/buffered", "out-of-range", "256KiB to 1GiB", ""},
+    {"{'listeners':{'w':{'bind':['127.0.0.1:80'],'forwarded':{'depth':33}}}}",
+     "/listeners/w/forwarded/depth", "out-of-range", "1 to 32", ""},
+    {"{'listeners':{'w':{'bind':['127.0.0.1:80'],'forwarded':{'trusted':['10.0.0.1/8']}}}}",
+     "/listeners/w/forwarded/trusted/0", "invalid-value", "", ""},
     {"{'listeners':{'w':{'bind':['127.0.0.1:80']}},'routes':{'r':{'listener':'w'}}}",
      "/routes/r/action", "missing-key", "'action' must be set", ""},
     {"{'listeners':{'w':{'bind':['127.0.0.1:80']}},'routes':{'r':{'listener':'w','action':{}}}}",
@@ -227,6 +273,14 @@ static const struct {
     {"{'listeners':{'w':{'bind':['127.0.0.1:80']}},'routes':{'r':{'listener':'w','action':{"
      "'redirect':{'status':304,'location':'/'}}}}}",
      "/routes/r/action/redirect/status", "out-of-range", "one of 301, 302, 303, 307, 308", ""},
+    {"{'health_checks':{'h':{'receive':'x'}}}", "/health_checks/h/receive", "not-applicable",
+     "must not be set unless 'type' is \"tcp\"", ""},
+    {"{'health_checks':{'h':{'type':'tcp','body':'x'}}}", "/health_checks/h/body", "not-applicable",
+     "must not be set unless 'type' is \"http\"", ""},
+    {"{'health_checks':{'h':{'port':65536}}}", "/health_checks/h/port", "out-of-range",
+     "0 to 65535", ""},
+    {"{'health_checks':{'h':{'fast_interval':'61m'}}}", "/health_checks/h/fast_interval",
+     "out-of-range", "0s to 1h", ""},
     {"{'health_checks':{'h':{'type':'tcp','path':'/'}}}", "/health_checks/h/path", "not-applicable",
      "must not be set unless 'type' is \"http\"", ""},
     {"{'health_checks':{'h':{'expect':{'status':['6xx']}}}}", "/health_checks/h/expect/status/0",

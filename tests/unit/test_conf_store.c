@@ -467,7 +467,7 @@ END_TEST
 START_TEST(several_are_saved_together)
 {
     struct conf_store *store = must_open();
-    struct conf_store_item items[3];
+    struct conf_store_item items[3] = {0};
     char texts[3][64];
     ck_assert(save(store, 9, 1));
     for (int i = 0; i < 3; i++) {

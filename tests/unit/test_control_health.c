@@ -620,6 +620,84 @@ START_TEST(large_pools_spread_their_second_probes)
 }
 END_TEST
 
+/* How many checks there were in this time. */
+static uint64_t checks_within(struct field *field, uint64_t ms)
+{
+    uint64_t before = facts(field, 0).checks;
+    uint64_t end = now_ms() + ms;
+    while (now_ms() < end) {
+        loop_run_once(field->loop, 5);
+    }
+    return facts(field, 0).checks - before;
+}
+
+START_TEST(checks_hurry_while_the_state_is_about_to_change)
+{
+    struct field field;
+    field_init(&field, 1, 0);
+    field.check.interval_ms = 400;
+    field.check.fast_interval_ms = 10;
+    field.check.down_interval_ms = 600000;
+    apply(&field);
+    run_until(&field, 0, SERVER_UP);
+    field.peers[0].answer = busy;
+    while (facts(&field, 0).streak == 0) {
+        loop_run_once(field.loop, 5);
+    }
+    uint64_t first_ms = now_ms();
+    run_until(&field, 0, SERVER_DOWN);
+    ck_assert_uint_lt(now_ms() - first_ms, 700); /* two intervals are more */
+    ck_assert_uint_eq(facts(&field, 0).history->count, facts(&field, 0).checks);
+    ck_assert_uint_eq(checks_within(&field, 60), 0); /* down_interval */
+    field_fini(&field);
+}
+END_TEST
+
+START_TEST(the_last_results_are_kept_for_this_check)
+{
+    struct field field;
+    field_init(&field, 1, 0);
+    apply(&field);
+    run_until_checks(&field, 0, 2);
+    field.peers[0].answer = busy;
+    uint64_t checks = facts(&field, 0).checks;
+    run_until_checks(&field, 0, checks + 2);
+    const struct health_history *history = facts(&field, 0).history;
+    ck_assert_uint_ge(history->count, 4);
+    const struct health_history_entry *newest = health_history_at(history, 0);
+    const struct health_history_entry *oldest = health_history_at(history, history->count - 1);
+    ck_assert_uint_eq(newest->result, HEALTH_PROBE_FAILED);
+    ck_assert_str_eq(newest->text, "HTTP 503, expected 2xx");
+    ck_assert_uint_eq(oldest->result, HEALTH_PROBE_PASSED);
+    ck_assert_uint_gt(newest->wall_us, oldest->wall_us);
+    field.check.path = SLICE("/other");
+    apply(&field);
+    ck_assert_uint_eq(facts(&field, 0).history->count, 0);
+    field_fini(&field);
+}
+END_TEST
+
+START_TEST(a_check_may_ask_elsewhere)
+{
+    struct field field;
+    field_init(&field, 1, 0);
+    field.check.port = addr_port(&field.peers[1].address);
+    apply(&field);
+    run_until(&field, 0, SERVER_UP);
+    ck_assert_uint_eq(field.peers[0].accepted, 0);
+    ck_assert_uint_ge(field.peers[1].accepted, 1);
+    field.check.port = 0;
+    field.check.address = slice_from(field.addresses[0]);
+    (void)snprintf(field.addresses[1], sizeof(field.addresses[1]), "127.0.0.1:1");
+    field.servers[0][0].address = slice_from(field.addresses[1]); /* nobody is there */
+    apply(&field);
+    run_until_checks(&field, 0, facts(&field, 0).checks + 2);
+    ck_assert_uint_ge(field.peers[0].accepted, 1);
+    ck_assert_int_eq(server(&field, 0)->health, SERVER_UP);
+    field_fini(&field);
+}
+END_TEST
+
 UNIT_TESTS("control_health", without_a_check_a_server_with_an_address_is_up,
            with_a_check_it_starts_and_the_first_answer_decides,
            fall_takes_it_out_and_rise_brings_it_back, a_first_failure_is_down_at_once,
@@ -632,4 +710,6 @@ UNIT_TESTS("control_health", without_a_check_a_server_with_an_address_is_up,
            the_last_usable_one_is_kept, a_checked_server_is_asked_at_once_and_returns_by_rise,
            in_maintenance_nobody_asks_and_afterwards_a_probe_decides,
            what_starts_in_maintenance_is_not_asked, a_report_about_a_stranger_does_no_harm,
-           reports_come_from_other_threads, large_pools_spread_their_second_probes)
+           reports_come_from_other_threads, large_pools_spread_their_second_probes,
+           checks_hurry_while_the_state_is_about_to_change,
+           the_last_results_are_kept_for_this_check, a_check_may_ask_elsewhere)

@@ -11,6 +11,7 @@ enum { EVERY_MS = 60, POOLS = 2, SERVERS = 8 };
 struct told {
     char lines[40][512];
     uint32_t count;
+    uint32_t members; /* changes of them */
 };
 
 struct field {
@@ -34,6 +35,12 @@ static void note(struct slice pool, struct slice server, const struct addr *addr
                    SLICE_ARG(pool), SLICE_ARG(server), text);
 }
 
+static void note_members(void *arg)
+{
+    struct told *told = arg;
+    told->members++;
+}
+
 static void field_init(struct field *field)
 {
     struct err err;
@@ -49,6 +56,7 @@ static void field_init(struct field *field)
         .resolvers = &server,
         .resolver_count = 1,
         .changed = note,
+        .members_changed = note_members,
         .arg = &field->told,
         .every_ms = EVERY_MS,
     };
@@ -58,6 +66,7 @@ static void field_init(struct field *field)
     for (size_t p = 0; p < POOLS; p++) {
         field->pools[p].name = slice_from(pool_names[p]);
         field->pools[p].servers = field->servers[p];
+        field->pools[p].dns.retry_ms = 10;
     }
     field->conf.pools = field->pools;
 }
@@ -88,7 +97,7 @@ static void set_pool(struct field *field, size_t p, const char *addresses)
 
 static void apply(struct field *field)
 {
-    control_resolve_apply(field->resolve, &field->conf);
+    control_resolve_apply(field->resolve, &field->conf, &field->conf);
 }
 
 static void run_ms(struct field *field, uint64_t ms)
@@ -126,15 +135,15 @@ START_TEST(names_are_resolved_and_literals_left_alone)
     expect(&field, 0, "p/a=10.0.0.1:80");
 
     struct control_resolve_facts facts;
-    ck_assert(control_resolve_address(field.resolve, SLICE("p"), SLICE("a"), &facts));
+    ck_assert(control_resolve_look(field.resolve, SLICE("p"), SLICE("a"), &facts));
     ck_assert_uint_eq(addr_port(&facts.address), 80);
     ck_assert_uint_eq(facts.version, 1);
     ck_assert_str_eq(facts.failure, "");
     ck_assert_uint_gt(facts.last_wall_us, 0);
-    ck_assert(!control_resolve_address(field.resolve, SLICE("p"), SLICE("b"), &facts));
-    ck_assert(!control_resolve_address(field.resolve, SLICE("p"), SLICE("c"), &facts));
-    ck_assert(!control_resolve_address(field.resolve, SLICE("p"), SLICE("zz"), &facts));
-    ck_assert(!control_resolve_address(field.resolve, SLICE("zz"), SLICE("a"), &facts));
+    ck_assert(!control_resolve_look(field.resolve, SLICE("p"), SLICE("b"), &facts));
+    ck_assert(!control_resolve_look(field.resolve, SLICE("p"), SLICE("c"), &facts));
+    ck_assert(!control_resolve_look(field.resolve, SLICE("p"), SLICE("zz"), &facts));
+    ck_assert(!control_resolve_look(field.resolve, SLICE("zz"), SLICE("a"), &facts));
     field_fini(&field);
 }
 END_TEST
@@ -166,7 +175,7 @@ START_TEST(a_change_is_told_and_sameness_is_not)
     run_until(&field, 2);
     expect(&field, 1, "p/a=10.0.0.77:80");
     struct control_resolve_facts facts;
-    ck_assert(control_resolve_address(field.resolve, SLICE("p"), SLICE("a"), &facts));
+    ck_assert(control_resolve_look(field.resolve, SLICE("p"), SLICE("a"), &facts));
     ck_assert_uint_eq(facts.version, 2);
     field_fini(&field);
 }
@@ -183,13 +192,13 @@ START_TEST(a_name_that_stops_resolving_keeps_its_address)
     run_ms(&field, 4 * EVERY_MS);
     ck_assert_uint_eq(field.told.count, 1);
     struct control_resolve_facts facts;
-    ck_assert(control_resolve_address(field.resolve, SLICE("p"), SLICE("a"), &facts));
+    ck_assert(control_resolve_look(field.resolve, SLICE("p"), SLICE("a"), &facts));
     ck_assert_uint_ne(facts.address.len, 0);
     ck_assert_str_eq(facts.failure, "no such name");
     ck_assert_uint_gt(facts.failures, 0);
     field.names[0].name = "one.test";
     run_ms(&field, 4 * EVERY_MS);
-    ck_assert(control_resolve_address(field.resolve, SLICE("p"), SLICE("a"), &facts));
+    ck_assert(control_resolve_look(field.resolve, SLICE("p"), SLICE("a"), &facts));
     ck_assert_str_eq(facts.failure, "");
     ck_assert_uint_eq(field.told.count, 1);
     field_fini(&field);
@@ -206,7 +215,7 @@ START_TEST(a_name_that_does_not_resolve_is_a_state)
     expect(&field, 0, "p/b=10.0.0.1:80");
     run_ms(&field, EVERY_MS);
     struct control_resolve_facts facts;
-    ck_assert(control_resolve_address(field.resolve, SLICE("p"), SLICE("a"), &facts));
+    ck_assert(control_resolve_look(field.resolve, SLICE("p"), SLICE("a"), &facts));
     ck_assert_uint_eq(facts.address.len, 0);
     ck_assert_str_eq(facts.failure, "no such name");
     field.names[2] = (struct dns_peer_name){"missing.test", "10.0.0.5", ""};
@@ -215,6 +224,12 @@ START_TEST(a_name_that_does_not_resolve_is_a_state)
     field_fini(&field);
 }
 END_TEST
+
+static bool is_known(const struct field *field, const char *text, struct addr *address)
+{
+    const struct conf_server server = {.name = SLICE("new"), .address = slice_from(text)};
+    return control_resolve_known(field->resolve, &field->pools[0], &server, address);
+}
 
 START_TEST(a_new_server_under_a_known_name_is_told_at_once)
 {
@@ -234,12 +249,12 @@ START_TEST(a_new_server_under_a_known_name_is_told_at_once)
 
     struct addr address;
     char text[ADDR_TEXT_MAX];
-    ck_assert(control_resolve_known(field.resolve, SLICE("One.Test:99"), &address));
+    ck_assert(is_known(&field, "One.Test:99", &address));
     (void)addr_write(&address, text);
     ck_assert_str_eq(text, "10.0.0.1:99");
-    ck_assert(!control_resolve_known(field.resolve, SLICE("two.test:99"), &address));
-    ck_assert(!control_resolve_known(field.resolve, SLICE("10.0.0.1:99"), &address));
-    ck_assert(!control_resolve_known(field.resolve, SLICE("unix:/x"), &address));
+    ck_assert(!is_known(&field, "two.test:99", &address));
+    ck_assert(!is_known(&field, "10.0.0.1:99", &address));
+    ck_assert(!is_known(&field, "unix:/x", &address));
     field_fini(&field);
 }
 END_TEST
@@ -274,10 +289,79 @@ START_TEST(a_pool_of_the_same_version_is_not_looked_at)
     set_pool(&field, 0, ""); /* would not be: same version, other content */
     apply(&field);
     struct control_resolve_facts facts;
-    ck_assert(control_resolve_address(field.resolve, SLICE("p"), SLICE("a"), &facts));
+    ck_assert(control_resolve_look(field.resolve, SLICE("p"), SLICE("a"), &facts));
     field.pools[0].version = 6;
     apply(&field);
-    ck_assert(!control_resolve_address(field.resolve, SLICE("p"), SLICE("a"), &facts));
+    ck_assert(!control_resolve_look(field.resolve, SLICE("p"), SLICE("a"), &facts));
+    field_fini(&field);
+}
+END_TEST
+
+/* "name=address weight ..." of the template `t` of pool `p`. */
+static void expect_members(const struct field *field, const char *want)
+{
+    char got[1024] = "";
+    size_t len = 0;
+    uint32_t count = 0;
+    const struct control_resolve_member *members =
+        control_resolve_members(field->resolve, &field->pools[0], &field->servers[0][0], &count);
+    for (uint32_t i = 0; i < count; i++) {
+        char pinned[ADDR_TEXT_MAX];
+        (void)addr_write(&members[i].pinned, pinned);
+        len += (size_t)snprintf(got + len, sizeof(got) - len, "%s=%s@%s;", members[i].name,
+                                members[i].address, pinned);
+    }
+    ck_assert_str_eq(got, want);
+}
+
+START_TEST(a_template_has_a_member_for_each_address)
+{
+    struct field field;
+    field_init(&field);
+    set_pool(&field, 0, "t=dns:One.test:80");
+    apply(&field);
+    expect_members(&field, "");
+    field.names[0].a = "10.0.0.3 10.0.0.1 10.0.0.1";
+    run_ms(&field, EVERY_MS / 2);
+    expect_members(&field,
+                   "t-10-0-0-1=one.test:80@10.0.0.1:80;t-10-0-0-3=one.test:80@10.0.0.3:80;");
+    ck_assert_uint_eq(field.told.members, 1);
+    field.names[0].a = "10.0.0.1 10.0.0.3"; /* another order is no change */
+    run_ms(&field, 3 * EVERY_MS);
+    ck_assert_uint_eq(field.told.members, 1);
+    field.names[0].a = "10.0.0.3";
+    run_ms(&field, 3 * EVERY_MS);
+    expect_members(&field, "t-10-0-0-3=one.test:80@10.0.0.3:80;");
+    ck_assert_uint_eq(field.told.members, 2);
+    field.names[0] = (struct dns_peer_name){"one.test", "", "2001:db8::"};
+    run_ms(&field, 3 * EVERY_MS);
+    uint32_t count = 0;
+    const struct control_resolve_member *six =
+        control_resolve_members(field.resolve, &field.pools[0], &field.servers[0][0], &count);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_msg(strncmp(six->name, "t-2001-db8---", 13) == 0 && strlen(six->name) > 20, "%s",
+                  six->name); /* a name does not end in '-' */
+    ck_assert_uint_eq(field.told.count, 0);
+    field_fini(&field);
+}
+END_TEST
+
+START_TEST(an_empty_answer_may_be_believed)
+{
+    struct field field;
+    field_init(&field);
+    field.pools[0].dns.on_empty = CONF_DNS_EMPTY_DOWN;
+    set_pool(&field, 0, "a=one.test:80");
+    set_pool(&field, 1, "a=one.test:80"); /* other rules: a name of its own */
+    apply(&field);
+    run_until(&field, 2);
+    field.names[0].name = "gone.test";
+    run_until(&field, 3);
+    expect(&field, 2, "p/a=");
+    run_ms(&field, 2 * EVERY_MS);
+    ck_assert_uint_eq(field.told.count, 3);
+    ck_assert_uint_eq(control_resolve_stats(field.resolve).names, 2);
+    ck_assert_uint_eq(control_resolve_stats(field.resolve).stale, 1);
     field_fini(&field);
 }
 END_TEST
@@ -302,5 +386,6 @@ UNIT_TESTS("control_resolve", names_are_resolved_and_literals_left_alone,
            a_name_is_asked_once_for_all_its_servers, a_change_is_told_and_sameness_is_not,
            a_name_that_stops_resolving_keeps_its_address, a_name_that_does_not_resolve_is_a_state,
            a_new_server_under_a_known_name_is_told_at_once,
+           a_template_has_a_member_for_each_address, an_empty_answer_may_be_believed,
            names_nobody_uses_are_not_asked_any_more, a_pool_of_the_same_version_is_not_looked_at,
            freeing_it_while_questions_are_open)

@@ -21,7 +21,11 @@ static void start(void)
     counter_add(&counters_of_listener(worker, listener)->connections_opened, 5);
     counter_add(&counters_of_listener(worker, listener)->connections_closed, 2);
     counter_add(&counters_of_listener(worker, listener)->requests[counters_code_of(404)], 3);
+    size_t http2_ok = counters_http_code_of(COUNTERS_HTTP2, 200);
+    counter_add(&counters_of_listener(worker, listener)->requests[http2_ok], 8);
     counter_add(&counters_of_listener(worker, listener)->endings[CLOSE_BAD_HOST], 4);
+    size_t http2_bad_host = counters_protocol_of(COUNTERS_HTTP2, CLOSE_BAD_HOST);
+    counter_add(&counters_of_listener(worker, listener)->protocol_errors[http2_bad_host], 4);
     counter_add(&counters_of_listener(worker, listener)->endings[CLOSE_OK], 9);
     histogram_note_us(&counters_of_listener(worker, listener)->request_duration, 700);
     counter_add(&counters_of_pool(worker, pools[1])->errors[COUNTERS_ERROR_DNS], 6);
@@ -80,9 +84,11 @@ START_TEST(every_row_finds_its_number)
            "\nlbd_http_requests_total{listener=\"web\",protocol=\"http1\",code_class=\"4xx\"} 3\n");
     expect(&out,
            "\nlbd_http_requests_total{listener=\"web\",protocol=\"http1\",code_class=\"2xx\"} 0\n");
+    expect(&out,
+           "\nlbd_http_requests_total{listener=\"web\",protocol=\"http2\",code_class=\"2xx\"} 8\n");
     expect(&out, "\nlbd_http_endings_total{listener=\"web\",reason=\"ok\"} 9\n");
     expect(&out, "\nlbd_http_endings_total{listener=\"web\",reason=\"bad_host\"} 4\n");
-    expect(&out, "\nlbd_http_protocol_errors_total{listener=\"web\",protocol=\"http1\",reason="
+    expect(&out, "\nlbd_http_protocol_errors_total{listener=\"web\",protocol=\"http2\",reason="
                  "\"bad_host\"} 4\n");
     expect(&out, "\nlbd_http_request_duration_seconds_bucket{listener=\"web\",le=\"0.001\"} 1\n");
     expect(&out, "\nlbd_http_request_duration_seconds_sum{listener=\"web\"} 0.0007\n");

@@ -11,6 +11,8 @@
 #include "lbd/net/listener.h"
 #include "tests/unit/unit.h"
 
+static const struct dial_sources anywhere = {.count = 0};
+
 static struct addr address_of(const char *text)
 {
     struct addr address;
@@ -30,7 +32,7 @@ static struct listener_bind *listen_on(const char *text)
 /* Dials and waits for the answer, as a watch would. */
 static bool dial(const struct addr *address, int *fd, enum close_reason *reason)
 {
-    switch (dial_start(address, fd, reason)) {
+    switch (dial_start(address, &anywhere, 0, fd, reason)) {
     case DIAL_CONNECTED:
         return true;
     case DIAL_FAILED:
@@ -100,7 +102,7 @@ START_TEST(no_descriptor_left_is_our_own_shortage)
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
     enum close_reason reason = CLOSE_OK;
     int fd = 0;
-    enum dial_verdict verdict = dial_start(&bind_set->bound, &fd, &reason);
+    enum dial_verdict verdict = dial_start(&bind_set->bound, &anywhere, 0, &fd, &reason);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
     ck_assert_int_eq(verdict, DIAL_FAILED);
     ck_assert_int_eq(fd, -1);
@@ -118,16 +120,53 @@ START_TEST(unix_sockets_connect_at_once)
     struct addr address = address_of(text);
     enum close_reason reason = CLOSE_OK;
     int fd = -1;
-    ck_assert_int_eq(dial_start(&address, &fd, &reason), DIAL_FAILED);
+    ck_assert_int_eq(dial_start(&address, &anywhere, 0, &fd, &reason), DIAL_FAILED);
     ck_assert_int_eq(reason, CLOSE_CONNECT_REFUSED); /* not there */
     struct listener_bind *bind_set = listen_on(text);
-    ck_assert_int_eq(dial_start(&address, &fd, &reason), DIAL_CONNECTED);
+    ck_assert_int_eq(dial_start(&address, &anywhere, 0, &fd, &reason), DIAL_CONNECTED);
     (void)close(fd);
     listener_bind_unref(bind_set);
     ck_assert_int_eq(rmdir(dir), 0);
 }
 END_TEST
 
-UNIT_TESTS("dial", connects_without_blocking, a_port_where_nobody_listens_refuses,
-           what_no_route_leads_to_fails, no_descriptor_left_is_our_own_shortage,
-           unix_sockets_connect_at_once)
+START_TEST(leaves_from_its_sources_in_turn)
+{
+    struct listener_bind *bind_set = listen_on("127.0.0.1:0");
+    struct addr list[] = {address_of("127.0.0.2:0"), address_of("[::1]:0"),
+                          address_of("127.0.0.3:0"), address_of("192.0.2.1:0")};
+    const struct dial_sources all = {list, 3};
+    const struct dial_sources foreign = {&list[3], 1};
+    const struct dial_sources one_good = {&list[2], 2};
+    const struct dial_sources six = {&list[1], 1};
+    enum close_reason reason = CLOSE_OK;
+    for (uint32_t turn = 0; turn < 4; turn++) {
+        static const char *const want[] = {"127.0.0.2", "127.0.0.3"};
+        struct sockaddr_in own;
+        socklen_t len = sizeof(own);
+        struct addr_small small;
+        char text[ADDR_TEXT_MAX];
+        int fd;
+        ck_assert_int_ne(dial_start(&bind_set->bound, &all, turn, &fd, &reason), DIAL_FAILED);
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)(void *)&own, &len), 0);
+        addr_small_from(&small, (struct sockaddr *)(void *)&own);
+        (void)addr_small_write_ip(&small, text);
+        ck_assert_str_eq(text, want[turn % 2]);
+        ck_assert_uint_ne(small.port, 0);
+        (void)close(fd);
+        ck_assert_int_ne(dial_start(&bind_set->bound, &one_good, turn, &fd, &reason), DIAL_FAILED);
+        (void)close(fd); /* the next one stands in */
+    }
+    int fd;
+    ck_assert_int_eq(dial_start(&bind_set->bound, &foreign, 0, &fd, &reason), DIAL_FAILED);
+    ck_assert_int_eq(reason, CLOSE_SOURCE_UNAVAILABLE);
+    ck_assert_int_eq(fd, -1);
+    ck_assert_int_ne(dial_start(&bind_set->bound, &six, 0, &fd, &reason), DIAL_FAILED);
+    (void)close(fd); /* none of its family: the kernel chooses */
+    listener_bind_unref(bind_set);
+}
+END_TEST
+
+UNIT_TESTS("dial", leaves_from_its_sources_in_turn, connects_without_blocking,
+           a_port_where_nobody_listens_refuses, what_no_route_leads_to_fails,
+           no_descriptor_left_is_our_own_shortage, unix_sockets_connect_at_once)

@@ -22,6 +22,19 @@ static const struct {
      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
 };
 
+START_TEST(what_websocket_wants)
+{
+    uint8_t sum[DIGEST_SHA1_BYTES];
+    char text[DIGEST_HEX_MAX];
+    char base64[DIGEST_BASE64_MAX(DIGEST_SHA1_BYTES)];
+    digest_sha1(SLICE("abc"), sum); /* FIPS 180-4 */
+    hex_of(sum, sizeof(sum), text);
+    ck_assert_str_eq(text, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    digest_write_base64(sum, sizeof(sum), base64);
+    ck_assert_str_eq(base64, "qZk+NkcGgWq6PiVxeFDCbJzQ2J0=");
+}
+END_TEST
+
 START_TEST(sha256_gives_the_published_sums)
 {
     for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
@@ -83,5 +96,6 @@ START_TEST(equal_bytes_are_equal)
 }
 END_TEST
 
-UNIT_TESTS("digest", sha256_gives_the_published_sums, hmac_gives_the_published_sums,
-           a_short_sum_is_the_beginning_of_the_long_one, equal_bytes_are_equal)
+UNIT_TESTS("digest", what_websocket_wants, sha256_gives_the_published_sums,
+           hmac_gives_the_published_sums, a_short_sum_is_the_beginning_of_the_long_one,
+           equal_bytes_are_equal)

@@ -315,6 +315,67 @@ START_TEST(a_connection_that_hangs_is_tried_elsewhere)
 }
 END_TEST
 
+/* The next request to the only server. */
+static void ask_in_vain(int client)
+{
+    int server;
+    tell(&stand, client, GET("/x"));
+    (void)accept_any(&server);
+    (void)hear_until(&stand, server, "\r\n\r\n");
+    (void)close(server);
+    proxy_stand_settle(&stand);
+}
+
+START_TEST(the_same_server_is_given_a_rest)
+{
+    begin(1, 1);
+    stand.up.pool->retry.backoff_ms = 1000;
+    int client = proxy_stand_client(&stand);
+    ask_in_vain(client);
+    ck_assert(!upstream_stand_has_connection(&stand.up, 0));
+    ck_assert_uint_eq(atomic_load(&stand.up.servers[0]->load.in_flight), 0);
+    proxy_stand_tick(&stand, 1010);
+    int server = upstream_stand_accept(&stand.up, 0);
+    (void)hear_until(&stand, server, "\r\n\r\n");
+    tell(&stand, server, OK_ANSWER);
+    (void)hear_until(&stand, client, "\r\n\r\nhi");
+    /* and nobody asks it for a client that goes meanwhile */
+    (void)close(server);
+    ask_in_vain(client);
+    peer_reset(client);
+    proxy_stand_until(&stand, proxy_stand_open_count(&stand) == 0);
+    proxy_stand_tick(&stand, 1010);
+    ck_assert(!upstream_stand_has_connection(&stand.up, 0));
+    end(-1, -1);
+}
+END_TEST
+
+START_TEST(a_try_has_its_time)
+{
+    begin(2, 1);
+    stand.up.pool->retry.on_timeout = true;
+    stand.up.pool->retry.per_try_ms = 100;
+    int client = proxy_stand_client(&stand);
+    int server;
+    int other;
+    tell(&stand, client, GET("/x"));
+    uint32_t first = accept_any(&server);
+    (void)hear_until(&stand, server, "\r\n\r\n");
+    proxy_stand_tick(&stand, 80);
+    ck_assert(!upstream_stand_has_connection(&stand.up, 1 - first));
+    proxy_stand_tick(&stand, 40);
+    other = upstream_stand_accept(&stand.up, 1 - first);
+    (void)hear_until(&stand, other, "\r\n\r\n");
+    /* once an answer has begun it may take longer */
+    tell(&stand, other, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh");
+    proxy_stand_tick(&stand, 500);
+    tell(&stand, other, "i");
+    (void)hear_until(&stand, client, "\r\n\r\nhi");
+    (void)close(other);
+    end(client, server);
+}
+END_TEST
+
 START_TEST(the_budget_ends_a_storm_of_retries)
 {
     enum { REQUESTS = 400 };
@@ -365,4 +426,5 @@ UNIT_TESTS("exchange_retry", who_refuses_is_passed_over_also_with_a_body,
            the_second_try_trusts_no_old_connection, what_may_have_been_done_is_not_done_twice,
            a_get_whose_server_dies_goes_to_another, after_the_first_byte_there_is_no_second_try,
            a_silent_server_is_not_asked_twice, a_connection_that_hangs_is_tried_elsewhere,
-           the_budget_ends_a_storm_of_retries, no_server_and_no_room)
+           the_same_server_is_given_a_rest, a_try_has_its_time, the_budget_ends_a_storm_of_retries,
+           no_server_and_no_room)

@@ -209,7 +209,7 @@ static void act_as_control(void)
     (void)server_set_health(server, healths[below(4)], 0);
     (void)server_set_admin(server, admins[below(4)], 0);
     idle_sweep(&stand.up.upstream);
-    front_adopt(stand.front, &stand.plan);
+    front_adopt(stand.front, &stand.plan, 0);
 }
 
 static void close_all(struct actor *actors, size_t count)

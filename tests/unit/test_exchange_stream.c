@@ -1,157 +1,38 @@
-/*
- * An exchange whose client is a fake stream of some other protocol: no HTTP/1 framing to pass on,
- * no connection to lend. What the seam (http/stream.h) promises is all there is.
- */
+/* An exchange whose client is a stream that does not speak HTTP/1. */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lbd/http/h1_head.h"
 #include "lbd/proxy/exchange.h"
+#include "tests/unit/fake_stream.h"
 #include "tests/unit/proxy_stand.h"
 #include "tests/unit/unit.h"
 
 static struct proxy_stand stand;
-static struct session session;
-
-/* The fake: what it was asked is written down, what it gives is scripted. */
-static struct {
-    struct stream stream;
-    char log[4096];
-    const char *body; /* of the request, still to be pulled; NULL: all was */
-    size_t piece;     /* bytes a pull gives */
-    bool is_over;     /* reset, or ended by the test */
-    bool is_blocked;
-    bool refuses; /* sends fail */
-    bool is_bad;  /* the next pull is */
-} fake;
-
-static void note(const char *what, struct slice bytes, bool is_last)
-{
-    size_t len = strlen(fake.log);
-    (void)snprintf(fake.log + len, sizeof(fake.log) - len, "%s%.*s%s", what, SLICE_ARG(bytes),
-                   is_last ? "." : "");
-}
-
-static bool fake_send_head(struct stream *stream, const struct stream_head *head,
-                           struct slice bytes, bool is_last)
-{
-    char text[32];
-    ck_assert(!fake.is_over);
-    ck_assert(!head->framed); /* it cannot take HTTP/1 chunks */
-    ck_assert(stream == &fake.stream);
-    (void)snprintf(text, sizeof(text), "[%u]", head->message->status);
-    note(text, bytes, is_last);
-    return !fake.refuses;
-}
-
-static bool fake_send_body(struct stream *stream, struct slice bytes, bool is_last)
-{
-    (void)stream;
-    ck_assert(!fake.is_over);
-    note("|", bytes, is_last);
-    return !fake.refuses;
-}
-
-static bool fake_send_trailers(struct stream *stream, struct slice lines)
-{
-    (void)stream;
-    ck_assert(!fake.is_over);
-    note("[trailers ", lines, true);
-    return !fake.refuses;
-}
-
-static enum stream_pull fake_pull(struct stream *stream, struct stream_piece *piece)
-{
-    (void)stream;
-    *piece = (struct stream_piece){0};
-    if (fake.is_bad) {
-        piece->reason = CLOSE_BAD_CHUNK;
-        return STREAM_BAD;
-    }
-    if (fake.body == NULL) {
-        return STREAM_LAST;
-    }
-    size_t len = strlen(fake.body);
-    len = len < fake.piece ? len : fake.piece;
-    piece->bytes = slice_of(fake.body, len);
-    fake.body += len;
-    if (*fake.body == '\0') {
-        fake.body = NULL;
-        return STREAM_LAST;
-    }
-    return STREAM_MORE;
-}
-
-static void fake_resume(struct stream *stream)
-{
-    stream->paused = false;
-}
-
-static void fake_reset(struct stream *stream, enum close_reason reason)
-{
-    (void)stream;
-    ck_assert(!fake.is_over);
-    fake.is_over = true;
-    note("[reset ", close_reason_word(reason), true);
-}
-
-static uint64_t fake_opaque_left(const struct stream *stream)
-{
-    (void)stream;
-    return 0;
-}
-
-static bool fake_is_blocked(const struct stream *stream)
-{
-    (void)stream;
-    return fake.is_blocked;
-}
-
-static const struct stream_ops fake_ops = {
-    .send_head = fake_send_head,
-    .send_body = fake_send_body,
-    .send_trailers = fake_send_trailers,
-    .pull = fake_pull,
-    .resume = fake_resume,
-    .reset = fake_reset,
-    .opaque_left = fake_opaque_left,
-    .is_blocked = fake_is_blocked,
-};
+static struct fake_client client;
+static struct fake_stream fake;
 
 static void begin(void)
 {
     struct proxy_stand_options options = {.upstream = {.servers = 1}};
     proxy_stand_open(&stand, &options);
-    memset(&session, 0, sizeof(session));
-    memset(&fake, 0, sizeof(fake));
-    session.front = stand.front;
-    session.conn.loop = stand.up.base.loop;
-    fake.stream.ops = &fake_ops;
-    fake.piece = 4;
+    fake_client_init(&client, &stand);
+    fake_stream_init(&fake);
 }
 
 static void start(const char *head_text)
 {
-    static struct header fields[32];
-    struct h1_limits limits = {.head_bytes = 4096, .fields = 32};
-    struct message message = {.headers = {.list = fields, .capacity = 32}};
-    struct h1_head head;
-    h1_head_init(&head);
-    ck_assert_int_eq(h1_head_request(&head, slice_from(head_text), &limits, &message), H1_DONE);
-    exchange_start(&session, &fake.stream, &message);
+    fake_stream_start(&fake, &client, head_text, NULL);
 }
 
-/* The stream's end comes once, after the last byte was taken. */
 static void finish_stream(enum close_reason reason)
 {
-    ck_assert(!fake.is_over);
-    fake.is_over = true;
-    fake.stream.events->on_end(&fake.stream, reason);
+    fake_stream_finish(&fake, reason);
 }
 
 static void end(int server)
 {
+    ck_assert(list_is_empty(&client.http.exchanges));
     if (server >= 0) {
         (void)close(server);
     }

@@ -38,6 +38,18 @@ static void check(const struct flow *flow, size_t from, size_t len)
         seen += pieces[i].iov_len;
     }
     ck_assert_uint_eq(seen, len);
+    /* and one by one */
+    const struct flow_buffer *at = NULL;
+    struct slice piece;
+    size_t walked = 0;
+    bool is_there = flow_next(flow, &at, &piece);
+    ck_assert(is_there == (len > 0));
+    while (is_there) {
+        ck_assert_uint_eq(pattern_differs(piece.ptr, piece.len, from + walked, 1), SIZE_MAX);
+        walked += piece.len;
+        is_there = at != NULL && flow_next(flow, &at, &piece);
+    }
+    ck_assert_uint_eq(walked, len);
     ck_assert_uint_eq(net.buffered_bytes, len);
 }
 
@@ -191,6 +203,34 @@ START_TEST(flows_share_their_worker)
 }
 END_TEST
 
-UNIT_TESTS("flow", nothing_owns_nothing, little_takes_a_small_buffer_and_more_large_ones,
-           single_bytes_fill_their_buffer, pieces_are_as_many_as_asked_for, take_moves_everything,
+START_TEST(a_worker_holds_so_much_and_no_more)
+{
+    begin();
+    struct flow flows[4] = {{0}, {0}, {0}, {0}};
+    net_worker_limit(&net, 3U * FLOW_LARGE_BYTES + FLOW_SMALL_BYTES);
+    ck_assert(!net_worker_is_tight(&net));
+    put(&flows[0], 0, 2U * FLOW_LARGE_BYTES - 1000);
+    ck_assert(!net_worker_is_tight(&net));
+    put(&flows[1], 0, FLOW_SMALL_BYTES);
+    ck_assert(net_worker_is_tight(&net) && net_worker_is_short(&net));
+    static char bytes[FLOW_LARGE_BYTES];
+    ck_assert(!flow_put(&net, &flows[2], slice_of(bytes, sizeof(bytes)))); /* and is unchanged */
+    ck_assert(flow_is_empty(&flows[2]));
+    ck_assert(flow_put(&net, &flows[2], slice_of(bytes, 1)));
+    ck_assert(!flow_put(&net, &flows[3], slice_of(bytes, 1)));
+    ck_assert_uint_eq(net.held_bytes, 3U * FLOW_LARGE_BYTES + FLOW_SMALL_BYTES);
+    flow_clear(&net, &flows[0]);
+    ck_assert(!net_worker_is_tight(&net));
+    ck_assert(flow_put(&net, &flows[3], slice_of(bytes, sizeof(bytes))));
+    for (size_t i = 0; i < ARRAY_LEN(flows); i++) {
+        flow_clear(&net, &flows[i]);
+    }
+    ck_assert_uint_eq(net.held_bytes, 0);
+    end();
+}
+END_TEST
+
+UNIT_TESTS("flow", a_worker_holds_so_much_and_no_more, nothing_owns_nothing,
+           little_takes_a_small_buffer_and_more_large_ones, single_bytes_fill_their_buffer,
+           pieces_are_as_many_as_asked_for, take_moves_everything,
            random_puts_and_consumptions_keep_order, flows_share_their_worker)

@@ -131,19 +131,20 @@ static const struct stream_events app_events = {
     .on_end = app_on_end,
 };
 
-static void attach(struct h1_conn *h1)
+static void attach(struct stream *stream)
 {
     ck_assert_ptr_null(app.stream);
-    app.stream = &h1->stream;
-    h1->stream.events = &app_events;
-    h1->stream.owner = &app;
+    app.stream = stream;
+    stream->events = &app_events;
+    stream->owner = &app;
     app.body_len = 0;
     app.body_sum = 0;
 }
 
-static void on_request(struct h1_conn *h1, struct message *message)
+static void on_request(struct conn *of, struct stream *stream, struct message *message)
 {
-    attach(h1);
+    ck_assert_ptr_eq(of, &conn);
+    attach(stream);
     app.requests++;
     app.is_head = message->method == METHOD_HEAD;
     app.has_body = message->framing == FRAMING_CHUNKED ||
@@ -158,9 +159,10 @@ static void on_request(struct h1_conn *h1, struct message *message)
     }
 }
 
-static void on_bad_request(struct h1_conn *h1, enum close_reason reason)
+static void on_bad_request(struct conn *of, struct stream *stream, enum close_reason reason)
 {
-    attach(h1);
+    ck_assert_ptr_eq(of, &conn);
+    attach(stream);
     app.is_head = false;
     note("[refused %s]", close_reason_word(reason).ptr);
     ck_assert(send_answer(close_reason_status(reason), "refused", false));
@@ -187,7 +189,19 @@ static void on_close(struct conn *closing, enum close_reason reason, bool linger
     conn_close(&conn);
 }
 
-static const struct h1_owner owner = {
+/* What came so far lies in conn->in. */
+static void on_preface(struct conn *given)
+{
+    ck_assert_ptr_eq(given, &conn);
+    ck_assert_ptr_null(conn.user);
+    size_t len = flow_take(&stand.net, &conn.in, stand.net.scratch);
+    note("[preface %.*s]", (int)len, stand.net.scratch);
+    app.closed = true;
+    conn_close(&conn);
+}
+
+static const struct http_owner owner = {
+    .on_preface = on_preface,
     .on_request = on_request,
     .on_bad_request = on_bad_request,
     .on_idle = on_idle,
@@ -195,13 +209,17 @@ static const struct h1_owner owner = {
 };
 
 static struct h1_limits limits = {.head_bytes = 2000, .fields = 50};
+static struct stream_rates rates;
 static const struct h1_timeouts timeouts = {
-    .head_ms = HEAD_MS, .body_ms = BODY_MS, .write_ms = WRITE_MS};
+    .head_ms = HEAD_MS, .body_ms = BODY_MS, .write_ms = WRITE_MS, .rates = &rates};
 
 static void idle_on_readable(struct conn *idle)
 {
     struct h1_conn *h1 = h1_conn_new(idle, H1_CLIENT_FACING, &owner, &limits, &timeouts);
     ck_assert_ptr_nonnull(h1);
+    if (app.requests == 0) {
+        h1_conn_expect_preface(h1);
+    }
     h1_conn_turn(h1);
 }
 
@@ -218,6 +236,7 @@ static void begin_unwatched(bool tcp)
     int ours;
     memset(&app, 0, sizeof(app));
     app.answers = true;
+    rates = (struct stream_rates){0};
     clock_us = 9000000000ULL;
     now_set_for_test(clock_us, 1700000000000000ULL + clock_us);
     loop_stand_open(&stand);
@@ -234,10 +253,16 @@ static void begin(bool tcp)
     loop_stand_settle(&stand);
 }
 
+static void abort_conn(enum close_reason reason)
+{
+    struct http_conn *on = http_conn_on(&conn);
+    on->ops->abort(on, reason);
+}
+
 static void end(void)
 {
     if (conn.user != NULL && !app.closed) {
-        h1_conn_abort(conn.user, CLOSE_SHUTDOWN);
+        abort_conn(CLOSE_SHUTDOWN);
     }
     conn_close(&conn);
     if (peer >= 0) {
@@ -378,6 +403,27 @@ START_TEST(the_same_answer_byte_by_byte)
         ck_assert_str_eq(heard(), conversations[which].heard);
         end();
     }
+}
+END_TEST
+
+/* RFC 9113 3.4: the first line tells, and only as the first of a connection. */
+START_TEST(the_preface_of_http2_hands_the_connection_over)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for (size_t cut = 1; cut < 16; cut++) {
+        begin(false);
+        say(preface, cut);
+        ck_assert_str_eq(app.log, "");
+        say_text(preface + cut);
+        ck_assert_ptr_nonnull(strstr(app.log, "[preface PRI * HTTP/2.0\r\n"));
+        ck_assert_uint_eq(http.h1_conns.objects, 0);
+        end();
+    }
+    begin(false);
+    say_text("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    say_text(preface);
+    ck_assert_ptr_nonnull(strstr(app.log, "[GET /a][end ok][refused version_not_supported]"));
+    end();
 }
 END_TEST
 
@@ -553,7 +599,7 @@ START_TEST(close_after_is_said_in_the_next_answer)
     begin(true);
     app.answers = false;
     say_text("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
-    h1_conn_close_after(h1_conn_of(app.stream));
+    http_conn_on(&conn)->ops->drain(http_conn_on(&conn));
     answer();
     ck_assert_str_eq(
         heard(), "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nGET /1 0/0");
@@ -598,11 +644,11 @@ END_TEST
 
 START_TEST(a_body_nobody_takes_stops_the_reading)
 {
-    enum { BIG = 4 * 1024 * 1024 };
+    enum { BIG = 16 * 1024 * 1024 }; /* more than 200 blocks, and than the kernel ever keeps */
     static char block[65536];
     begin(true);
     app.pauses = true;
-    say_text("POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: 4194304\r\n\r\n");
+    say_text("POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: 16777216\r\n\r\n");
     size_t sent = 0;
     for (int i = 0; i < 200; i++) {
         sent += peer_write(peer, block, sizeof(block));
@@ -751,7 +797,7 @@ START_TEST(the_application_may_reset_and_be_aborted)
     begin(true);
     app.answers = false;
     say_text("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
-    h1_conn_abort(conn.user, CLOSE_DRAIN_DEADLINE);
+    abort_conn(CLOSE_DRAIN_DEADLINE);
     ck_assert_str_eq(app.log, "[GET /1][end drain_deadline][close drain_deadline]");
     end();
 }
@@ -868,6 +914,147 @@ START_TEST(a_client_that_takes_nothing_is_cut_off)
 }
 END_TEST
 
+/* -- the least that a client must give and take (R3) -- */
+
+/* Ten a second come. */
+static void body_at_ten_a_second(uint32_t rate, const char *head)
+{
+    begin(true);
+    rates = (struct stream_rates){.body_bytes_per_s = rate, .grace_ms = 2000};
+    say_text(head);
+    for (unsigned i = 0; i < 100 && !app.closed; i++) {
+        tick(100);
+        say_text("x");
+    }
+}
+
+START_TEST(a_body_that_trickles_is_answered_408)
+{
+    static const char head[] = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n";
+    body_at_ten_a_second(20, head);
+    ck_assert_str_eq(app.log, "[POST /][bad body_too_slow][end ok][close ok linger]");
+    ck_assert_ptr_nonnull(strstr(heard(), "HTTP/1.1 408 "));
+    end();
+    body_at_ten_a_second(9, head);
+    ck_assert_str_eq(app.log, "[POST /][end ok]");
+    end();
+    body_at_ten_a_second(0, head);
+    ck_assert_str_eq(app.log, "[POST /][end ok]");
+    end();
+}
+END_TEST
+
+START_TEST(a_chunk_line_that_trickles_is_answered_408_too)
+{
+    /* bytes that are kept, for they say nothing yet, are judged like others */
+    begin(true);
+    rates = (struct stream_rates){.body_bytes_per_s = 20, .grace_ms = 2000};
+    say_text("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0");
+    for (unsigned i = 0; i < 10 && !app.closed; i++) {
+        tick(500);
+        say_text("0");
+    }
+    ck_assert_str_eq(app.log, "[POST /][bad body_too_slow][end ok][close ok linger]");
+    end();
+}
+END_TEST
+
+START_TEST(a_body_that_trickles_while_nobody_wants_it_is_not_slow)
+{
+    begin(true);
+    rates = (struct stream_rates){.body_bytes_per_s = 1000, .grace_ms = 500};
+    app.pauses = true;
+    say_text("POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\nhello");
+    for (unsigned i = 0; i < 100; i++) {
+        tick(1000);
+        say_text("x");
+    }
+    ck_assert_str_eq(app.log, "[POST /1]");
+    app.stream->ops->resume(app.stream); /* what came meanwhile is no trickle */
+    tick(10);
+    ck_assert_uint_eq(app.body_len, 105);
+    say_text("x");
+    tick(900);
+    say_text("x");
+    ck_assert_ptr_nonnull(strstr(app.log, "[bad body_too_slow]"));
+    end();
+}
+END_TEST
+
+START_TEST(what_may_last_is_not_measured)
+{
+    begin(true);
+    rates = (struct stream_rates){.body_bytes_per_s = 1000, .grace_ms = 500};
+    app.pauses = true;
+    say_text("POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\n");
+    app.stream->idle_ms = UINT32_MAX;
+    app.stream->ops->resume(app.stream);
+    for (unsigned i = 0; i < 100; i++) {
+        tick(1000);
+        say_text("x");
+    }
+    ck_assert_str_eq(app.log, "[POST /1]");
+    end();
+}
+END_TEST
+
+START_TEST(a_client_that_takes_too_little_is_cut_off)
+{
+    enum { BIG = 1024 * 1024 };
+    static char bytes[BIG];
+    for (int slow = 0; slow < 2; slow++) {
+        begin(true);
+        rates = (struct stream_rates){.read_bytes_per_s = slow != 0 ? 100 * BIG : 100,
+                                      .grace_ms = 3 * WRITE_MS};
+        app.answers = false;
+        loop_stand_small_buffers(conn.fd);
+        say_text("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        struct message message = {.status = 200, .version_minor = 1};
+        struct stream_head head = {
+            .message = &message, .framing = FRAMING_LENGTH, .content_length = 8ULL * BIG};
+        ck_assert(app.stream->ops->send_head(app.stream, &head, slice_of(bytes, BIG), false));
+        for (unsigned i = 0; i < 5 && app.stream != NULL; i++) {
+            size_t before = stand.net.buffered_bytes;
+            tick(WRITE_MS - 100);
+            loop_stand_until(&stand, (peer_read(peer, bytes, 100000),
+                                      stand.net.buffered_bytes < before || app.closed));
+        }
+        ck_assert_str_eq(app.log, slow != 0 ? "[GET /1][end reader_too_slow][close reader_too_slow]"
+                                            : "[GET /1]");
+        end();
+    }
+}
+END_TEST
+
+/* Room comes again and again before any deadline. */
+START_TEST(a_client_that_takes_lumps_too_seldom_is_cut_off)
+{
+    enum { BIG = 200000 };
+    static char bytes[BIG];
+    begin(true);
+    rates = (struct stream_rates){.read_bytes_per_s = BIG, .grace_ms = 3 * WRITE_MS};
+    app.answers = false;
+    loop_stand_small_buffers(conn.fd);
+    say_text("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    struct message message = {.status = 200, .version_minor = 1};
+    struct stream_head head = {
+        .message = &message, .framing = FRAMING_LENGTH, .content_length = 1000ULL * BIG};
+    ck_assert(app.stream->ops->send_head(app.stream, &head, SLICE_NONE, false));
+    unsigned lumps = 0;
+    while (app.stream != NULL && lumps < 100) {
+        unsigned rooms = app.rooms;
+        ck_assert(app.stream->ops->send_body(app.stream, slice_of(bytes, BIG / 2), false));
+        ck_assert(app.stream->ops->is_blocked(app.stream));
+        tick(WRITE_MS - 100); /* nearly half a lump is asked for in that time */
+        loop_stand_until(&stand, (peer_read(peer, bytes, BIG), app.rooms > rooms || app.closed));
+        lumps++;
+    }
+    ck_assert_uint_lt(lumps, 10);
+    ck_assert_str_eq(app.log, "[GET /1][end reader_too_slow][close reader_too_slow]");
+    end();
+}
+END_TEST
+
 /* -- registered late -- */
 
 START_TEST(a_client_served_at_once_is_never_watched)
@@ -950,6 +1137,7 @@ START_TEST(a_given_connection_keeps_what_was_read)
 END_TEST
 
 UNIT_TESTS("h1_conn", the_same_answer_wherever_the_bytes_are_cut, the_same_answer_byte_by_byte,
+           the_preface_of_http2_hands_the_connection_over,
            the_next_request_waits_for_the_answer_before_it, a_long_pipeline_is_answered_in_order,
            bodies_go_out_in_the_framing_that_was_announced, a_length_is_kept_to_the_byte,
            trailers_and_interim_answers, an_answer_before_the_end_of_the_request_closes,
@@ -961,5 +1149,9 @@ UNIT_TESTS("h1_conn", the_same_answer_wherever_the_bytes_are_cut, the_same_answe
            the_application_may_reset_and_be_aborted, a_head_has_its_time_from_the_first_byte,
            a_body_that_stalls_is_answered_408, a_body_that_stalls_after_the_answer_began_is_cut_off,
            who_waits_for_us_is_not_timed, a_client_that_takes_nothing_is_cut_off,
+           a_body_that_trickles_is_answered_408, a_chunk_line_that_trickles_is_answered_408_too,
+           a_body_that_trickles_while_nobody_wants_it_is_not_slow, what_may_last_is_not_measured,
+           a_client_that_takes_too_little_is_cut_off,
+           a_client_that_takes_lumps_too_seldom_is_cut_off,
            a_client_served_at_once_is_never_watched, a_client_that_waits_is_watched_soon,
            a_lent_connection_is_left_alone_and_taken_back, a_given_connection_keeps_what_was_read)

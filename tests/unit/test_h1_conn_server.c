@@ -55,6 +55,15 @@ static void quiet(struct conn *quiet_conn)
 static const struct conn_ops quiet_ops = {
     .on_readable = quiet, .on_room = quiet, .on_timeout = quiet};
 
+/* True: the connection may be used again. */
+static bool release(void)
+{
+    struct stream *ended = &h1->stream;
+    h1 = NULL;
+    ended->ops->release(ended);
+    return user.reusable;
+}
+
 static void take_piece(void)
 {
     struct stream_piece piece;
@@ -79,11 +88,8 @@ static void take_piece(void)
     }
     note("[last]");
     if (!user.keeps) {
-        struct h1_conn *ended = h1;
-        h1 = NULL;
         user.released = true;
-        user.reusable = h1_conn_release(ended);
-        conn.ops = &quiet_ops;
+        (void)release();
     }
 }
 
@@ -129,7 +135,15 @@ static void on_close(struct conn *closing, enum close_reason reason, bool linger
     conn_close(&conn);
 }
 
-static const struct h1_owner owner = {.on_close = on_close};
+static void on_idle(struct conn *idle)
+{
+    ck_assert_ptr_eq(idle, &conn);
+    ck_assert_ptr_null(conn.user);
+    user.reusable = true;
+    conn.ops = &quiet_ops;
+}
+
+static const struct http_owner owner = {.on_idle = on_idle, .on_close = on_close};
 static const struct h1_limits limits = {.head_bytes = 2000, .fields = 50};
 static const struct h1_timeouts timeouts = {
     .head_ms = RESPONSE_MS, .body_ms = IDLE_MS, .write_ms = IDLE_MS};
@@ -162,7 +176,7 @@ static void end(void)
 {
     if (h1 != NULL) {
         h1->has_stream = false;
-        h1_conn_abort(h1, CLOSE_SHUTDOWN);
+        h1->http.ops->abort(&h1->http, CLOSE_SHUTDOWN);
     }
     conn_close(&conn);
     if (peer >= 0) {
@@ -357,9 +371,7 @@ START_TEST(an_exact_read_is_looked_after)
         if (extra != 0) {
             ck_assert_uint_eq(peer_write(peer, "x", 1), 1);
         }
-        struct h1_conn *ended = h1;
-        h1 = NULL;
-        ck_assert(h1_conn_release(ended) == (extra == 0));
+        ck_assert(release() == (extra == 0));
         end();
     }
 }
@@ -373,9 +385,7 @@ START_TEST(a_turn_that_was_asked_for_dies_with_it)
     ask("GET", FRAMING_NONE, 0, "", true);
     say(answer, sizeof(answer) - 1);
     h1->stream.ops->resume(&h1->stream);
-    struct h1_conn *ended = h1;
-    h1 = NULL;
-    ck_assert(h1_conn_release(ended));
+    ck_assert(release());
     ck_assert(!list_is_linked(&conn.queue.ready.link));
     end();
 }
@@ -534,6 +544,34 @@ START_TEST(only_a_plain_length_is_opaque)
 }
 END_TEST
 
+START_TEST(a_switched_connection_that_is_kept_carries_bytes_both_ways)
+{
+    static const char answer[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+                                 "Upgrade: websocket\r\n\r\nfirst";
+    char got[64];
+    begin(true);
+    user.keeps = true;
+    ask("GET", FRAMING_NONE, 0, "", true);
+    say(answer, sizeof(answer) - 1);
+    (void)peer_read(peer, got, sizeof(got)); /* the request */
+    h1->stream.idle_ms = UINT32_MAX;
+    say("second", 6);
+    ck_assert(h1->stream.ops->send_body(&h1->stream, SLICE("to you"), false));
+    ck_assert_uint_eq(peer_read(peer, got, sizeof(got)), 6);
+    ck_assert_int_eq(memcmp(got, "to you", 6), 0);
+    tick(100 * IDLE_MS); /* nobody minds */
+    ck_assert(h1->stream.ops->send_body(&h1->stream, SLICE("bye"), true));
+    ck_assert_uint_eq(peer_read(peer, got, sizeof(got)), 3);
+    ck_assert(peer_sees_end(peer)); /* half-closed */
+    say("third", 5);
+    ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+    loop_stand_settle(&stand);
+    ck_assert_str_eq(user.log, "[101]firstsecondthird[last]");
+    ck_assert(!release()); /* never used again */
+    end();
+}
+END_TEST
+
 START_TEST(a_switched_connection_is_given_with_what_followed)
 {
     static const char answer[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
@@ -559,4 +597,5 @@ UNIT_TESTS("h1_conn_server", the_same_answer_wherever_the_bytes_are_cut,
            an_upload_the_server_does_not_read_blocks_and_ends,
            the_answer_is_due_from_the_end_of_the_request, an_answer_that_stalls_is_ended,
            what_is_opaque_and_what_a_relay_took, only_a_plain_length_is_opaque,
+           a_switched_connection_that_is_kept_carries_bytes_both_ways,
            a_switched_connection_is_given_with_what_followed)

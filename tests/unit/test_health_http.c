@@ -110,6 +110,112 @@ START_TEST(the_request_is_what_was_configured)
 }
 END_TEST
 
+#define HEAD "HTTP/1.1 200 OK\r\n"
+
+static const struct {
+    const char *what;
+    const char *answer;
+    bool closes;
+    enum health_probe_verdict verdict;
+    const char *text;
+} bodies[] = {
+    {"length", HEAD "X-Ready: yes\r\nContent-Length: 11\r\n\r\nall is fine", false,
+     HEALTH_PROBE_PASSED, "HTTP 200 in "},
+    {"chunked",
+     HEAD "X-Ready: no\r\nX-READY: yes\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "8\r\nall is f\r\n3\r\nine\r\n0\r\n\r\n",
+     false, HEALTH_PROBE_PASSED, "HTTP 200 in "},
+    {"until close", HEAD "X-Ready: yes\r\n\r\nall is fine", true, HEALTH_PROBE_PASSED,
+     "HTTP 200 in "},
+    {"found before the end", HEAD "X-Ready: yes\r\nContent-Length: 900\r\n\r\nis fine", false,
+     HEALTH_PROBE_PASSED, "HTTP 200 in "},
+    {"another body", HEAD "X-Ready: yes\r\nContent-Length: 9\r\n\r\nis \"fi\"\tn", false,
+     HEALTH_PROBE_FAILED, "HTTP 200, but its body does not have what is expected: \"is .fi..n\""},
+    {"only in the framing",
+     HEAD "X-Ready: yes\r\nTransfer-Encoding: chunked\r\n\r\n2;x=\"is fine\"\r\nab\r\n"
+          "0\r\n\r\n",
+     false, HEALTH_PROBE_FAILED, "HTTP 200, but its body does not have what is expected: \"ab\""},
+    {"no body", HEAD "X-Ready: yes\r\nContent-Length: 0\r\n\r\n", false, HEALTH_PROBE_FAILED,
+     "HTTP 200, but its body does not have what is expected: \"\""},
+    {"cut", HEAD "X-Ready: yes\r\nContent-Length: 90\r\n\r\nis fi", true, HEALTH_PROBE_FAILED,
+     "HTTP 200, but its body does not have what is expected: \"is fi\""},
+    {"bad framing", HEAD "X-Ready: yes\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", false,
+     HEALTH_PROBE_FAILED, "malformed answer: "},
+    {"status first", "HTTP/1.1 500 No\r\nContent-Length: 7\r\n\r\nis fine", false,
+     HEALTH_PROBE_FAILED, "HTTP 500, expected 2xx"},
+    {"without the line", HEAD "Content-Length: 7\r\n\r\nis fine", false, HEALTH_PROBE_FAILED,
+     "HTTP 200 without the line \"x-ready: yes\""},
+    {"another value", HEAD "X-Ready: yes, no\r\nContent-Length: 7\r\n\r\nis fine", false,
+     HEALTH_PROBE_FAILED, "HTTP 200 without the line \"x-ready: yes\""},
+};
+
+START_TEST(lines_and_text_are_expected_however_they_are_cut)
+{
+    struct conf_header lines[] = {{SLICE("x-ready"), SLICE("yes")}, {SLICE("x-ready"), SLICE("")}};
+    struct conf_health_check check = probe_field_http;
+    check.expect_headers = lines;
+    check.expect_header_count = ARRAY_LEN(lines);
+    check.expect_body = SLICE("is fine");
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        static const uint32_t chunks[] = {0, 1, 7};
+        for (size_t c = 0; c < ARRAY_LEN(chunks); c++) {
+            struct probe_field field;
+            probe_field_init(&field);
+            field.peer.answer = bodies[i].answer;
+            field.peer.closes = bodies[i].closes;
+            field.peer.chunk = chunks[c];
+            probe_field_run(&field, &check, &field.peer.address);
+            ck_assert_msg(field.verdict == bodies[i].verdict &&
+                              strncmp(field.text, bodies[i].text, strlen(bodies[i].text)) == 0,
+                          "%s in pieces of %u: %d \"%s\"", bodies[i].what, chunks[c],
+                          (int)field.verdict, field.text);
+            probe_field_fini(&field);
+        }
+    }
+}
+END_TEST
+
+START_TEST(an_endless_body_is_looked_at_as_far_as_the_limit)
+{
+    size_t size = 300 * 1024;
+    char *answer = calloc(1, size);
+    ck_assert_ptr_nonnull(answer);
+    size_t len = (size_t)snprintf(answer, size, "HTTP/1.1 200 OK\r\n\r\n");
+    memset(answer + len, 'a', size - len - 1);
+    memcpy(answer + size - 10, "is fine", 7);
+    struct probe_field field;
+    struct conf_health_check check = probe_field_http;
+    check.expect_body = SLICE("is fine");
+    check.timeout_ms = 20000;
+    probe_field_init(&field);
+    field.peer.answer = answer;
+    probe_field_run(&field, &check, &field.peer.address);
+    probe_field_expect(&field, HEALTH_PROBE_FAILED, "HTTP 200, but its body does not have");
+    memcpy(answer + 60000, "is fine", 7);
+    probe_field_run(&field, &check, &field.peer.address);
+    probe_field_expect(&field, HEALTH_PROBE_PASSED, "HTTP 200 in ");
+    probe_field_fini(&field);
+    free(answer);
+}
+END_TEST
+
+START_TEST(a_body_may_be_sent)
+{
+    struct probe_field field;
+    struct conf_health_check check = probe_field_http;
+    check.method = SLICE("POST");
+    check.body = SLICE("{\"deep\":1}");
+    probe_field_init(&field);
+    field.peer.ends = "{\"deep\":1}";
+    field.peer.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    probe_field_run(&field, &check, &field.peer.address);
+    ck_assert_str_eq(field.peer.request, "POST /health HTTP/1.1\r\nHost: server.test:80\r\n"
+                                         "User-Agent: lbd-health-check\r\nContent-Length: 10\r\n"
+                                         "Connection: close\r\n\r\n{\"deep\":1}");
+    probe_field_fini(&field);
+}
+END_TEST
+
 START_TEST(an_endless_head_is_cut_off)
 {
     struct probe_field field;
@@ -137,4 +243,6 @@ END_TEST
 
 UNIT_TESTS("health_http", answers_become_verdicts_however_they_are_cut,
            expected_statuses_are_classes_and_codes, the_request_is_what_was_configured,
+           lines_and_text_are_expected_however_they_are_cut,
+           an_endless_body_is_looked_at_as_far_as_the_limit, a_body_may_be_sent,
            an_endless_head_is_cut_off)

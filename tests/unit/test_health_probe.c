@@ -113,10 +113,13 @@ START_TEST(a_cancelled_probe_says_nothing)
     probe_field_init(&field);
     struct health_probe_plan *plan = health_probe_plan_new(&probe_field_http);
     struct addr none = {0};
-    struct health_probe *first = health_probe_start(field.loop, plan, &field.peer.address,
-                                                    SLICE("a:1"), probe_field_note, &field);
+    const struct health_probe_server here = {.address = &field.peer.address,
+                                             .authority = SLICE("a:1")};
+    const struct health_probe_server nowhere = {.address = &none, .authority = SLICE("a:1")};
+    struct health_probe *first =
+        health_probe_start(field.loop, plan, &here, probe_field_note, &field);
     struct health_probe *second =
-        health_probe_start(field.loop, plan, &none, SLICE("a:1"), probe_field_note, &field);
+        health_probe_start(field.loop, plan, &nowhere, probe_field_note, &field);
     health_probe_cancel(second);
     for (uint32_t i = 0; i < 5; i++) {
         loop_run_once(field.loop, 5);

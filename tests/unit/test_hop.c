@@ -87,6 +87,8 @@ START_TEST(connection_may_not_take_out_what_is_for_all)
         "x-forwarded-port",
         "x-real-ip",
         "forwarded",
+        "client-cert",
+        "x-client-cert-subject",
         "x-request-id",
         "via",
         "authorization",

@@ -1,7 +1,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lbd/net/dial.h"
 #include "lbd/upstream/idle.h"
 #include "lbd/upstream/upstream_conn.h"
 #include "tests/unit/unit.h"
@@ -23,16 +22,30 @@ static void begin(uint32_t servers)
     upstream_stand_open(&stand, &options);
 }
 
+static struct upstream_conn *opened;
+
+static void on_opened(struct upstream_conn_waiter *waiter, struct upstream_conn *conn,
+                      enum close_reason reason)
+{
+    (void)waiter;
+    (void)reason;
+    ck_assert_ptr_nonnull(conn);
+    opened = conn;
+}
+
 /* A connection as after a clean answer, and the server's end of it. */
 static struct upstream_conn *clean(uint32_t i, int *theirs)
 {
-    int fd;
+    struct upstream_conn_waiter waiter = {.fn = on_opened};
     enum close_reason reason;
-    ck_assert_int_ne(dial_start(&stand.addresses[i], &fd, &reason), DIAL_FAILED);
+    opened = NULL;
+    ck_assert_int_ne(
+        upstream_conn_open(&stand.upstream, stand.pool, i, NULL, &waiter, &opened, &reason),
+        UPSTREAM_FAILED);
+    loop_stand_until(&stand.base, opened != NULL);
     *theirs = upstream_stand_accept(&stand, i);
-    struct upstream_conn *self = upstream_conn_new(&stand.upstream, stand.pool, i, fd, &in_use_ops);
-    ck_assert_ptr_nonnull(self);
-    ck_assert(conn_watch(&self->conn));
+    struct upstream_conn *self = opened;
+    self->conn.ops = &in_use_ops;
     loop_stand_settle(&stand.base);
     return self;
 }
@@ -48,17 +61,17 @@ START_TEST(the_newest_is_taken_first)
     begin(1);
     struct upstream_conn *conns[COUNT];
     int theirs[COUNT];
-    ck_assert_ptr_null(idle_take(&stand.upstream, stand.servers[0], 1));
+    ck_assert_ptr_null(idle_take(&stand.upstream, &stand.pool->members[0], 0));
     for (size_t i = 0; i < COUNT; i++) {
         conns[i] = clean(0, &theirs[i]);
         idle_give(&stand.upstream, conns[i]);
         ck_assert_uint_eq(idle_count(0), i + 1);
     }
     for (size_t i = COUNT; i-- > 0;) {
-        ck_assert_ptr_eq(idle_take(&stand.upstream, stand.servers[0], 1), conns[i]);
+        ck_assert_ptr_eq(idle_take(&stand.upstream, &stand.pool->members[0], 0), conns[i]);
         ck_assert(!conns[i]->is_idle);
     }
-    ck_assert_ptr_null(idle_take(&stand.upstream, stand.servers[0], 1));
+    ck_assert_ptr_null(idle_take(&stand.upstream, &stand.pool->members[0], 0));
     for (size_t i = 0; i < COUNT; i++) {
         upstream_conn_end(&stand.upstream, conns[i]);
         (void)close(theirs[i]);
@@ -75,9 +88,9 @@ START_TEST(each_server_has_its_own)
     struct upstream_conn *second = clean(1, &theirs[1]);
     idle_give(&stand.upstream, first);
     idle_give(&stand.upstream, second);
-    ck_assert_ptr_eq(idle_take(&stand.upstream, stand.servers[0], 1), first);
-    ck_assert_ptr_null(idle_take(&stand.upstream, stand.servers[0], 1));
-    ck_assert_ptr_eq(idle_take(&stand.upstream, stand.servers[1], 1), second);
+    ck_assert_ptr_eq(idle_take(&stand.upstream, &stand.pool->members[0], 0), first);
+    ck_assert_ptr_null(idle_take(&stand.upstream, &stand.pool->members[0], 0));
+    ck_assert_ptr_eq(idle_take(&stand.upstream, &stand.pool->members[1], 0), second);
     idle_give(&stand.upstream, first);
     idle_give(&stand.upstream, second);
     idle_close_all(&stand.upstream);
@@ -104,7 +117,7 @@ START_TEST(a_byte_or_an_end_while_idle_closes)
             peer_reset(theirs);
         }
         loop_stand_until(&stand.base, idle_count(0) == 0);
-        ck_assert_ptr_null(idle_take(&stand.upstream, stand.servers[0], 1));
+        ck_assert_ptr_null(idle_take(&stand.upstream, &stand.pool->members[0], 0));
         if (what < 2) {
             (void)close(theirs);
         }
@@ -120,7 +133,9 @@ START_TEST(an_address_of_another_version_is_not_used)
     for (size_t i = 0; i < 3; i++) {
         idle_give(&stand.upstream, clean(0, &theirs[i]));
     }
-    ck_assert_ptr_null(idle_take(&stand.upstream, stand.servers[0], 2));
+    struct pool_member moved = stand.pool->members[0];
+    moved.address_version = 2;
+    ck_assert_ptr_null(idle_take(&stand.upstream, &moved, 0));
     ck_assert_uint_eq(idle_count(0), 0); /* all of the old one are closed */
     for (size_t i = 0; i < 3; i++) {
         loop_stand_until(&stand.base, peer_sees_end(theirs[i]));
@@ -137,7 +152,7 @@ START_TEST(an_idle_one_ends_at_its_timeout)
     struct upstream_conn *conn = clean(0, &theirs);
     idle_give(&stand.upstream, conn);
     upstream_stand_tick(&stand, 59000);
-    ck_assert_ptr_eq(idle_take(&stand.upstream, stand.servers[0], 1), conn);
+    ck_assert_ptr_eq(idle_take(&stand.upstream, &stand.pool->members[0], 0), conn);
     idle_give(&stand.upstream, conn); /* used: a new time begins */
     upstream_stand_tick(&stand, 59000);
     ck_assert_uint_eq(idle_count(0), 1);
@@ -202,7 +217,7 @@ START_TEST(surplus_is_closed_the_oldest_first_and_64_stay)
     for (int round = 0; round < 6; round++) {
         struct upstream_conn *busy[BUSY];
         for (size_t i = 0; i < BUSY; i++) {
-            busy[i] = idle_take(&stand.upstream, stand.servers[0], 1);
+            busy[i] = idle_take(&stand.upstream, &stand.pool->members[0], 0);
             ck_assert_ptr_nonnull(busy[i]);
         }
         for (size_t i = BUSY; i-- > 0;) {
@@ -236,7 +251,7 @@ START_TEST(an_empty_stand_sleeps)
     int theirs;
     idle_give(&stand.upstream, clean(0, &theirs));
     ck_assert(loop_timer_is_set(&stand.upstream.trim));
-    struct upstream_conn *conn = idle_take(&stand.upstream, stand.servers[0], 1);
+    struct upstream_conn *conn = idle_take(&stand.upstream, &stand.pool->members[0], 0);
     upstream_conn_end(&stand.upstream, conn);
     upstream_stand_tick(&stand, 2000);
     upstream_stand_tick(&stand, 2000);

@@ -196,6 +196,29 @@ START_TEST(keeps_limits)
 }
 END_TEST
 
+/* What the schema allows, 100,000 routes, must get in: each is three objects and a list. */
+START_TEST(a_document_may_have_all_its_routes)
+{
+    enum { ROUTES = 100000 };
+    struct json_error error;
+    struct buf text;
+    buf_init(&text, json_limits_document.bytes);
+    (void)buf_append_text(&text, "{\"routes\":{");
+    for (uint32_t i = 0; i < ROUTES; i++) {
+        (void)buf_printf(
+            &text,
+            "%s\"h%u\":{\"listener\":\"web\",\"match\":{\"host\":[\"h%u.bench.test\"]},"
+            "\"action\":{\"pool\":\"origin\"}}",
+            i != 0 ? "," : "", i, i);
+    }
+    (void)buf_append_text(&text, "}}");
+    ck_assert(!text.overflow);
+    bool ok = json_scan_strict(buf_slice(&text), &json_limits_document, &error);
+    ck_assert_msg(ok, "%s", error.text);
+    buf_fini(&text);
+}
+END_TEST
+
 /* Large objects are checked by hashing: the duplicate may be anywhere. */
 START_TEST(finds_duplicates_in_large_objects)
 {
@@ -243,5 +266,5 @@ START_TEST(unescapes)
 END_TEST
 
 UNIT_TESTS("json_scan", accepts_json, refuses_what_is_no_json, blanks_comments_and_trailing_commas,
-           refuses_unfinished_comments, keeps_limits, finds_duplicates_in_large_objects,
-           every_prefix_is_refused, unescapes)
+           refuses_unfinished_comments, keeps_limits, a_document_may_have_all_its_routes,
+           finds_duplicates_in_large_objects, every_prefix_is_refused, unescapes)

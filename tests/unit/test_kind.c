@@ -16,6 +16,7 @@ START_TEST(kinds_are_found_by_their_words)
         }
     }
     ck_assert_ptr_eq(kind_find("health_check"), kind_find("health-checks"));
+    ck_assert_ptr_eq(kind_find("cert"), kind_find("certificates"));
     ck_assert_ptr_null(kind_find("pol")); /* nothing is abbreviated */
     ck_assert_ptr_null(kind_of_key(SLICE("daemon")));
 }
@@ -64,4 +65,37 @@ START_TEST(names_lead_to_paths)
 }
 END_TEST
 
-UNIT_TESTS("kind", kinds_are_found_by_their_words, names_lead_to_paths)
+START_TEST(a_pointer_is_a_kind_and_a_name)
+{
+    static const struct {
+        const char *word;
+        const char *kind;
+        const char *name; /* NULL: it stays one word */
+    } words[] = {
+        {"pools/web", "pools", "web"},
+        {"health_checks/alive", "health-checks", "alive"},
+        {"server/web/anna", "servers", "web/anna"},
+        {"cert/shop", "certificates", "shop"},
+        {"pools/", "pools/", NULL},
+        {"pools", "pools", NULL},
+        {"web/anna", "web/anna", NULL},
+        {"a-word-that-is-longer-than-any-kind-has/x", "a-word-that-is-longer-than-any-kind-has/x",
+         NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        struct ctl ctl;
+        ctl_init(&ctl);
+        ctl.args[0] = words[i].word;
+        ctl.arg_count = 1;
+        kind_split_pointer(&ctl);
+        ck_assert_str_eq(ctl.args[0], words[i].kind);
+        ck_assert_uint_eq(ctl.arg_count, words[i].name != NULL ? 2 : 1);
+        if (words[i].name != NULL) {
+            ck_assert_str_eq(ctl.args[1], words[i].name);
+        }
+    }
+}
+END_TEST
+
+UNIT_TESTS("kind", kinds_are_found_by_their_words, names_lead_to_paths,
+           a_pointer_is_a_kind_and_a_name)

@@ -125,17 +125,30 @@ END_TEST
 START_TEST(writes_what_it_reads)
 {
     static const uint64_t values[] = {
-        0,          1,
-        9,          10,
-        99,         100,
-        1000,       1023,
-        1024,       60000,
-        65536,      90000,
-        3600000,    86400000,
-        1073741824, UINT64_C(1) << 40U,
-        250,        1001,
-        4095,       604800,
-        UINT32_MAX, UINT64_MAX - 1,
+        0,
+        1,
+        9,
+        10,
+        99,
+        100,
+        1000,
+        1023,
+        1024,
+        60000,
+        65536,
+        90000,
+        3600000,
+        86400000,
+        1073741824,
+        UINT64_C(1) << 40U,
+        250,
+        1001,
+        0x0123456789abcdef,
+        0xfedcba9876543210,
+        4095,
+        604800,
+        UINT32_MAX,
+        UINT64_MAX - 1,
         UINT64_MAX,
     };
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
@@ -147,6 +160,8 @@ START_TEST(writes_what_it_reads)
         len = num_write_hex(text, values[i]);
         ck_assert_int_eq(text[len], '\0');
         ck_assert(num_parse_hex(slice_of(text, len), &back) && back == values[i]);
+        num_write_hex16(text, values[i]);
+        ck_assert(num_parse_hex(slice_of(text, 16), &back) && back == values[i]);
         len = num_write_duration(text, values[i]);
         ck_assert_int_eq(text[len], '\0');
         ck_assert(len < NUM_TEXT_MAX);

@@ -56,7 +56,9 @@ static uint32_t in_flight(const struct field *field, uint32_t index)
     return target_in_flight(&field->pool->targets[index]);
 }
 
-static const enum balancer_kind kinds[] = {BALANCER_LEAST_REQUEST, BALANCER_ROUND_ROBIN};
+static const enum balancer_kind kinds[] = {BALANCER_LEAST_REQUEST, BALANCER_ROUND_ROBIN,
+                                           BALANCER_RANDOM,        BALANCER_PEAK_EWMA,
+                                           BALANCER_MAGLEV,        BALANCER_RING_HASH};
 
 START_TEST(a_pick_counts_as_in_flight_until_released)
 {
@@ -401,7 +403,74 @@ START_TEST(candidates_are_those_that_are_picked)
 }
 END_TEST
 
-UNIT_TESTS("pool", a_pick_counts_as_in_flight_until_released,
+/* Servers 0 and 1 get requests, 2 and 3 stand by. */
+static void field_init_standby(struct field *field, enum balancer_kind kind)
+{
+    static const uint8_t ranks[] = {0, 0, 2, 2};
+    struct level levels[LEVELS_MAX];
+    field_init(field, kind, 4);
+    field->pool->level_count = levels_build(field->pool->targets, ranks, 4, 140, levels);
+    field->pool->levels = levels;
+    pool_build(field->pool, kind);
+    field->pool->levels = NULL;
+}
+
+START_TEST(who_stands_by_is_asked_when_others_fail_only)
+{
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        struct field field;
+        field_init_standby(&field, kinds[k]);
+        enum close_reason reason;
+        for (uint32_t i = 0; i < 200; i++) {
+            field.state.balancer.has_key = true;
+            field.state.balancer.key = i * UINT64_C(0x9e3779b97f4a7c15);
+            uint32_t index = pick(&field, NULL, 0, &reason);
+            ck_assert_uint_lt(index, 2);
+            pool_release(field.pool->members[index].server);
+        }
+        ck_assert_int_eq(pool_candidate(field.pool, BALANCER_USABLE, 0), POOL_CANDIDATE);
+        ck_assert_int_eq(pool_candidate(field.pool, BALANCER_USABLE, 3), POOL_STANDS_BY);
+        const uint32_t tried[] = {0, 1};
+        ck_assert_uint_ge(pick(&field, tried, 2, &reason), 2); /* before one of those again */
+        const uint32_t all[] = {0, 1, 2, 3};
+        ck_assert_uint_lt(pick(&field, all, 4, &reason), 4);
+        /* not built anew yet */
+        (void)server_set_health(field.pool->members[0].server, SERVER_DOWN, 1);
+        (void)server_set_health(field.pool->members[1].server, SERVER_DOWN, 1);
+        ck_assert_uint_ge(pick(&field, NULL, 0, &reason), 2);
+        (void)server_set_health(field.pool->members[2].server, SERVER_DOWN, 1);
+        ck_assert_uint_eq(pick(&field, NULL, 0, &reason), 3);
+        (void)server_set_health(field.pool->members[3].server, SERVER_DOWN, 1);
+        ck_assert_uint_eq(pick(&field, NULL, 0, &reason), BALANCER_NONE);
+        ck_assert_int_eq(reason, CLOSE_NO_SERVER);
+        field_fini(&field);
+    }
+}
+END_TEST
+
+START_TEST(who_stands_by_helps_when_others_are_full)
+{
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        struct field field;
+        field_init_standby(&field, kinds[k]);
+        enum close_reason reason;
+        for (uint32_t i = 0; i < 4; i++) {
+            field.pool->targets[i].max_in_flight = 3;
+        }
+        for (uint32_t i = 0; i < 12; i++) {
+            uint32_t index = pick(&field, NULL, 0, &reason);
+            ck_assert_msg(index != BALANCER_NONE && (index >= 2) == (i >= 6), "pick %u: %u", i,
+                          index);
+        }
+        ck_assert_uint_eq(pick(&field, NULL, 0, &reason), BALANCER_NONE);
+        ck_assert_int_eq(reason, CLOSE_SERVER_LIMIT);
+        field_fini(&field);
+    }
+}
+END_TEST
+
+UNIT_TESTS("pool", who_stands_by_is_asked_when_others_fail_only,
+           who_stands_by_helps_when_others_are_full, a_pick_counts_as_in_flight_until_released,
            a_retry_goes_elsewhere_while_there_is_an_elsewhere,
            more_tries_than_are_looked_at_do_no_harm, limits_hold_exactly,
            a_tried_one_with_room_beats_a_refusal, refusals_say_why,

@@ -12,16 +12,17 @@ static const struct {
 } cases[] = {
     {"{\"target\":\"web/a\",\"state\":\"drain\",\"base\":\"ready\",\"reason\":\"new kernel\"" BY
      "}",
-     "web/a state drain, since Jan 01 00:00 by anna: new kernel", "lbctl enable web/a"},
+     "web/a state drain, since 1970-01-01 00:00 by anna: new kernel", "lbctl enable web/a"},
     {"{\"target\":\"web/a\",\"state\":\"maint\",\"expires\":\"1970-01-02T00:00:01Z\"" BY "}",
-     "web/a state maint, since Jan 01 00:00 by anna, until Jan 02 00:00", "lbctl enable web/a"},
+     "web/a state maint, since 1970-01-01 00:00 by anna, until 1970-01-02 00:00",
+     "lbctl enable web/a"},
     {"{\"target\":\"web/a\",\"state\":\"ready\",\"base\":\"maint\"" BY "}",
-     "web/a state ready, since Jan 01 00:00 by anna", "lbctl maint web/a"},
+     "web/a state ready, since 1970-01-01 00:00 by anna", "lbctl maint web/a"},
     {"{\"target\":\"web/a\",\"weight\":7,\"base\":100" BY "}",
-     "web/a weight 7, since Jan 01 00:00 by anna", "lbctl weight web/a reset"},
+     "web/a weight 7, since 1970-01-01 00:00 by anna", "lbctl weight web/a reset"},
     {"{\"target\":\"process\",\"state\":\"drain\",\"base\":\"ready\",\"reason\":\"a\\u001bb\"" BY
      "}",
-     "process state drain, since Jan 01 00:00 by anna: a?b", "lbctl enable process"},
+     "process state drain, since 1970-01-01 00:00 by anna: a?b", "lbctl enable process"},
 };
 
 START_TEST(one_line_and_the_way_back)

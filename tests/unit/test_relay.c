@@ -1,6 +1,10 @@
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,6 +53,8 @@ static void tick(uint64_t more_ms)
     now_set_for_test(clock_us, 1700000000000000ULL + clock_us);
     loop_run_once(stand.loop, 0);
 }
+
+static const struct relay_ops plain_ops = {.done = on_done};
 
 static void begin(void)
 {
@@ -114,12 +120,21 @@ static struct talk talk_new(size_t to_send, unsigned seed, size_t to_get)
         .to_send = to_send, .seed = seed, .got = malloc(to_get + 64), .got_max = to_get + 64};
 }
 
+static struct relay_paces paces;
+
+static void count(uint64_t length, uint32_t from_idle_ms, uint32_t to_idle_ms)
+{
+    paces = (struct relay_paces){.from_rule = {.idle_ms = from_idle_ms},
+                                 .to_rule = {.idle_ms = to_idle_ms}};
+    relay_count(&relay, &a, &b, length, &paces, on_done);
+}
+
 /* Moves `length` from a to b while the peer sends `sent` bytes and reads `per_turn` a turn. */
 static void count_case(size_t sent, size_t length, size_t per_turn)
 {
     struct talk source = talk_new(sent, 1, 0);
     struct talk sink = talk_new(0, 0, sent);
-    relay_count(&relay, &a, &b, length, IDLE_MS, IDLE_MS, on_done);
+    count(length, IDLE_MS, IDLE_MS);
     ck_assert_uint_eq(ended, 0); /* never in the caller's call */
     int idle_turns = 0;          /* TCP takes its time with a slow receiver */
     while (idle_turns < LOOP_STAND_TURNS && (ended == 0 || sink.got_len < length)) {
@@ -182,7 +197,7 @@ START_TEST(a_slow_source_is_not_held_back)
     begin();
     char bytes[1000] = {0};
     size_t got = 0;
-    relay_count(&relay, &a, &b, BIG, IDLE_MS, IDLE_MS, on_done);
+    count(BIG, IDLE_MS, IDLE_MS);
     ck_assert_uint_eq(peer_write(peer_a, bytes, sizeof(bytes)), sizeof(bytes));
     /* the kernel would keep what is sent "with more to come" for 200 ms */
     for (int i = 0; i < 50 && got < sizeof(bytes); i++) {
@@ -235,7 +250,7 @@ START_TEST(an_early_end_loses_the_source)
     for (int reset = 0; reset < 2; reset++) {
         begin();
         char bytes[1000] = {0};
-        relay_count(&relay, &a, &b, 5000, IDLE_MS, IDLE_MS, on_done);
+        count(5000, IDLE_MS, IDLE_MS);
         ck_assert_uint_eq(peer_write(peer_a, bytes, sizeof(bytes)), sizeof(bytes));
         loop_stand_until(&stand, relay_moved(&relay, 0) == 1000);
         if (reset != 0) {
@@ -256,7 +271,7 @@ START_TEST(a_receiver_that_resets_is_lost)
     for (int busy = 0; busy < 2; busy++) {
         begin();
         static char bytes[100000];
-        relay_count(&relay, &a, &b, BIG, IDLE_MS, IDLE_MS, on_done);
+        count(BIG, IDLE_MS, IDLE_MS);
         if (busy != 0) {
             (void)peer_write(peer_a, bytes, sizeof(bytes));
         }
@@ -277,7 +292,7 @@ START_TEST(a_pipe_that_is_not_empty_is_closed)
     static char bytes[65536];
     loop_stand_small_buffers(b.fd);
     loop_stand_small_buffers(peer_b);
-    relay_count(&relay, &a, &b, BIG, IDLE_MS, IDLE_MS, on_done);
+    count(BIG, IDLE_MS, IDLE_MS);
     for (int i = 0; i < 50; i++) {
         (void)peer_write(peer_a, bytes, sizeof(bytes));
         loop_run_once(stand.loop, 0);
@@ -302,7 +317,7 @@ START_TEST(a_receiver_that_speaks_ends_it_when_asked_for)
             loop_stand_small_buffers(peer_b);
         }
         pattern_fill(bytes, sizeof(bytes), 0, 1);
-        relay_count(&relay, &a, &b, BIG, IDLE_MS, IDLE_MS, on_done);
+        count(BIG, IDLE_MS, IDLE_MS);
         relay_stop_when_spoken_to(&relay);
         size_t sent = 0;
         for (int i = 0; i < 100; i++) {
@@ -344,7 +359,7 @@ START_TEST(silence_ends_it_on_the_side_that_is_silent)
 {
     static char bytes[65536];
     begin();
-    relay_count(&relay, &a, &b, BIG, IDLE_MS, IDLE_MS * 5, on_done);
+    count(BIG, IDLE_MS, IDLE_MS * 5);
     loop_stand_settle(&stand);
     tick(IDLE_MS - 100);
     ck_assert_uint_eq(ended, 0);
@@ -360,7 +375,7 @@ START_TEST(silence_ends_it_on_the_side_that_is_silent)
     begin();
     loop_stand_small_buffers(b.fd);
     loop_stand_small_buffers(peer_b);
-    relay_count(&relay, &a, &b, BIG, IDLE_MS * 5, IDLE_MS, on_done);
+    count(BIG, IDLE_MS * 5, IDLE_MS);
     for (int i = 0; i < 100; i++) {
         (void)peer_write(peer_a, bytes, sizeof(bytes));
         loop_run_once(stand.loop, 0);
@@ -373,11 +388,98 @@ START_TEST(silence_ends_it_on_the_side_that_is_silent)
 }
 END_TEST
 
+/* R3: 1,000 bytes a second, with a second of grace. Who is only slow is never silent. */
+static void count_at_a_rate(bool from)
+{
+    count(BIG, 3600000, 3600000);
+    struct pace_rule *rule = from ? &paces.from_rule : &paces.to_rule;
+    rule->bytes_per_s = 1000;
+    rule->grace_ms = 1000;
+}
+
+START_TEST(a_source_that_trickles_ends_it)
+{
+    static char bytes[65536];
+    for (int slow = 0; slow < 2; slow++) {
+        begin();
+        count_at_a_rate(true);
+        size_t sent = 0;
+        for (int i = 0; i < 100 && ended == 0; i++) {
+            sent += peer_write(peer_a, bytes, slow != 0 ? 20 : 60);
+            loop_stand_until(&stand, relay_moved(&relay, 0) == sent || ended != 0);
+            tick(50);
+        }
+        ck_assert_uint_eq(ended, slow != 0);
+        if (slow != 0) {
+            ck_assert_int_eq(how, RELAY_FROM_SLOW);
+            ck_assert_uint_lt(sent, 50 * 20);
+        } else {
+            relay_stop(&relay);
+        }
+        finish();
+    }
+}
+END_TEST
+
+/* The receiver takes a lump, and another one `pause_ms` later; the source has enough. */
+static unsigned take_lumps(unsigned lumps, uint64_t pause_ms, size_t *lump)
+{
+    static char bytes[65536];
+    unsigned taken = 0;
+    *lump = 0;
+    for (int i = 0; i < 100; i++) {
+        (void)peer_write(peer_a, bytes, sizeof(bytes));
+        loop_run_once(stand.loop, 0);
+    }
+    while (taken < lumps && ended == 0) {
+        uint64_t before = relay_moved(&relay, 0);
+        tick(pause_ms);
+        loop_stand_until(&stand, ((void)peer_write(peer_a, bytes, sizeof(bytes)),
+                                  (void)peer_read(peer_b, bytes, sizeof(bytes)),
+                                  relay_moved(&relay, 0) > before || ended != 0));
+        *lump += (size_t)(relay_moved(&relay, 0) - before);
+        taken++;
+    }
+    *lump /= taken;
+    return taken;
+}
+
+START_TEST(a_source_that_waits_for_the_receiver_is_not_slow)
+{
+    size_t lump;
+    begin();
+    loop_stand_small_buffers(b.fd);
+    loop_stand_small_buffers(peer_b);
+    count_at_a_rate(true);
+    ck_assert_uint_eq(take_lumps(10, 3600000 - 1000, &lump), 10);
+    ck_assert_uint_eq(ended, 0);
+    relay_stop(&relay);
+    finish();
+}
+END_TEST
+
+START_TEST(a_receiver_that_takes_too_little_ends_it)
+{
+    size_t lump;
+    begin();
+    loop_stand_small_buffers(b.fd);
+    loop_stand_small_buffers(peer_b);
+    count_at_a_rate(false);
+    ck_assert_uint_eq(take_lumps(20, 1, &lump), 20); /* and what is ahead is forgotten: */
+    ck_assert_uint_eq(ended, 0);
+    paces.to_rule.idle_ms = 4 * (uint32_t)lump;
+    ck_assert_uint_lt(take_lumps(50, 3 * lump, &lump), 50); /* a third of the rate */
+    ck_assert_uint_eq(ended, 1);
+    ck_assert_int_eq(how, RELAY_TO_SLOW);
+    finish();
+}
+END_TEST
+
 START_TEST(an_old_deadline_of_the_receiver_ends_nothing)
 {
     begin();
     conn_deadline(&b, 20);
-    relay_count(&relay, &a, &b, BIG, IDLE_MS, IDLE_MS, on_done);
+    count(BIG, IDLE_MS, IDLE_MS);
     loop_stand_settle(&stand);
     tick(500);
     ck_assert_uint_eq(ended, 0);
@@ -387,7 +489,7 @@ START_TEST(an_old_deadline_of_the_receiver_ends_nothing)
 
     begin();
     conn_deadline(&b, 20);
-    relay_tunnel(&relay, &a, &b, IDLE_MS, on_done);
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
     loop_stand_settle(&stand);
     tick(500);
     ck_assert_uint_eq(ended, 0);
@@ -403,7 +505,7 @@ START_TEST(a_tunnel_carries_both_ways_until_both_ends_are_done)
 {
     begin();
     char bytes[32];
-    relay_tunnel(&relay, &a, &b, IDLE_MS, on_done);
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
     peer_say(peer_a, "ping");
     loop_stand_until(&stand, relay_moved(&relay, 0) == 4);
     ck_assert_uint_eq(peer_read(peer_b, bytes, sizeof(bytes)), 4);
@@ -431,6 +533,106 @@ START_TEST(a_tunnel_carries_both_ways_until_both_ends_are_done)
 }
 END_TEST
 
+static uint64_t reported[2];
+
+static void on_moved(struct relay *which, uint64_t a_to_b, uint64_t b_to_a)
+{
+    ck_assert_ptr_eq(which, &relay);
+    ck_assert(a_to_b + b_to_a > 0);
+    reported[0] += a_to_b;
+    reported[1] += b_to_a;
+}
+
+static bool is_under_way(int from, int to)
+{
+    int unsent = 0;
+    int unread = 0;
+    ck_assert_int_eq(ioctl(from, SIOCOUTQ, &unsent), 0);
+    ck_assert_int_eq(ioctl(to, FIONREAD, &unread), 0);
+    return unsent + unread > 0;
+}
+
+/* An end that resets right after its last bytes: the other, which reads slowly, gets them all. */
+START_TEST(what_was_sent_before_a_reset_goes_on)
+{
+    for (int which = 0; which < 2; which++) {
+        begin();
+        int from = which == 0 ? peer_a : peer_b;
+        int to = which == 0 ? peer_b : peer_a;
+        struct talk talk = talk_new(BIG, 1, BIG);
+        relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
+        for (int i = 0; i < 200000 && talk.sent < BIG; i++) {
+            talk_send(&talk, from);
+            talk_receive(&talk, to, 20000);
+            loop_run_once(stand.loop, 0);
+        }
+        ck_assert_uint_eq(talk.sent, BIG);
+        /* the relay has all of it, and the receiver has not */
+        for (int i = 0; i < 200000 && is_under_way(from, which == 0 ? a.fd : b.fd); i++) {
+            talk_receive(&talk, to, 20000);
+            loop_run_once(stand.loop, 0);
+        }
+        peer_reset(from);
+        *(which == 0 ? &peer_a : &peer_b) = -1;
+        for (int i = 0; i < 200000 && (talk.got_len < BIG || ended == 0); i++) {
+            talk_receive(&talk, to, 20000);
+            loop_run_once(stand.loop, 0);
+        }
+        ck_assert_uint_eq(talk.got_len, BIG);
+        ck_assert_uint_eq(pattern_differs(talk.got, BIG, 0, 1), SIZE_MAX);
+        ck_assert_int_eq(how, which == 0 ? RELAY_FROM_LOST : RELAY_TO_LOST);
+        free(talk.got);
+        finish();
+    }
+}
+END_TEST
+
+/* A server that answers and goes away while the client still talks. */
+START_TEST(an_answer_is_read_from_who_takes_no_more)
+{
+    char bytes[64];
+    begin();
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
+    peer_say(peer_a, "HELO");
+    loop_stand_until(&stand, relay_moved(&relay, 0) == 4);
+    peer_say(peer_b, "554 go away");
+    (void)close(peer_b); /* what it had not read makes it a reset */
+    peer_b = -1;
+    peer_say(peer_a, "MAIL FROM");
+    loop_stand_until(&stand, ended == 1);
+    ck_assert_uint_eq(peer_read(peer_a, bytes, sizeof(bytes)), 11);
+    ck_assert_int_eq(memcmp(bytes, "554 go away", 11), 0);
+    ck_assert_int_eq(how, RELAY_TO_LOST);
+    finish();
+}
+END_TEST
+
+static const struct relay_ops reporting_ops = {.done = on_done, .on_moved = on_moved};
+
+START_TEST(what_went_through_is_reported)
+{
+    begin();
+    reported[0] = 0;
+    reported[1] = 0;
+    ck_assert(flow_put(&stand.net, &a.in, SLICE("first ")));
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &reporting_ops);
+    ck_assert_uint_eq(reported[0], 6);
+    peer_say(peer_a, "ping");
+    loop_stand_until(&stand, relay_moved(&relay, 0) == 10);
+    ck_assert_uint_eq(reported[0], 10);
+    peer_say(peer_b, "pong!");
+    loop_stand_until(&stand, relay_moved(&relay, 1) == 5);
+    ck_assert_uint_eq(reported[1], 5);
+    peer_say(peer_b, "last");
+    ck_assert_int_eq(shutdown(peer_b, SHUT_WR), 0);
+    ck_assert_int_eq(shutdown(peer_a, SHUT_WR), 0);
+    loop_stand_until(&stand, ended == 1);
+    ck_assert_uint_eq(reported[0], 10);
+    ck_assert_uint_eq(reported[1], 9);
+    finish();
+}
+END_TEST
+
 START_TEST(bytes_read_before_the_tunnel_go_first)
 {
     begin();
@@ -440,7 +642,7 @@ START_TEST(bytes_read_before_the_tunnel_go_first)
     peer_say(peer_a, "second");
     peer_say(peer_b, "there");
     loop_stand_settle(&stand); /* the events came to somebody else */
-    relay_tunnel(&relay, &a, &b, IDLE_MS, on_done);
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
     loop_stand_until(&stand, relay_moved(&relay, 0) == 12 && relay_moved(&relay, 1) == 11);
     ck_assert_uint_eq(peer_read(peer_b, bytes, sizeof(bytes)), 12);
     ck_assert_int_eq(memcmp(bytes, "first second", 12), 0);
@@ -452,19 +654,19 @@ START_TEST(bytes_read_before_the_tunnel_go_first)
 }
 END_TEST
 
-START_TEST(a_busy_tunnel_goes_over_to_splice)
+START_TEST(what_comes_in_bulk_is_spliced)
 {
     begin();
     struct talk talks[2] = {talk_new(BIG, 1, BIG), talk_new(BIG, 2, BIG)};
     bool spliced = false;
-    relay_tunnel(&relay, &a, &b, IDLE_MS, on_done);
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
     for (int i = 0; i < 200000 && (talks[0].got_len < BIG || talks[1].got_len < BIG); i++) {
         talk_send(&talks[0], peer_a);
         talk_send(&talks[1], peer_b);
         talk_receive(&talks[0], peer_a, SIZE_MAX);
         talk_receive(&talks[1], peer_b, i % 3 == 0 ? SIZE_MAX : 1000);
         loop_run_once(stand.loop, 0);
-        spliced = spliced || (relay.ways[0].pipe[0] >= 0 && relay.ways[1].pipe[0] >= 0);
+        spliced = spliced || stand.net.pipe_count > 0 || relay.ways[0].pipe[0] >= 0;
     }
     ck_assert(spliced);
     ck_assert_uint_eq(talks[0].got_len, BIG);
@@ -473,13 +675,221 @@ START_TEST(a_busy_tunnel_goes_over_to_splice)
     ck_assert_uint_eq(pattern_differs(talks[1].got, BIG, 0, 1), SIZE_MAX);
     ck_assert_int_eq(shutdown(peer_a, SHUT_WR), 0);
     loop_stand_until(&stand, peer_sees_end(peer_b));
-    ck_assert_uint_eq(stand.net.pipe_count, 1); /* given back by the way that ended */
+    ck_assert(relay.ways[0].pipe[0] < 0 && relay.ways[1].pipe[0] < 0); /* idle: none */
     ck_assert_int_eq(shutdown(peer_b, SHUT_WR), 0);
     loop_stand_until(&stand, ended == 1);
     ck_assert_int_eq(how, RELAY_DONE);
-    ck_assert_uint_eq(stand.net.pipe_count, 2);
     free(talks[0].got);
     free(talks[1].got);
+    finish();
+}
+END_TEST
+
+/* Blocks of a 4-byte head and 300 KB that need no look. */
+enum { BLOCK_HEAD = 4, BLOCK_BYTES = 300000, BLOCKS = 8 };
+static struct {
+    uint64_t at; /* of the block */
+    uint64_t read;
+    uint64_t unread;
+} watched;
+
+static uint64_t on_look(struct relay *which, struct slice bytes)
+{
+    ck_assert_ptr_eq(which, &relay);
+    if (bytes.ptr == NULL) {
+        ck_assert_uint_le(bytes.len, BLOCK_BYTES - watched.at); /* no more than was allowed */
+        watched.unread += bytes.len;
+    } else {
+        watched.read += bytes.len;
+    }
+    watched.at = (watched.at + bytes.len) % BLOCK_BYTES;
+    return watched.at >= BLOCK_HEAD ? BLOCK_BYTES - watched.at : 0;
+}
+
+static const struct relay_ops watching_ops = {.done = on_done, .look = on_look};
+
+START_TEST(who_watches_misses_nothing_that_must_be_seen)
+{
+    begin();
+    memset(&watched, 0, sizeof(watched));
+    struct talk talk = talk_new(BLOCKS * BLOCK_BYTES, 3, BLOCKS * BLOCK_BYTES);
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &watching_ops);
+    for (int i = 0; i < 200000 && talk.got_len < (size_t)BLOCKS * BLOCK_BYTES; i++) {
+        talk_send(&talk, peer_b);
+        talk_receive(&talk, peer_a, i % 3 == 0 ? SIZE_MAX : 1000);
+        loop_run_once(stand.loop, 0);
+    }
+    ck_assert_uint_eq(talk.got_len, (size_t)BLOCKS * BLOCK_BYTES);
+    ck_assert_uint_eq(pattern_differs(talk.got, talk.got_len, 0, 3), SIZE_MAX);
+    ck_assert_uint_eq(watched.read + watched.unread, (uint64_t)BLOCKS * BLOCK_BYTES);
+    ck_assert_uint_gt(watched.unread, 0);
+    ck_assert_uint_eq(watched.at, 0);
+    relay_stop(&relay);
+    on_done(&relay, RELAY_DONE);
+    free(talk.got);
+    finish();
+}
+END_TEST
+
+/* Lets words go on up to their space; "stop " is the last that it looks at. */
+static bool keeps_b;
+
+static size_t on_words(struct relay *which, struct slice bytes)
+{
+    size_t passed = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        if (bytes.ptr[i] == ' ') {
+            if (slice_eq(slice_of(bytes.ptr + passed, i + 1 - passed), SLICE("stop "))) {
+                relay_hold(which);
+                return passed;
+            }
+            passed = i + 1;
+        }
+    }
+    return passed;
+}
+
+static bool on_keeps(struct relay *which)
+{
+    (void)which;
+    return keeps_b;
+}
+
+static const struct relay_ops sifting_ops = {.done = on_done, .pass = on_words, .keeps = on_keeps};
+
+static void expect_at_b(const char *text)
+{
+    char bytes[64];
+    loop_stand_settle(&stand);
+    size_t len = peer_read(peer_b, bytes, sizeof(bytes));
+    ck_assert_msg(slice_eq(slice_of(bytes, len), slice_from(text)), "'%.*s'", (int)len, bytes);
+}
+
+START_TEST(who_sifts_keeps_back_what_is_not_whole)
+{
+    char bytes[64];
+    begin();
+    keeps_b = false;
+    ck_assert(flow_put(&stand.net, &a.in, SLICE("before ha")));
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &sifting_ops);
+    expect_at_b("before ");
+    peer_say(peer_a, "l");
+    expect_at_b("");
+    peer_say(peer_a, "f and whole sto");
+    expect_at_b("half and whole ");
+    peer_say(peer_a, "p more ");
+    expect_at_b("");
+    peer_say(peer_a, "still ");
+    expect_at_b("");
+    peer_say(peer_b, "hears"); /* the other way goes on */
+    loop_stand_settle(&stand);
+    ck_assert_uint_eq(peer_read(peer_a, bytes, sizeof(bytes)), 5);
+    ck_assert_uint_eq(relay_moved(&relay, 0), 22);
+    ck_assert(shutdown(peer_b, SHUT_WR) == 0);
+    loop_stand_until(&stand, ended == 1);
+    ck_assert_int_eq(how, RELAY_DONE);
+    finish();
+}
+END_TEST
+
+/* "wait " stops it until it is resumed. */
+static bool has_waited;
+
+static size_t on_waiting(struct relay *which, struct slice bytes)
+{
+    if (!has_waited && slice_starts(bytes, SLICE("wait "))) {
+        relay_pause(which);
+        return 0;
+    }
+    return bytes.len;
+}
+
+/* Bytes before a '!' are dropped. */
+static uint64_t on_dropping(struct relay *which, struct slice bytes)
+{
+    size_t at = bytes.ptr != NULL ? slice_find(bytes, '!') : SIZE_MAX;
+    relay_drop(which, at != SIZE_MAX ? at + 1 : 0);
+    return 0;
+}
+
+static const struct relay_ops waiting_ops = {
+    .done = on_done, .pass = on_waiting, .look = on_dropping};
+
+START_TEST(it_may_be_paused_and_bytes_dropped)
+{
+    char bytes[64];
+    begin();
+    has_waited = false;
+    ck_assert(flow_put(&stand.net, &b.in, SLICE("early!hello ")));
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &waiting_ops);
+    peer_say(peer_a, "wait for it ");
+    expect_at_b("");
+    peer_say(peer_a, "and more");
+    expect_at_b("");
+    peer_say(peer_b, "gone!there");
+    loop_stand_settle(&stand);
+    size_t len = peer_read(peer_a, bytes, sizeof(bytes));
+    ck_assert(slice_eq(slice_of(bytes, len), SLICE("hello there")));
+    has_waited = true;
+    relay_resume(&relay);
+    expect_at_b("wait for it and more");
+    relay_stop(&relay);
+    on_done(&relay, RELAY_DONE);
+    finish();
+}
+END_TEST
+
+START_TEST(an_end_may_be_kept_from_the_other)
+{
+    for (int i = 0; i < 2; i++) {
+        begin();
+        keeps_b = i == 0;
+        relay_tunnel(&relay, &a, &b, IDLE_MS, &sifting_ops);
+        peer_say(peer_a, "word rest");
+        loop_stand_settle(&stand);
+        ck_assert(shutdown(peer_a, SHUT_WR) == 0);
+        loop_stand_settle(&stand);
+        expect_at_b("word ");
+        ck_assert_uint_eq(ended, i == 0 ? 1 : 0);
+        ck_assert(peer_sees_end(peer_b) == (i == 1));
+        if (i == 0) {
+            ck_assert_int_eq(how, RELAY_FROM_ENDED);
+        } else {
+            relay_stop(&relay);
+            on_done(&relay, RELAY_DONE);
+        }
+        finish();
+    }
+}
+END_TEST
+
+static uint32_t segments_sent(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    return info.tcpi_segs_out;
+}
+
+START_TEST(the_last_bytes_and_the_end_go_out_together)
+{
+    char got[8];
+    begin();
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
+    loop_stand_settle(&stand);
+    uint32_t before = segments_sent(b.fd);
+    ck_assert_int_eq(write(peer_a, "bye", 3), 3);
+    ck_assert_int_eq(shutdown(peer_a, SHUT_WR), 0);
+    loop_stand_settle(&stand);
+    ck_assert_uint_eq(segments_sent(b.fd) - before, 1);
+    ck_assert_int_eq(read(peer_b, got, sizeof(got)), 3);
+    ck_assert_int_eq(read(peer_b, got, sizeof(got)), 0);
+    /* what comes back is not held up */
+    ck_assert_int_eq(write(peer_b, "more", 4), 4);
+    loop_stand_settle(&stand);
+    ck_assert_int_eq(read(peer_a, got, sizeof(got)), 4);
+    relay_stop(&relay);
+    on_done(&relay, RELAY_DONE);
     finish();
 }
 END_TEST
@@ -491,7 +901,7 @@ START_TEST(a_half_close_waits_for_what_is_blocked)
     struct talk sink = talk_new(0, 0, 400000);
     loop_stand_small_buffers(b.fd);
     loop_stand_small_buffers(peer_b);
-    relay_tunnel(&relay, &a, &b, IDLE_MS, on_done);
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
     for (int i = 0; i < 100000 && talk.sent < talk.to_send; i++) {
         talk_send(&talk, peer_a);
         talk_receive(&sink, peer_b, 500);
@@ -517,7 +927,7 @@ START_TEST(a_tunnel_says_which_end_was_lost)
 {
     for (int which = 0; which < 2; which++) {
         begin();
-        relay_tunnel(&relay, &a, &b, IDLE_MS, on_done);
+        relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
         loop_stand_settle(&stand);
         peer_reset(which == 0 ? peer_a : peer_b);
         *(which == 0 ? &peer_a : &peer_b) = -1;
@@ -528,11 +938,69 @@ START_TEST(a_tunnel_says_which_end_was_lost)
 }
 END_TEST
 
+/* Bytes from `from` that have come to `to`, all of them. */
+static void pass(int from, int to, size_t len)
+{
+    static char bytes[65536];
+    size_t got = 0;
+    memset(bytes, 'x', sizeof(bytes));
+    ck_assert_uint_eq(peer_write(from, bytes, len), len);
+    loop_stand_until(&stand, (got += peer_read(to, bytes, sizeof(bytes))) == len);
+    loop_stand_settle(&stand);
+}
+
+START_TEST(little_after_much_is_copied)
+{
+    begin();
+    relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
+    pass(peer_a, peer_b, 20000);
+    ck_assert(!relay.ways[0].bulk);
+    pass(peer_a, peer_b, 50000);
+    ck_assert(relay.ways[0].bulk && !relay.ways[1].bulk);
+    pass(peer_b, peer_a, 100); /* the other way's events do not count */
+    ck_assert(relay.ways[0].bulk);
+    pass(peer_a, peer_b, 40000); /* by its pipe */
+    ck_assert_uint_eq(stand.net.pipe_count, 1);
+    ck_assert(relay.ways[0].bulk && relay.ways[0].pipe[0] < 0);
+    pass(peer_a, peer_b, 100);
+    ck_assert(!relay.ways[0].bulk);
+    pass(peer_a, peer_b, 100);
+    relay_stop(&relay);
+    on_done(&relay, RELAY_DONE);
+    finish();
+}
+END_TEST
+
+START_TEST(a_first_byte_that_does_not_come)
+{
+    for (int which = 0; which < 4; which++) {
+        begin();
+        relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
+        relay_expect_first(&relay, which == 3 ? 2 * IDLE_MS : IDLE_MS / 4);
+        loop_stand_settle(&stand);
+        if (which == 0) {
+            peer_say(peer_b, "hello?"); /* the server's do not count */
+        } else if (which == 1) {
+            peer_say(peer_a, "x");
+        } else if (which == 2) {
+            ck_assert_int_eq(shutdown(peer_a, SHUT_WR), 0); /* an end says that none will come */
+        }
+        loop_stand_settle(&stand);
+        tick(IDLE_MS / 2);
+        ck_assert_uint_eq(ended, which == 0 ? 1 : 0);
+        tick(2 * IDLE_MS);
+        ck_assert_uint_eq(ended, 1);
+        ck_assert_int_eq(how, which == 0 ? RELAY_FROM_SILENT : RELAY_FROM_IDLE);
+        finish();
+    }
+}
+END_TEST
+
 START_TEST(traffic_either_way_keeps_a_tunnel)
 {
     for (int which = 0; which < 2; which++) {
         begin();
-        relay_tunnel(&relay, &a, &b, IDLE_MS, on_done);
+        relay_tunnel(&relay, &a, &b, IDLE_MS, &plain_ops);
         loop_stand_settle(&stand);
         for (unsigned i = 0; i < 5; i++) {
             tick(IDLE_MS - 100);
@@ -556,8 +1024,14 @@ UNIT_TESTS("relay", moves_exactly_the_length, what_follows_the_length_stays,
            an_early_end_loses_the_source, a_receiver_that_resets_is_lost,
            a_pipe_that_is_not_empty_is_closed, a_receiver_that_speaks_ends_it_when_asked_for,
            a_receiver_that_only_shut_its_side_gets_all, silence_ends_it_on_the_side_that_is_silent,
-           an_old_deadline_of_the_receiver_ends_nothing,
+           a_source_that_trickles_ends_it, a_source_that_waits_for_the_receiver_is_not_slow,
+           a_receiver_that_takes_too_little_ends_it, an_old_deadline_of_the_receiver_ends_nothing,
            a_tunnel_carries_both_ways_until_both_ends_are_done,
-           bytes_read_before_the_tunnel_go_first, a_busy_tunnel_goes_over_to_splice,
-           a_half_close_waits_for_what_is_blocked, a_tunnel_says_which_end_was_lost,
+           bytes_read_before_the_tunnel_go_first, what_comes_in_bulk_is_spliced,
+           who_watches_misses_nothing_that_must_be_seen, who_sifts_keeps_back_what_is_not_whole,
+           an_end_may_be_kept_from_the_other, it_may_be_paused_and_bytes_dropped,
+           the_last_bytes_and_the_end_go_out_together, a_half_close_waits_for_what_is_blocked,
+           a_tunnel_says_which_end_was_lost, what_was_sent_before_a_reset_goes_on,
+           an_answer_is_read_from_who_takes_no_more, what_went_through_is_reported,
+           little_after_much_is_copied, a_first_byte_that_does_not_come,
            traffic_either_way_keeps_a_tunnel)

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "lbd/base/now.h"
@@ -269,7 +270,133 @@ START_TEST(resolvers_must_be_addresses)
 }
 END_TEST
 
+struct all {
+    uint32_t calls;
+    enum resolve_verdict verdict;
+    uint32_t ttl_s;
+    char text[256];
+};
+
+static void note_all(const struct resolve_answer *answer, void *arg)
+{
+    struct all *all = arg;
+    size_t len = 0;
+    all->calls++;
+    all->verdict = answer->verdict;
+    all->ttl_s = answer->ttl_s;
+    all->text[0] = '\0';
+    ck_assert((answer->verdict == RESOLVE_FOUND) == (answer->count != 0));
+    for (uint32_t i = 0; i < answer->count; i++) {
+        char text[ADDR_TEXT_MAX];
+        (void)addr_write(&answer->addresses[i], text);
+        len += (size_t)snprintf(all->text + len, sizeof(all->text) - len, "%s ", text);
+    }
+}
+
+START_TEST(all_addresses_come_with_their_time)
+{
+    static const struct {
+        const char *name;
+        enum resolve_verdict verdict;
+        const char *text;
+    } wanted[] = {
+        {"two.test", RESOLVE_FOUND, "10.0.0.2:0 10.0.0.1:0 "},
+        {"six.test", RESOLVE_FOUND, "[2001:db8::6]:0 "},
+        {"empty.test", RESOLVE_EMPTY, ""},
+        {"missing.test", RESOLVE_EMPTY, ""},
+        {"", RESOLVE_FAILED, ""},
+    };
+    struct field field;
+    field_init(&field);
+    for (size_t i = 0; i <= ARRAY_LEN(wanted); i++) {
+        struct all all = {0};
+        bool is_last = i == ARRAY_LEN(wanted);
+        field.peer.mood = is_last ? DNS_PEER_FAILS : DNS_PEER_ANSWERS;
+        (void)resolve_ask_all(field.resolve, slice_from(is_last ? "two.test" : wanted[i].name),
+                              RESOLVE_ADDRESSES, note_all, &all);
+        for (int turn = 0; turn < 1000 && all.calls == 0; turn++) {
+            loop_run_once(field.loop, 20);
+        }
+        ck_assert_uint_eq(all.calls, 1);
+        ck_assert_int_eq(all.verdict, is_last ? RESOLVE_FAILED : wanted[i].verdict);
+        ck_assert_str_eq(all.text, is_last ? "" : wanted[i].text);
+        ck_assert_uint_eq(all.ttl_s, all.verdict == RESOLVE_FOUND ? 30 : 0);
+    }
+    field_fini(&field);
+}
+END_TEST
+
+/* A message with one question and records of these bytes. */
+static size_t message_of(unsigned char *out, unsigned answers, const char *records, size_t len)
+{
+    static const unsigned char head[] = {0, 1, 0x81, 0x80, 0, 1,   0, 0, 0,  0, 0,
+                                         0, 2, '_',  'h',  1, 't', 0, 0, 33, 0, 1};
+    memcpy(out, head, sizeof(head));
+    out[7] = (unsigned char)answers;
+    memcpy(out + sizeof(head), records, len);
+    return sizeof(head) + len;
+}
+
+#define SRV_RECORD(ttl, data_len, numbers, host)                                                   \
+    "\xc0\x0c\0\x21\0\1\0\0\0" ttl "\0" data_len numbers host
+#define ONE SRV_RECORD("\x09", "\x0b", "\0\1\0\2\x1f\x90", "\1a\1t\0")
+
+START_TEST(services_are_read_from_a_message)
+{
+    static const struct {
+        unsigned answers;
+        const char *records;
+        size_t len;
+        bool ok;
+        uint32_t count;
+        uint32_t ttl_s;
+    } messages[] = {
+        {0, "", 0, true, 0, UINT32_MAX},
+        {1, ONE, sizeof(ONE) - 1, true, 1, 9},
+        {2, ONE ONE, 2 * (sizeof(ONE) - 1), true, 2, 9},
+        {2, ONE SRV_RECORD("\x05", "\7", "\0\1\0\2\x1f\x90", "\0"), sizeof(ONE) - 1 + 19, true, 1,
+         5},
+        {1, SRV_RECORD("\x05", "\x0b", "\0\1\0\2\0\0", "\1a\1t\0"), 23, true, 0, 5},
+        {2, ONE, sizeof(ONE) - 1, false, 1, 9}, /* one is missing */
+        {1, ONE, sizeof(ONE) - 3, false, 0, 9}, /* cut off */
+        {1, SRV_RECORD("\x05", "\x0a", "\0\1\0\2\x1f\x90", "\1a\1t\0"), 23, false, 0, 5},
+        {1, SRV_RECORD("\x05", "\6", "\0\1\0\2\x1f\x90", ""), 18, false, 0, 5},
+        {1, SRV_RECORD("\x05", "\x08", "\0\1\0\2\x1f\x90", "\xc0\x28"), 20, false, 0,
+         5}, /* to itself */
+        {1, SRV_RECORD("\x05", "\x08", "\0\1\0\2\x1f\x90", "\xff\xff"), 20, false, 0,
+         5},                                                                  /* outside */
+        {1, "\xc0\x0c\0\1\0\1\0\0\0\1\0\4\1\2\3\4", 16, true, 0, UINT32_MAX}, /* an A */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
+        static struct resolve_service services[RESOLVE_ANSWERS_MAX];
+        unsigned char message[256];
+        uint32_t count;
+        uint32_t ttl_s;
+        size_t len = message_of(message, messages[i].answers, messages[i].records, messages[i].len);
+        bool ok = resolve_parse_services(message, len, services, &count, &ttl_s);
+        ck_assert_msg(ok == messages[i].ok, "%zu: %d", i, ok);
+        if (ok) {
+            ck_assert_msg(count == messages[i].count && ttl_s == messages[i].ttl_s, "%zu: %u %u", i,
+                          count, ttl_s);
+        }
+        if (ok && count != 0) {
+            ck_assert_str_eq(services[0].host, "a.t");
+            ck_assert_uint_eq(services[0].priority, 1);
+            ck_assert_uint_eq(services[0].weight, 2);
+            ck_assert_uint_eq(services[0].port, 8080);
+        }
+        for (size_t cut = 0; cut < len; cut++) { /* no prefix is read beyond its end */
+            unsigned char *copy = malloc(cut + 1);
+            memcpy(copy, message, cut);
+            (void)!resolve_parse_services(copy, cut, services, &count, &ttl_s);
+            free(copy);
+        }
+    }
+}
+END_TEST
+
 UNIT_TESTS("resolve", names_become_addresses, names_that_are_too_long_or_odd_are_refused,
            a_bad_name_server_is_a_sentence_within_the_limit, many_questions_at_once,
            cancelled_questions_stay_silent, freeing_it_forgets_open_questions, a_callback_may_ask,
-           resolvers_must_be_addresses)
+           resolvers_must_be_addresses, all_addresses_come_with_their_time,
+           services_are_read_from_a_message)

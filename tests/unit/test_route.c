@@ -3,6 +3,7 @@
 
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
+#include "lbd/base/path_template.h"
 #include "lbd/base/random.h"
 #include "lbd/proxy/route.h"
 #include "tests/unit/unit.h"
@@ -134,6 +135,13 @@ static const struct {
     {"[::1]", "/", "v6"},
 };
 
+static const struct route *ask(const struct route_table *table, struct slice host,
+                               struct slice path)
+{
+    const struct route_question question = {.host = host, .path = path};
+    return route_match(table, &question);
+}
+
 START_TEST(order_of_matches)
 {
     struct field field;
@@ -145,10 +153,78 @@ START_TEST(order_of_matches)
     build(&field);
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
         const struct route *route =
-            route_match(field.table, slice_from(requests[i].host), slice_from(requests[i].path));
+            ask(field.table, slice_from(requests[i].host), slice_from(requests[i].path));
         ck_assert_msg(route != NULL && slice_eq(route->name, slice_from(requests[i].want)),
                       "%s %s: %.*s, wanted %s", requests[i].host, requests[i].path,
                       SLICE_ARG(route != NULL ? route->name : SLICE("none")), requests[i].want);
+    }
+    field_fini(&field);
+}
+END_TEST
+
+/* alpn: separated by blanks. */
+static void add_name(struct field *field, const char *name, int32_t priority, const char *hosts,
+                     const char *alpn)
+{
+    add(field, name, priority, hosts, "", "");
+    struct conf_match *match = &field->confs[field->count - 1].match;
+    match->alpn = arena_zero(&field->arena, 8 * sizeof(*match->alpn));
+    struct slice rest = keep(field, alpn);
+    struct slice part;
+    while (alpn[0] != '\0' && slice_split(&rest, ' ', &part)) {
+        match->alpn[match->alpn_count++] = part;
+    }
+}
+
+static const struct route *ask_name(const struct route_table *table, struct slice name,
+                                    struct slice alpn)
+{
+    const struct route_question question = {.host = name, .alpn = alpn, .by_name = true};
+    return route_match(table, &question);
+}
+
+START_TEST(names_and_protocols)
+{
+    static const struct {
+        const char *name;
+        const char *alpn;  /* as on the wire */
+        const char *route; /* NULL: none */
+    } cases[] = {
+        {"a.example", "", "exact"},
+        {"A.Example.", "", "exact"},
+        {"a.example", "\2h2\10http/1.1", "exact-h2"},
+        {"a.example", "\10http/1.1\2h2", "exact-h1"}, /* the client's order */
+        {"a.example", "\4spdy\10http/1.1", "exact-h1"},
+        {"a.example", "\4spdy", "exact"},
+        {"b.example", "\2h2", "wild"},
+        {"b.example", "", "wild"},
+        {"top.example", "", "wild"},
+        {"top.example", "\4mail", "top-mail"}, /* by its priority */
+        {"elsewhere", "\4imap", "any-mail"},
+        {"", "\4pop3\4imap", "any-mail"},
+        {"elsewhere", "\2h2", NULL},
+        {"", "", NULL},
+        {"a.example", "\377h2", "exact"}, /* a length that is none */
+        {"a.example", "\1", "exact"},
+    };
+    struct field field;
+    field_init(&field, 8);
+    add_name(&field, "exact", 0, "a.example", "");
+    add_name(&field, "exact-h2", 0, "a.example", "h2");
+    add_name(&field, "exact-h1", 0, "a.example", "http/1.0 http/1.1");
+    add_name(&field, "wild", 0, "*.example", "");
+    add_name(&field, "top-mail", 5, "*.example", "mail");
+    add_name(&field, "any-mail", 0, "", "imap pop3");
+    build(&field);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct route *route =
+            ask_name(field.table, slice_from(cases[i].name), slice_from(cases[i].alpn));
+        if (cases[i].route == NULL) {
+            ck_assert_msg(route == NULL, "case %zu", i);
+        } else {
+            ck_assert_msg(route != NULL && slice_eq(route->name, slice_from(cases[i].route)),
+                          "case %zu: %.*s", i, SLICE_ARG(route != NULL ? route->name : SLICE_NONE));
+        }
     }
     field_fini(&field);
 }
@@ -159,8 +235,8 @@ START_TEST(nothing_matches_an_empty_table)
     struct field field;
     field_init(&field, 1);
     build(&field);
-    ck_assert_ptr_null(route_match(field.table, SLICE("a"), SLICE("/")));
-    ck_assert_ptr_null(route_match(field.table, SLICE_NONE, SLICE_NONE));
+    ck_assert_ptr_null(ask(field.table, SLICE("a"), SLICE("/")));
+    ck_assert_ptr_null(ask(field.table, SLICE_NONE, SLICE_NONE));
     field_fini(&field);
 }
 END_TEST
@@ -178,7 +254,7 @@ START_TEST(overlong_hosts_match_by_their_end)
     add(&field, "wild", 0, "*.example.com", "", "");
     add(&field, "any", 0, "", "", "");
     build(&field);
-    const struct route *route = route_match(field.table, slice_from(host), SLICE("/"));
+    const struct route *route = ask(field.table, slice_from(host), SLICE("/"));
     ck_assert_ptr_nonnull(route);
     ck_assert(slice_eq(route->name, SLICE("wild")));
     field_fini(&field);
@@ -215,8 +291,21 @@ static size_t host_rank(const struct conf_match *match, struct slice host)
 
 static size_t path_rank(const struct conf_match *match, struct slice path)
 {
+    struct path_template_value values[PATH_TEMPLATE_SEGMENTS_MAX];
+    struct path_template template;
+    const char *problem = NULL;
+    uint32_t count = 0;
     if (match->path.len != 0) {
         return slice_eq(match->path, path) ? 1000 : 0;
+    }
+    if (match->path_template.len != 0) {
+        return path_template_read(match->path_template, &template, &problem) &&
+                       path_template_match(&template, path, values, &count)
+                   ? 900
+                   : 0;
+    }
+    if (match->path_regex.len != 0) {
+        return slice_ends(path, SLICE("b")) ? 800 : 0; /* ".*b", the only one here */
     }
     struct slice prefix = match->path_prefix;
     if (prefix.len == 0) {
@@ -230,8 +319,30 @@ static size_t path_rank(const struct conf_match *match, struct slice path)
     return slice_starts(path, prefix) && is_whole ? 1 + prefix.len : 0;
 }
 
+/* >0: the template of `a` goes before that of `b`; 0 when they are none. */
+static int template_order(const struct conf_match *a, const struct conf_match *b)
+{
+    struct path_template left;
+    struct path_template right;
+    const char *problem = NULL;
+    return path_template_read(a->path_template, &left, &problem) &&
+                   path_template_read(b->path_template, &right, &problem)
+               ? path_template_compare(&right.shape, &left.shape)
+               : 0;
+}
+
+static bool has_method(const struct conf_match *match, struct slice method)
+{
+    for (uint32_t i = 0; i < match->method_count; i++) {
+        if (slice_eq(match->method[i], method)) {
+            return true;
+        }
+    }
+    return match->method_count == 0;
+}
+
 static const struct route *match_naively(const struct field *field, struct slice host,
-                                         struct slice path)
+                                         struct slice path, struct slice method)
 {
     uint32_t best = UINT32_MAX;
     size_t best_host = 0;
@@ -240,7 +351,7 @@ static const struct route *match_naively(const struct field *field, struct slice
         const struct conf_route *conf = &field->confs[i];
         size_t at_host = host_rank(&conf->match, no_dot(host));
         size_t at_path = path_rank(&conf->match, path);
-        if (at_host == 0 || at_path == 0) {
+        if (at_host == 0 || at_path == 0 || !has_method(&conf->match, method)) {
             continue;
         }
         bool is_better = best == UINT32_MAX;
@@ -252,6 +363,10 @@ static const struct route *match_naively(const struct field *field, struct slice
                 is_better = at_host > best_host;
             } else if (at_path != best_path) {
                 is_better = at_path > best_path;
+            } else if (template_order(&conf->match, &old->match) != 0) {
+                is_better = template_order(&conf->match, &old->match) > 0;
+            } else if (conf->match.method_count != old->match.method_count) {
+                is_better = conf->match.method_count != 0;
             } else {
                 is_better = slice_compare(conf->name, old->name) < 0;
             }
@@ -306,10 +421,53 @@ static void random_path(struct random *random, char *out, size_t size, bool is_p
     }
 }
 
+static void random_template(struct random *random, char *out, size_t size)
+{
+    static const char *const parts[] = {"/a", "/b", "/ab"};
+    uint32_t count = 1 + random_below(random, 4);
+    size_t len =
+        (size_t)snprintf(out, size, "%s", random_below(random, 2) == 0 ? "/{first}" : "/a");
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t part = random_below(random, ARRAY_LEN(parts) + 1);
+        len += (size_t)(part < ARRAY_LEN(parts) ? snprintf(out + len, size - len, "%s", parts[part])
+                                                : snprintf(out + len, size - len, "/{v%u}", i));
+    }
+    bool has_rest = random_below(random, 3) == 0 || strchr(out, '{') == NULL;
+    (void)snprintf(out + len, size - len, "%s", has_rest ? "/{rest*}" : "");
+}
+
+/* Gives the last route a template or a regular expression in place of its path, and methods. */
+static void make_special(struct field *field, struct random *random)
+{
+    static struct slice methods[] = {SLICE_INIT("GET"), SLICE_INIT("PUT")};
+    struct conf_match *match = &field->confs[field->count - 1].match;
+    char template[128];
+    if (random_below(random, 3) == 0) {
+        match->method = &methods[random_below(random, 2)];
+        match->method_count = 1;
+    }
+    if (match->path.len != 0 || match->path_prefix.len != 0) {
+        return;
+    }
+    switch (random_below(random, 3)) {
+    case 0:
+        match->path_regex = SLICE(".*b");
+        break;
+    case 1:
+        random_template(random, template, sizeof template);
+        match->path_template = keep(field, template);
+        break;
+    default:
+        break;
+    }
+}
+
 START_TEST(random_tables_match_like_a_walk_over_all_routes)
 {
     enum { TABLES = 60, ROUTES = 60, REQUESTS = 300 };
     struct random random;
+    struct pattern_work patterns;
+    pattern_work_init(&patterns);
     random_seed_with(&random, 2);
     uint32_t found = 0;
     for (uint32_t round = 0; round < TABLES; round++) {
@@ -341,6 +499,7 @@ START_TEST(random_tables_match_like_a_walk_over_all_routes)
             }
             int32_t priority = (int32_t)random_below(&random, 3) - 1;
             add(&field, name, round % 2 == 0 ? 0 : priority, hosts, path, prefix);
+            make_special(&field, &random);
         }
         build(&field);
         for (uint32_t i = 0; i < REQUESTS; i++) {
@@ -348,8 +507,15 @@ START_TEST(random_tables_match_like_a_walk_over_all_routes)
             char path[100];
             random_host(&random, host, sizeof(host), false);
             random_path(&random, path, sizeof(path), false);
-            const struct route *want = match_naively(&field, slice_from(host), slice_from(path));
-            const struct route *got = route_match(field.table, slice_from(host), slice_from(path));
+            const struct message request = {
+                .method_text = random_below(&random, 2) == 0 ? SLICE("GET") : SLICE("PUT")};
+            const struct route_question question = {.host = slice_from(host),
+                                                    .path = slice_from(path),
+                                                    .request = &request,
+                                                    .patterns = &patterns};
+            const struct route *want =
+                match_naively(&field, slice_from(host), slice_from(path), request.method_text);
+            const struct route *got = route_match(field.table, &question);
             /* two routes of the same name: their order is nobody's business */
             bool same =
                 want == got || (want != NULL && got != NULL && slice_eq(want->name, got->name));
@@ -360,7 +526,108 @@ START_TEST(random_tables_match_like_a_walk_over_all_routes)
         }
         field_fini(&field);
     }
+    pattern_work_fini(&patterns);
     ck_assert_uint_gt(found, TABLES * REQUESTS / 4); /* the tables were no deserts */
+}
+END_TEST
+
+/* kind: '=' exact, '<' prefix, '{' template, '~' regex; method: "" is any. */
+static const struct {
+    const char *name;
+    char kind;
+    const char *path;
+    const char *method;
+    const char *host_regex;
+} special[] = {
+    {"exact", '=', "/users/me", "", ""},
+    {"user", '{', "/users/{id}", "", ""},
+    {"user-put", '{', "/users/{who}", "PUT", ""}, /* the same rule, whatever the name */
+    {"user-post", '{', "/users/{who}", "POST", ""},
+    {"posts", '{', "/users/{id}/posts", "", ""},
+    {"mine", '{', "/users/me/{what}", "", ""},
+    {"tree", '{', "/users/{id}/{rest*}", "", ""},
+    {"digits", '~', "/[0-9]+", "", ""},
+    {"digits-put", '~', "/[0-9]+", "PUT", ""},
+    {"any", '<', "", "", ""},
+    {"any-put", '<', "", "PUT", ""},
+    {"shop", '<', "", "", "shop-[0-9]+[.]x"},
+    {"shop-user", '{', "/users/{id}", "", "shop-[0-9]+[.]x"},
+    {"shop-7", '<', "", "PUT", "shop-7[.]x"},
+};
+
+static const struct {
+    const char *method;
+    const char *host;
+    const char *path;
+    const char *want;
+} special_requests[] = {
+    {"GET", "a", "/users/me", "exact"},
+    {"GET", "a", "/users/7", "user"},
+    {"PUT", "a", "/users/7", "user-put"}, /* more conditions before fewer */
+    {"POST", "a", "/users/7", "user-post"},
+    {"GET", "a", "/users/{}", "user"}, /* it is a segment like any other */
+    {"GET", "a", "/users/", "any"},    /* a variable is not empty */
+    {"GET", "a", "/users", "any"},
+    {"GET", "a", "/users/7/posts", "posts"},
+    {"GET", "a", "/users/7/other", "tree"},
+    {"GET", "a", "/users/7/", "tree"}, /* a rest may be */
+    {"GET", "a", "/users/7/posts/9", "tree"},
+    {"GET", "a", "/users/me/posts", "mine"}, /* the first difference decides */
+    {"GET", "a", "/users/me/a/b", "tree"},
+    {"GET", "a", "/{}/7", "any"},
+    {"GET", "a", "/42", "digits"},
+    {"PUT", "a", "/42", "digits-put"},
+    {"GET", "a", "/42/", "any"}, /* the whole path */
+    {"PUT", "a", "/x", "any-put"},
+    {"GET", "shop-1.x", "/x", "shop"},
+    {"GET", "SHOP-1.X.", "/x", "shop"},
+    {"GET", "shop-1.xx", "/x", "any"}, /* the whole host */
+    {"GET", "shop-1.x", "/users/3", "shop-user"},
+    {"PUT", "shop-7.x", "/x", "shop-7"},
+    {"GET", "shop-7.x", "/x", "shop"},
+};
+
+static void add_special(struct field *field, size_t i)
+{
+    struct slice path = keep(field, special[i].path);
+    add(field, special[i].name, 0, "", special[i].kind == '=' ? special[i].path : "",
+        special[i].kind == '<' ? special[i].path : "");
+    struct conf_match *match = &field->confs[field->count - 1].match;
+    match->path_template = special[i].kind == '{' ? path : SLICE_NONE;
+    match->path_regex = special[i].kind == '~' ? path : SLICE_NONE;
+    match->host_regex = slice_from(special[i].host_regex);
+    if (special[i].method[0] != '\0') {
+        match->method = arena_zero(&field->arena, sizeof(*match->method));
+        match->method[0] = slice_from(special[i].method);
+        match->method_count = 1;
+    }
+}
+
+START_TEST(templates_patterns_and_conditions)
+{
+    struct field field;
+    struct pattern_work patterns;
+    pattern_work_init(&patterns);
+    field_init(&field, ARRAY_LEN(special));
+    for (size_t i = 0; i < ARRAY_LEN(special); i++) {
+        add_special(&field, i);
+    }
+    build(&field);
+    for (size_t i = 0; i < ARRAY_LEN(special_requests); i++) {
+        const struct message request = {.method_text = slice_from(special_requests[i].method)};
+        const struct route_question question = {.host = slice_from(special_requests[i].host),
+                                                .path = slice_from(special_requests[i].path),
+                                                .request = &request,
+                                                .patterns = &patterns};
+        const struct route *route = route_match(field.table, &question);
+        ck_assert_msg(route != NULL && slice_eq(route->name, slice_from(special_requests[i].want)),
+                      "%s %s%s: %.*s, wanted %s", special_requests[i].method,
+                      special_requests[i].host, special_requests[i].path,
+                      SLICE_ARG(route != NULL ? route->name : SLICE("none")),
+                      special_requests[i].want);
+    }
+    field_fini(&field);
+    pattern_work_fini(&patterns);
 }
 END_TEST
 
@@ -388,17 +655,52 @@ START_TEST(a_hundred_thousand_routes)
         (void)snprintf(host, sizeof(host), "%shost%u.example.com",
                        i / PATHS % 3 == 0 ? "www.any." : "", i / PATHS);
         (void)snprintf(path, sizeof(path), "/service/%u", i % PATHS);
-        ck_assert_ptr_eq(route_match(field.table, slice_from(host), slice_from(path)),
-                         &field.routes[i]);
+        ck_assert_ptr_eq(ask(field.table, slice_from(host), slice_from(path)), &field.routes[i]);
         (void)snprintf(path, sizeof(path), "/service/%u/orders/7/lines", i % PATHS);
-        ck_assert_ptr_eq(route_match(field.table, slice_from(host), slice_from(path)),
-                         &field.routes[i]);
+        ck_assert_ptr_eq(ask(field.table, slice_from(host), slice_from(path)), &field.routes[i]);
     }
-    ck_assert_ptr_null(route_match(field.table, SLICE("host1.example.org"), SLICE("/service/1")));
+    ck_assert_ptr_null(ask(field.table, SLICE("host1.example.org"), SLICE("/service/1")));
     field_fini(&field);
 }
 END_TEST
 
-UNIT_TESTS("route", order_of_matches, nothing_matches_an_empty_table,
+/* Look-ups for one request among `count` routes, some with a template in place of a prefix. */
+static uint32_t cost_among(uint32_t count)
+{
+    struct field field;
+    field_init(&field, count);
+    for (uint32_t i = 0; i < count; i++) {
+        char name[16];
+        char host[64];
+        char path[64];
+        (void)snprintf(name, sizeof(name), "r%u", i);
+        (void)snprintf(host, sizeof(host), "host%u.example.com", i / 100);
+        (void)snprintf(path, sizeof(path), i % 2 == 0 ? "/service%u" : "/service%u/{id}/x",
+                       i % 100);
+        add(&field, name, 0, host, "", i % 2 == 0 ? path : "");
+        if (i % 2 != 0) {
+            field.confs[i].match.path_template = keep(&field, path);
+        }
+    }
+    build(&field);
+    const struct route_question question = {.host = SLICE("host9.example.com"),
+                                            .path = SLICE("/service42/a/b/c")};
+    ck_assert_ptr_eq(route_match(field.table, &question), &field.routes[942]);
+    uint32_t cost = route_match_cost(field.table, &question);
+    field_fini(&field);
+    return cost;
+}
+
+START_TEST(the_cost_is_not_of_the_number_of_routes)
+{
+    uint32_t of_thousand = cost_among(1000);
+    ck_assert_uint_le(of_thousand, 10);
+    ck_assert_uint_eq(cost_among(10000), of_thousand);
+    ck_assert_uint_eq(cost_among(100000), of_thousand);
+}
+END_TEST
+
+UNIT_TESTS("route", order_of_matches, names_and_protocols, nothing_matches_an_empty_table,
            overlong_hosts_match_by_their_end, random_tables_match_like_a_walk_over_all_routes,
-           a_hundred_thousand_routes)
+           templates_patterns_and_conditions, a_hundred_thousand_routes,
+           the_cost_is_not_of_the_number_of_routes)

@@ -223,7 +223,7 @@ START_TEST(the_next_request_uses_the_newest_plan)
     const struct conf_route *confs[] = {&conf};
     struct route *routes[] = {&route};
     next.routes = route_table_build(&stand.arena, confs, routes, 1);
-    front_adopt(stand.front, &next);
+    front_adopt(stand.front, &next, 0);
     tell(&stand, client, GET("/fixed"));
     (void)hear_until(&stand, client, "by the new plan");
     (void)close(client);
@@ -243,13 +243,13 @@ START_TEST(sockets_that_go_are_emptied_and_those_that_stay_are_untouched)
     wide.binds = both;
     wide.bind_count = 2;
     int old = served_client();
-    front_adopt(stand.front, &wide);
-    front_adopt(stand.front, &wide); /* nothing changes */
+    front_adopt(stand.front, &wide, 0);
+    front_adopt(stand.front, &wide, 0); /* nothing changes */
 
     int queued = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(connect(queued, &second->bound.u.any, second->bound.len), 0);
     peer_say(queued, GET("/fixed")); /* waits in the queue of the socket that goes */
-    front_adopt(stand.front, &stand.plan);
+    front_adopt(stand.front, &stand.plan, 0);
     ck_assert_uint_eq(atomic_load(&second->refs), 1);
     listener_bind_unref(second);
     char text[1024];
@@ -362,6 +362,9 @@ START_TEST(a_deadline_ends_a_body_on_its_way_and_a_tunnel)
         }
         drain(300);
         proxy_stand_tick(&stand, 320);
+        if (what == 2) {
+            ck_assert_str_eq(hear_until(&stand, client, "\xe9"), "\x88\x02\x03\xe9");
+        }
         proxy_stand_until(&stand, peer_sees_end(client));
         proxy_stand_until(&stand, peer_sees_end(server) || peer_sees_reset(server));
         has(proxy_stand_log(&stand), "\"reason\":\"drain_deadline\"");

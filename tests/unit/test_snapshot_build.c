@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lbd/base/now.h"
 #include "lbd/snapshot/snapshot_build.h"
 #include "lbd/snapshot/snapshot_retire.h"
 #include "tests/unit/unit.h"
@@ -82,6 +83,13 @@ static const char whole[] =
     "\"y\":{\"address\":\"127.0.0.1:2\",\"max_connections\":7}}},"
     "\"b\":{\"when_all_down\":\"fail_open\",\"servers\":{\"z\":{\"address\":\"app.test:80\"}}}}}";
 
+static const struct route *ask(const struct route_table *table, struct slice host,
+                               struct slice path)
+{
+    const struct route_question question = {.host = host, .path = path};
+    return route_match(table, &question);
+}
+
 START_TEST(a_document_becomes_plans_routes_and_pools)
 {
     begin();
@@ -92,22 +100,22 @@ START_TEST(a_document_becomes_plans_routes_and_pools)
     const struct plan *web = snapshot->plans[1];
     ck_assert_str_eq(web->listener->name, "web");
     ck_assert_ptr_eq(web->snapshot, snapshot);
-    const struct route *route = route_match(web->routes, SLICE("any.test"), SLICE("/a/b"));
+    const struct route *route = ask(web->routes, SLICE("any.test"), SLICE("/a/b"));
     ck_assert_ptr_nonnull(route);
     ck_assert(slice_eq(route->name, SLICE("r")));
     ck_assert_ptr_eq(route->pool, snapshot->pools[0]);
-    route = route_match(web->routes, SLICE("any.test"), SLICE("/gone"));
+    route = ask(web->routes, SLICE("any.test"), SLICE("/gone"));
     ck_assert_ptr_nonnull(route);
     ck_assert_uint_eq(route->status, 410);
     ck_assert(slice_eq(route->body, SLICE("gone\n")));
-    ck_assert_ptr_null(route_match(web->routes, SLICE("any.test"), SLICE("/")));
+    ck_assert_ptr_null(ask(web->routes, SLICE("any.test"), SLICE("/")));
     ck_assert_ptr_eq(web->default_route->pool, snapshot->pools[1]);
     ck_assert_ptr_null(snapshot->plans[0]->default_route);
-    ck_assert_ptr_null(route_match(snapshot->plans[0]->routes, SLICE("any.test"), SLICE("/a")));
+    ck_assert_ptr_null(ask(snapshot->plans[0]->routes, SLICE("any.test"), SLICE("/a")));
 
     const struct pool *a = snapshot->pools[0];
     ck_assert_uint_eq(a->count, 2);
-    ck_assert_uint_eq(a->retries, 2);
+    ck_assert_uint_eq(a->retry.retries, 2);
     ck_assert_int_eq(a->balancer.kind, BALANCER_ROUND_ROBIN);
     ck_assert_uint_eq(a->targets[0].weight, 3);
     ck_assert_uint_eq(a->targets[1].max_in_flight, 7);
@@ -118,6 +126,52 @@ START_TEST(a_document_becomes_plans_routes_and_pools)
 
     snapshot_free(snapshot);
     conf_document_unref(made);
+    end();
+}
+END_TEST
+
+/* A server that comes up later than the others gets its weight by and by; nobody else is touched.
+ */
+START_TEST(weights_rise_by_slow_start)
+{
+    begin();
+    const uint64_t second_us = 1000000;
+    now_set_for_test(1000 * second_us, second_us);
+    struct conf_document *made =
+        document("{\"pools\":{\"a\":{\"slow_start\":\"10s\",\"servers\":{"
+                 "\"x\":{\"address\":\"127.0.0.1:1\"},\"y\":{\"address\":\"127.0.0.1:2\"}}},"
+                 "\"b\":{\"servers\":{\"z\":{\"address\":\"127.0.0.1:3\"}}}}}");
+    snapshot_free(build(made, NULL));
+    commit(made);
+    struct registry_server *y = registry_find_server(&registry, SLICE("a"), SLICE("y"));
+    (void)server_set_health(y->server, SERVER_DOWN, 1);
+    now_set_for_test(1020 * second_us, second_us);
+    struct snapshot *snapshot = build(made, NULL);
+    ck_assert_uint_eq(snapshot_due_ms(snapshot), 0);
+
+    (void)server_set_health(y->server, SERVER_UP, 1);
+    registry_find_pool(&registry, SLICE("a"))->epoch++;
+    static const struct {
+        uint64_t at_s;
+        uint32_t weight;
+        uint64_t due_s;
+    } steps[] = {
+        {1020, 10, 1021}, {1021, 19, 1022}, {1025, 55, 1026}, {1029, 91, 1030}, {1030, 100, 0}};
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        now_set_for_test(steps[i].at_s * second_us, second_us);
+        ck_assert(!snapshot_is_current(snapshot, &registry));
+        struct snapshot *next = build(made, snapshot);
+        ck_assert_uint_eq(next->pools[0]->targets[0].weight, 100);
+        ck_assert_uint_eq(next->pools[0]->targets[1].weight, steps[i].weight);
+        ck_assert_ptr_eq(next->pools[1], snapshot->pools[1]);
+        ck_assert_uint_eq(snapshot_due_ms(next), steps[i].due_s * 1000);
+        ck_assert(snapshot_is_current(next, &registry));
+        snapshot_free(snapshot);
+        snapshot = next;
+    }
+    snapshot_free(snapshot);
+    conf_document_unref(made);
+    now_set_for_test(0, 0);
     end();
 }
 END_TEST
@@ -139,6 +193,46 @@ START_TEST(unchanged_pools_are_shared)
     snapshot_free(old); /* what is shared lives on */
     ck_assert_uint_eq(atomic_load(&fresh->pools[1]->refs), 1);
     snapshot_free(fresh);
+    conf_document_unref(first);
+    conf_document_unref(second);
+    end();
+}
+END_TEST
+
+static const char chain[] =
+    "{\"pools\":{\"a\":{\"when_all_down\":\"fallback\",\"fallback_pool\":\"c\","
+    "\"servers\":{\"x\":{\"address\":\"127.0.0.1:1\"}}},"
+    "\"b\":{\"servers\":{\"y\":{\"address\":\"127.0.0.1:2\"}}},"
+    "\"c\":{\"when_all_down\":\"fallback\",\"fallback_pool\":\"b\","
+    "\"servers\":{\"z\":{\"address\":\"127.0.0.1:3\"}}}}}";
+
+START_TEST(a_pool_knows_who_stands_in_as_the_snapshot_has_them)
+{
+    begin();
+    struct conf_document *first = document(chain);
+    commit(first);
+    struct snapshot *old = build(first, NULL);
+    ck_assert_ptr_eq(old->pools[0]->fallback, old->pools[2]);
+    ck_assert_ptr_eq(old->pools[2]->fallback, old->pools[1]);
+    ck_assert_ptr_null(old->pools[1]->fallback);
+    ck_assert_ptr_eq(pool_fallback(old->pools[0], CLOSE_NO_SERVER), old->pools[2]);
+    ck_assert_ptr_null(pool_fallback(old->pools[0], CLOSE_SERVER_LIMIT));
+
+    /* who stands behind a pool that changes is made anew with it, nobody else is */
+    struct conf_document *second = edit(first, "/pools/c/servers/z", "{\"weight\":4}");
+    struct snapshot *fresh = build(second, old);
+    ck_assert_ptr_eq(fresh->pools[1], old->pools[1]);
+    ck_assert_ptr_ne(fresh->pools[2], old->pools[2]);
+    ck_assert_ptr_ne(fresh->pools[0], old->pools[0]);
+    ck_assert_ptr_eq(fresh->pools[0]->fallback, fresh->pools[2]);
+    ck_assert_ptr_eq(fresh->pools[2]->fallback, old->pools[1]);
+    struct snapshot *same = build(second, fresh);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_ptr_eq(same->pools[i], fresh->pools[i]);
+    }
+    snapshot_free(old);
+    snapshot_free(fresh);
+    snapshot_free(same);
     conf_document_unref(first);
     conf_document_unref(second);
     end();
@@ -290,5 +384,6 @@ START_TEST(an_address_in_use_is_refused_with_its_place)
 END_TEST
 
 UNIT_TESTS("snapshot_build", a_document_becomes_plans_routes_and_pools, unchanged_pools_are_shared,
+           a_pool_knows_who_stands_in_as_the_snapshot_has_them, weights_rise_by_slow_start,
            health_and_address_make_a_pool_anew, sockets_stay_and_new_ones_are_opened,
            an_address_moves_between_listeners, an_address_in_use_is_refused_with_its_place)

@@ -15,6 +15,7 @@ struct walk {
     uint32_t visited;
     uint32_t stop_after; /* 0: never */
     bool ends;           /* every one it visits */
+    uint32_t cost;       /* of a visit; 0: nothing is said */
     uint32_t done;
 };
 
@@ -22,6 +23,9 @@ static bool on_visit(struct sweep *sweep, struct session *session)
 {
     struct walk *walk = container_of(sweep, struct walk, sweep);
     walk->visited++;
+    if (walk->cost != 0) {
+        sweep->cost = walk->cost;
+    }
     if (walk->ends) {
         session_abort(session, CLOSE_KILLED, true);
     }
@@ -70,6 +74,19 @@ START_TEST(every_client_is_visited_a_slice_at_a_time)
     ck_assert_uint_eq(walk.visited, 0);
     loop_stand_turn(&stand.up.base);
     ck_assert_uint_eq(walk.visited, SWEEP_SLICE);
+    proxy_stand_until(&stand, walk.done == 1);
+    ck_assert_uint_eq(walk.visited, MANY);
+    end(MANY);
+}
+END_TEST
+
+START_TEST(dear_visits_make_small_slices)
+{
+    struct walk walk = {.cost = 8};
+    begin(MANY);
+    start(&walk);
+    loop_stand_turn(&stand.up.base);
+    ck_assert_uint_eq(walk.visited, SWEEP_SLICE / 8);
     proxy_stand_until(&stand, walk.done == 1);
     ck_assert_uint_eq(walk.visited, MANY);
     end(MANY);
@@ -158,7 +175,7 @@ START_TEST(it_can_be_stopped_and_nobody_is_nobody)
 }
 END_TEST
 
-UNIT_TESTS("sweep", every_client_is_visited_a_slice_at_a_time,
+UNIT_TESTS("sweep", every_client_is_visited_a_slice_at_a_time, dear_visits_make_small_slices,
            it_stops_when_it_has_found_what_it_looks_for, visits_may_end_their_client,
            clients_that_go_or_come_meanwhile_do_not_disturb_it, new_clients_are_not_visited,
            it_can_be_stopped_and_nobody_is_nobody)

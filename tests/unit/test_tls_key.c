@@ -5,6 +5,13 @@
 #include "tests/unit/tls_files.h"
 #include "tests/unit/unit.h"
 
+/* an Ed25519 key behind a passphrase */
+#define LOCKED_KEY                                                                                 \
+    "MIGbMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAj5X6S/8/TiPgICCAAw\n"                           \
+    "DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEB0dcReUA/uFQ8jjLWljf9YEQLCz\n"                           \
+    "b0Iw/9lV841lcDOQYYo5pH4yCSevfaH6dcwf4tTM1tE9WzRpedWmQobj7deuMITF\n"                           \
+    "AXdQclI6xpkdXwuXZWg=\n"
+
 START_TEST(says_what_is_wrong_with_a_key)
 {
     struct tls_files files;
@@ -32,6 +39,12 @@ START_TEST(says_what_is_wrong_with_a_key)
     key = tls_key_load(files.key, &err);
     ck_assert_ptr_nonnull(key);
     tls_key_free(key);
+    tls_files_write(files.key,
+                    "-----BEGIN ENCRYPTED PRIVATE KEY-----\n" LOCKED_KEY
+                    "-----END ENCRYPTED PRIVATE KEY-----\n",
+                    0600);
+    ck_assert_ptr_null(tls_key_load(files.key, &err));
+    ck_assert_msg(strstr(err.text, "has a passphrase") != NULL, "%s", err.text);
     tls_files_write(files.key, "nothing\n", 0600);
     ck_assert_ptr_null(tls_key_load(files.key, &err));
     ck_assert_ptr_nonnull(strstr(err.text, "cannot read the key"));

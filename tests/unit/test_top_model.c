@@ -50,6 +50,23 @@ static void check_order(struct top_model *model, enum top_sort sort, const char 
     ck_assert_str_eq(names, want);
 }
 
+START_TEST(logins_of_mail_have_rates)
+{
+    struct top_model model;
+    top_model_init(&model, TOP_POOLS);
+    feed(&model, before);
+    ck_assert(!model.mail.is_there);
+    feed(&model, HEAD("4", "1") "\"process\":{\"mail\":{\"sessions\":5,\"logins\":100,"
+                                "\"failed_logins\":10}}}");
+    ck_assert(model.mail.is_there && near(model.mail.rate, 0.0)); /* nothing to compare with yet */
+    feed(&model, HEAD("6", "1") "\"process\":{\"mail\":{\"sessions\":7,\"logins\":140,"
+                                "\"failed_logins\":20}}}");
+    ck_assert_uint_eq(model.mail.sessions, 7);
+    ck_assert(near(model.mail.rate, 20.0) && near(model.mail.failed, 25.0));
+    top_model_fini(&model);
+}
+END_TEST
+
 START_TEST(two_answers_make_rates)
 {
     struct top_model model;
@@ -160,6 +177,6 @@ START_TEST(quantiles_of_the_time_between)
 }
 END_TEST
 
-UNIT_TESTS("top_model", two_answers_make_rates, sorted_and_filtered,
+UNIT_TESTS("top_model", logins_of_mail_have_rates, two_answers_make_rates, sorted_and_filtered,
            counters_that_went_back_are_no_news, a_kind_that_was_not_asked_for_has_no_rates_yet,
            quantiles_of_the_time_between)

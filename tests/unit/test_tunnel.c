@@ -173,6 +173,55 @@ START_TEST(silence_ends_it_and_old_deadlines_do_not)
 }
 END_TEST
 
+START_TEST(a_websocket_is_told_when_it_goes_between_two_frames)
+{
+    static const struct {
+        const char *first; /* behind the 101 */
+        const char *then;
+        size_t more; /* bytes, in a frame of 600,000 */
+        const char *told;
+    } cases[] = {
+        {"\x81\x02hi", "", 0, "\x88\x02\x03\xe9"},
+        {"\x81\x02h", "i", 0, "\x88\x02\x03\xe9"},
+        {"\x81\x02h", "", 0, ""},
+        {"", "plain text", 0, ""},
+        {"", "\x88\x01x", 0, ""}, /* it has said so itself */
+        {"", "", 600000, "\x88\x02\x03\xe9"},
+        {"", "", 599999, ""},
+    };
+    static const char big_head[10] = "\x82\x7f\0\0\0\0\0\x09\x27\xc0";
+    char *bytes = calloc(1, 600000);
+    char *got = malloc(700000);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t got_len = 0;
+        begin(true, "", cases[i].first);
+        tell(&stand, server, cases[i].then);
+        if (cases[i].more > 0) {
+            size_t sent = 0;
+            ck_assert_uint_eq(peer_write(server, big_head, sizeof(big_head)), sizeof(big_head));
+            proxy_stand_until(&stand,
+                              (sent += peer_write(server, bytes + sent, cases[i].more - sent),
+                               got_len += peer_read(client, got + got_len, 700000 - got_len),
+                               got_len == cases[i].more + sizeof(big_head)));
+        } else if (cases[i].then[0] != '\0') {
+            (void)hear_until(&stand, client, cases[i].then);
+        }
+        struct session *session =
+            list_entry(list_first(&stand.front->sessions), struct session, link);
+        session_abort(session, CLOSE_DRAIN_DEADLINE, true);
+        proxy_stand_settle(&stand);
+        got_len = peer_read(client, got, 700000);
+        ck_assert_msg(got_len == strlen(cases[i].told) && memcmp(got, cases[i].told, got_len) == 0,
+                      "case %zu: %zu bytes", i, got_len);
+        ck_assert_uint_eq(proxy_stand_counters(&stand)->websockets_told, got_len > 0 ? 1 : 0);
+        proxy_stand_until(&stand, peer_sees_end(client) && peer_sees_end(server));
+        end();
+    }
+    free(bytes);
+    free(got);
+}
+END_TEST
+
 START_TEST(a_listener_that_ends_takes_its_tunnels_along)
 {
     begin(false, "", "");
@@ -218,5 +267,7 @@ END_TEST
 
 UNIT_TESTS("tunnel", bytes_go_both_ways_until_both_ends_are_done, bytes_that_came_early_go_first,
            without_a_log_it_is_the_same, much_goes_through, an_end_that_resets_ends_the_other,
-           silence_ends_it_and_old_deadlines_do_not, a_listener_that_ends_takes_its_tunnels_along,
+           silence_ends_it_and_old_deadlines_do_not,
+           a_websocket_is_told_when_it_goes_between_two_frames,
+           a_listener_that_ends_takes_its_tunnels_along,
            a_server_that_does_not_switch_answers_as_usual, a_switch_to_something_else_is_refused)

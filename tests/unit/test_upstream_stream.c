@@ -24,7 +24,7 @@ static void on_waited(struct upstream_waiter *waiter, struct stream *stream,
                       enum close_reason reason)
 {
     ck_assert_ptr_eq(waiter, &asker.waiter);
-    ck_assert_ptr_null(waiter->conn);
+    ck_assert_ptr_null(waiter->opening.conn);
     asker.called++;
     asker.stream = stream;
     asker.reason = reason;
@@ -75,8 +75,9 @@ static enum upstream_open ask(const struct pool *pool, bool fresh, bool *reused)
     asker.called = 0;
     asker.stream = NULL;
     asker.reason = CLOSE_OK;
-    return upstream_stream_open(&stand.upstream, pool, 0, fresh, &asker.waiter, &asker.stream,
-                                reused, &asker.reason);
+    struct upstream_ask question = {.pool = pool, .fresh = fresh};
+    return upstream_stream_open(&stand.upstream, &question, &asker.waiter, &asker.stream, reused,
+                                &asker.reason);
 }
 
 /* A stream of a new connection; the server's end of it. */
@@ -106,7 +107,7 @@ static void exchange(int server, const char *answer)
     loop_stand_until(&stand.base, peer_read(server, text, sizeof(text)) > 0);
     peer_say(server, answer);
     loop_stand_until(&stand.base, strchr(asker.log, '.') != NULL);
-    upstream_stream_release(&stand.upstream, asker.stream);
+    asker.stream->ops->release(asker.stream);
     asker.stream = NULL;
 }
 

@@ -51,6 +51,8 @@ START_TEST(today_is_a_clock_and_another_day_a_date)
     ck_assert_str_eq(text, "23:00:07");
     when_write_text(text, SLICE("2026-11-25T23:00:07Z"));
     ck_assert_str_eq(text, "Nov 25 23:00");
+    when_write_text(text, SLICE("2027-02-14T17:00:46Z"));
+    ck_assert_str_eq(text, "2027-02-14 17:00");
     when_write_text(text, SLICE("soon"));
     ck_assert_str_eq(text, "soon");
     buf_init(&sentence, 100);

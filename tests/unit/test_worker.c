@@ -234,7 +234,7 @@ static void house_open(void)
     house.pool->connect_ms = WAIT_MS;
     house.pool->response_ms = WAIT_MS;
     house.pool->idle_ms = WAIT_MS;
-    house.pool->retries = 1;
+    retry_policy_init(&house.pool->retry, 1);
     pool_build(house.pool, BALANCER_LEAST_REQUEST);
     const struct workers_options options = {
         .count = WORKERS,

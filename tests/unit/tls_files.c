@@ -8,8 +8,12 @@
 #include <unistd.h>
 
 #include <check.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+
+#include "lbd/tls/tls_cert.h"
+#include "lbd/tls/tls_file.h"
 
 #define DAY_S 86400L
 
@@ -135,6 +139,91 @@ void tls_files_write(const char *path, const char *text, unsigned mode)
     (void)fputs(text, file);
     (void)fchmod(fileno(file), mode);
     (void)fclose(file);
+}
+
+static X509 *read_one(const char *chain)
+{
+    FILE *file = fopen(chain, "re");
+    ck_assert_ptr_nonnull(file);
+    X509 *found = PEM_read_X509(file, NULL, NULL, NULL);
+    (void)fclose(file);
+    ck_assert_ptr_nonnull(found);
+    return found;
+}
+
+size_t tls_files_crl(const char *chain, char *out)
+{
+    X509_CRL *list = X509_CRL_new();
+    ASN1_TIME *from = X509_gmtime_adj(NULL, -60);
+    ASN1_TIME *until = X509_gmtime_adj(NULL, DAY_S);
+    (void)X509_CRL_set_version(list, 1);
+    (void)X509_CRL_set_issuer_name(list, X509_get_subject_name(ca.certificate));
+    (void)X509_CRL_set1_lastUpdate(list, from);
+    (void)X509_CRL_set1_nextUpdate(list, until);
+    if (chain != NULL) {
+        X509 *about = read_one(chain);
+        X509_REVOKED *entry = X509_REVOKED_new();
+        (void)X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(about));
+        (void)X509_REVOKED_set_revocationDate(entry, from);
+        ck_assert_int_eq(X509_CRL_add0_revoked(list, entry), 1);
+        X509_free(about);
+    }
+    ck_assert_int_ne(X509_CRL_sign(list, ca.key, EVP_sha256()), 0);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *bytes = NULL;
+    ck_assert_int_eq(PEM_write_bio_X509_CRL(bio, list), 1);
+    long len = BIO_get_mem_data(bio, &bytes);
+    ck_assert(len > 0 && len <= TLS_FILES_CRL_MAX);
+    memcpy(out, bytes, (size_t)len);
+    BIO_free(bio);
+    ASN1_TIME_free(from);
+    ASN1_TIME_free(until);
+    X509_CRL_free(list);
+    return (size_t)len;
+}
+
+struct tls_cert *tls_files_cert(const struct tls_files *files)
+{
+    struct slice texts[3];
+    const char *const paths[3] = {files->chain, files->ca, files->key};
+    struct err err = {0};
+    char chain[16384];
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_msg(tls_file_read(paths[i], "the file", false, 8192, &texts[i], &err), "%s",
+                      err.text);
+    }
+    int len = snprintf(chain, sizeof(chain), "%.*s%.*s", SLICE_ARG(texts[0]), SLICE_ARG(texts[1]));
+    struct tls_cert *cert = tls_cert_from_pem(slice_of(chain, (size_t)len), texts[2], &err);
+    ck_assert_msg(cert != NULL, "%s", err.text);
+    for (size_t i = 0; i < 3; i++) {
+        tls_file_forget(texts[i]);
+    }
+    return cert;
+}
+
+size_t tls_files_ocsp(const char *chain, bool is_good, long from_s, long until_s,
+                      unsigned char *out)
+{
+    X509 *about = read_one(chain);
+    ASN1_TIME *from = X509_gmtime_adj(NULL, from_s);
+    ASN1_TIME *until = X509_gmtime_adj(NULL, until_s);
+    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+    OCSP_CERTID *id = OCSP_cert_to_id(NULL, about, ca.certificate);
+    ck_assert_ptr_nonnull(OCSP_basic_add1_status(
+        basic, id, is_good ? V_OCSP_CERTSTATUS_GOOD : V_OCSP_CERTSTATUS_REVOKED, 0,
+        is_good ? NULL : from, from, until));
+    ck_assert_int_eq(OCSP_basic_sign(basic, ca.certificate, ca.key, EVP_sha256(), NULL, 0), 1);
+    OCSP_RESPONSE *response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+    int len = i2d_OCSP_RESPONSE(response, NULL);
+    ck_assert(len > 0 && len <= TLS_FILES_OCSP_MAX);
+    ck_assert_int_eq(i2d_OCSP_RESPONSE(response, &out), len);
+    OCSP_RESPONSE_free(response);
+    OCSP_BASICRESP_free(basic);
+    OCSP_CERTID_free(id);
+    ASN1_TIME_free(from);
+    ASN1_TIME_free(until);
+    X509_free(about);
+    return (size_t)len;
 }
 
 void tls_files_end(const struct tls_files *files)

@@ -6,6 +6,7 @@
 #ifndef TESTS_UNIT_TLS_FILES_H
 #define TESTS_UNIT_TLS_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define TLS_FILES_PATH_MAX 128
@@ -31,6 +32,18 @@ void tls_files_begin(struct tls_files *files);
 void tls_files_renew(const struct tls_files *files);
 /* Another text over a file. */
 void tls_files_write(const char *path, const char *text, unsigned mode);
+/* The CA's list of what it revoked, PEM into `out` (TLS_FILES_CRL_MAX); its length. `chain`: what
+ * it revoked; NULL: nothing. */
+#define TLS_FILES_CRL_MAX 2048
+size_t tls_files_crl(const char *chain, char *out);
+struct tls_cert;
+/* That of `chain`, with its issuer behind it. */
+struct tls_cert *tls_files_cert(const struct tls_files *files);
+/* The CA's OCSP answer about a certificate of its own, of these seconds from now; how many bytes
+ * (DER). `out`: TLS_FILES_OCSP_MAX. */
+#define TLS_FILES_OCSP_MAX 2048
+size_t tls_files_ocsp(const char *chain, bool is_good, long from_s, long until_s,
+                      unsigned char *out);
 void tls_files_end(const struct tls_files *files);
 
 #endif

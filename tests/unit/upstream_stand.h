@@ -25,6 +25,9 @@ struct upstream_stand_options {
     uint32_t response_ms;   /* 0: 1000 */
     uint32_t idle_ms;       /* 0: 1000 */
     uint32_t down;          /* bit i: server i is not up */
+    uint32_t max_age_ms;
+    enum pool_http http;
+    enum proxy_header_version send_proxy;
 };
 
 struct upstream_stand {

@@ -2,7 +2,8 @@
 
     Client  --raw bytes-->  Lbd (the real binary)  --bytes-->  Origin (scripted server)
 
-The standard library of Python 3.11, and jsonschema to hold answers against the OpenAPI document. Ports are never fixed, every wait ends, and a test
+The standard library of Python 3.11, jsonschema to hold answers against the OpenAPI document, and hpack
+to read header blocks of HTTP/2 (lab.h2). Ports are never fixed, every wait ends, and a test
 that fails shows the log of its lbd.
 
 Environment: LBD_BIN and LBCTL_BIN name the binaries (default build/asan/bin/...),

@@ -15,18 +15,21 @@ HANG_LIMIT_S = 100
 
 class LabCase(unittest.TestCase):
     maxDiff = 4000
+    hang_limit_s = HANG_LIMIT_S
 
     def setUp(self):
-        faulthandler.dump_traceback_later(HANG_LIMIT_S, exit=True)
+        faulthandler.dump_traceback_later(self.hang_limit_s, exit=True)
         self.addCleanup(faulthandler.cancel_dump_traceback_later)
 
     def run(self, result=None):
         self._result = result
         return super().run(result)
 
-    def _failed_so_far(self):
-        outcome = getattr(self, "_outcome", None)
-        return outcome is not None and not outcome.success
+    def failed_so_far(self):
+        """For cleanups. (The outcome unittest keeps says nothing inside of one: it looks at the cleanup alone there.)"""
+        result = self._result
+        return result is not None and any(
+            getattr(test, "test_case", test) is self for test, _ in [*result.failures, *result.errors])
 
     def lbd(self, config, **more):
         """Starts an lbd that ends with the test."""
@@ -35,7 +38,7 @@ class LabCase(unittest.TestCase):
         return lbd
 
     def _end_lbd(self, lbd):
-        if self._failed_so_far():
+        if self.failed_so_far():
             print(f"\n=== {self.id()}\n{lbd.everything()}", file=sys.stderr)
         lbd.cleanup()
 

@@ -6,11 +6,17 @@
     context = client_context(ca, alice)     an ssl.SSLContext that trusts `ca` and shows `alice`
 """
 
+import base64
+import hashlib
 import os
 import shutil
 import ssl
 import subprocess
 from pathlib import Path
+
+
+P256 = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+RSA = ("-newkey", "rsa:2048")
 
 
 def _openssl(*args, stdin=None):
@@ -37,6 +43,12 @@ class Certificate:
             shutil.copy(theirs, fresh)
             os.replace(fresh, mine)
 
+    def pin(self):
+        """base64 of the SHA-256 over its public key, as pools.X.tls.pin_sha256 has it."""
+        pem = _openssl("x509", "-in", self.chain, "-noout", "-pubkey")
+        der = ssl.PEM_cert_to_DER_cert(pem.replace("PUBLIC KEY", "CERTIFICATE"))
+        return base64.b64encode(hashlib.sha256(der).digest()).decode()
+
     def serial(self):
         return _openssl("x509", "-in", self.chain, "-noout", "-serial").strip().partition("=")[2]
 
@@ -55,18 +67,32 @@ class Authority:
         )
         os.chmod(self.key, 0o600)
 
-    def issue(self, stem, cn="", names=(), days=30):
-        """A certificate; `days` below zero: it has expired."""
+    def authority(self, name):
+        """Another authority whose certificate is signed by ours."""
+        below = Authority(self.directory, name)
+        request = self.directory / "below.csr"
+        extensions = self.directory / "below.ext"
+        extensions.write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n")
+        _openssl("req", "-new", "-key", below.key, "-subj", f"/CN={name}", "-out", request)
+        _openssl(
+            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
+            "-CAcreateserial", "-days", 30, "-extfile", extensions, "-out", below.certificate,
+        )
+        return below
+
+    def issue(self, stem, cn="", names=(), days=30, rsa=False, more=()):
+        """A certificate; `days` below zero: it has expired. Its key is one of P-256, or of RSA. `more`: lines of
+        extensions."""
         chain = self.directory / f"{stem}.pem"
         key = self.directory / f"{stem}-key.pem"
         request = self.directory / f"{stem}.csr"
         extensions = self.directory / f"{stem}.ext"
-        lines = ["basicConstraints=critical,CA:FALSE"]
+        lines = ["basicConstraints=critical,CA:FALSE", *more]
         if names:
             lines.append("subjectAltName=" + ",".join(names))
         extensions.write_text("\n".join(lines) + "\n")
         _openssl(
-            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "req", *(RSA if rsa else P256), "-nodes",
             "-subj", f"/CN={cn}" if cn else "/O=nobody", "-keyout", key, "-out", request,
         )
         _openssl(
@@ -77,6 +103,35 @@ class Authority:
         request.unlink()
         extensions.unlink()
         return Certificate(chain, key)
+
+
+    def revoked(self, *certificates):
+        """A list of what it takes back, as a PEM file."""
+        settings = self.directory / "revoke.cnf"
+        index = self.directory / "revoke.index"
+        found = self.directory / "revoked.pem"
+        settings.write_text("[ca]\ndefault_ca=us\n[us]\ndefault_md=sha256\ndefault_crl_days=30\n"
+                            f"database={index}\n")
+        index.write_text("")
+        ours = ("-config", settings, "-cert", self.certificate, "-keyfile", self.key)
+        for certificate in certificates:
+            _openssl("ca", *ours, "-revoke", certificate.chain)
+        _openssl("ca", *ours, "-gencrl", "-out", found)
+        return found
+
+
+def server_context(certificate, version=None, clients=None, protocols=None):
+    """Shows `certificate`; `clients`: the authority whose certificates clients must show."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    if clients is not None:
+        context.load_verify_locations(clients.certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+    if protocols is not None:
+        context.set_alpn_protocols(protocols)
+    return context
 
 
 def client_context(authority=None, certificate=None, version=None, protocols=None):

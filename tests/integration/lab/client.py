@@ -21,12 +21,14 @@ def reset_socket(sock):
 class Client:
     """One connection to (host, port) or to the path of a unix socket."""
 
-    def __init__(self, address, timeout=None, receive_buffer=None, tls=None, name="localhost"):
+    def __init__(self, address, timeout=None, receive_buffer=None, tls=None, name="localhost", source=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(TIMEOUT if timeout is None else timeout)
         if receive_buffer is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source is not None:  # the address it comes from
+            self.sock.bind((source, 0))
         try:
             self.sock.connect(address)
         except OSError:

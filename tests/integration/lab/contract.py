@@ -61,8 +61,8 @@ class Contract:
         self.validators = {}
         self.paths = []
         for path, item in document["paths"].items():
-            # the last part of an explained key may hold slashes
-            hole = r"(.+)" if path == "/v1/explain/{key}" else r"([^/]+)"
+            # an explained key, and the id that a client gave its request, may hold slashes
+            hole = r"(.+)" if path in ("/v1/explain/{key}", "/v1/requests/{request}") else r"([^/]+)"
             pattern = re.sub(r"\{[a-z_]+\}", lambda _: hole, path.replace(".", r"\."))
             self.paths.append((re.compile(pattern), path, item))
         self.paths.sort(key=lambda entry: entry[1].count("{"))

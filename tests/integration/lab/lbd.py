@@ -395,6 +395,14 @@ class Lbd:
     def resident_kb(self):
         return int(self.proc_status()["VmRSS"].split()[0])
 
+    def cpu_seconds(self):
+        """CPU time of all threads so far."""
+        total = 0
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
     def listening_ports(self):
         """TCP ports of 127.0.0.1 this process listens on, from /proc."""
         inodes = set()

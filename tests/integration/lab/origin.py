@@ -66,6 +66,7 @@ class Peer:
         self.number = number  # from 1, in the order of acceptance
         self.reader = wire.Reader(sock)
         self.requests = 0
+        self.proxy = None  # (source, destination) of its PROXY header
 
     def rx(self):
         """The next request, whole. wire.Closed when lbd closes instead."""
@@ -84,6 +85,7 @@ class Peer:
         if message is None:
             raise wire.Closed("no further request")
         message.connection = self.number
+        message.proxy = self.proxy
         self.requests += 1
         self.origin.note(message)
         return Received(message)
@@ -122,9 +124,10 @@ class Peer:
 
 
 class Origin:
-    """A server on a free port of 127.0.0.1."""
+    """A server on a free port of 127.0.0.1, or of another address of the loopback."""
 
-    def __init__(self, script=None, name="origin", port=0, backlog=512):
+    def __init__(self, script=None, name="origin", port=0, backlog=512, tls=None, proxy=False,
+                 host="127.0.0.1"):
         self.name = name
         self.script = script or Origin.answer_all
         self.lock = threading.Lock()
@@ -137,12 +140,18 @@ class Origin:
         self.delay = 0.0  # seconds answer_all waits before each answer
         self.keep = True  # keep received messages (turn off under load)
         self.body = None  # fixed body of answer_all
+        self.tls = tls  # an ssl.SSLContext: it speaks TLS
+        self.proxy = proxy  # a PROXY header comes first
+        self.names = []  # what clients of TLS asked for
+        self.refused = []  # handshakes that failed
+        if tls is not None:
+            tls.sni_callback = lambda sock, name, context: self.names.append(name)
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", port))
+        self.listener.bind((host, port))
         self.listener.listen(backlog)
         self.port = self.listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{host}:{self.port}"
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
 
@@ -184,6 +193,15 @@ class Origin:
         try:
             peer.sock.settimeout(TIMEOUT * 3)
             peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.proxy:
+                peer.proxy = wire.read_proxy_header(peer.sock)
+            if self.tls is not None:
+                try:
+                    peer.sock = self.tls.wrap_socket(peer.sock, server_side=True)
+                except (OSError, ValueError) as error:
+                    self.refused.append(error)
+                    return
+                peer.reader = wire.Reader(peer.sock)
             if self.script is Origin.answer_all:
                 self.answer_all(peer)
             else:

@@ -5,6 +5,9 @@ Content-Length beside Transfer-Encoding, chunk extensions, bytes after the end.
 """
 
 import re
+import ssl
+import socket
+import struct
 
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")
@@ -38,6 +41,8 @@ class Reader:
             data = self.sock.recv(65536)
         except (ConnectionResetError, BrokenPipeError):
             self.was_reset = True
+            data = b""
+        except ssl.SSLZeroReturnError:  # close_notify, after ours was sent
             data = b""
         if not data:
             self.at_eof = True
@@ -271,3 +276,34 @@ def read_response(reader, method="GET"):
     if message.status != 101:
         read_response_body(reader, message, method)
     return message
+
+
+def read_proxy_header(sock):
+    """A PROXY header of version 1 or 2, and not a byte more: its text or (command, source,
+    destination) with addresses as "ip:port", for version 2."""
+
+    def exact(count):
+        data = b""
+        while len(data) < count:
+            more = sock.recv(count - len(data))
+            if not more:
+                raise Closed("in the PROXY header")
+            data += more
+        return data
+
+    first = exact(12)
+    if first != b"\r\n\r\n\0\r\nQUIT\n":
+        while not first.endswith(b"\r\n"):
+            first += exact(1)
+            if len(first) > 107:
+                raise WireError(f"a PROXY header without end: {first!r}")
+        return first.decode("ascii")
+    command, family, length = struct.unpack("!BBH", exact(4))
+    body = exact(length)
+    if command not in (0x20, 0x21):
+        raise WireError(f"PROXY v2 command {command:#x}")
+    if command == 0x20 or family != 0x11:
+        return ("LOCAL" if command == 0x20 else "PROXY", None, None)
+    source, destination, source_port, destination_port = struct.unpack("!4s4sHH", body[:12])
+    return ("PROXY", f"{socket.inet_ntoa(source)}:{source_port}",
+            f"{socket.inet_ntoa(destination)}:{destination_port}")

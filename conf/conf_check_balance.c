@@ -1,0 +1,254 @@
+/* conf_check_balance - how pools choose a server; see conf_check_inside.h. */
+#include <string.h>
+
+#include "conf/conf_check_inside.h"
+
+#define PATH CONF_CHECK_PATH
+
+static bool is_hash(const struct conf_pool *pool)
+{
+    return pool->algorithm == CONF_ALGORITHM_MAGLEV || pool->algorithm == CONF_ALGORITHM_RING_HASH;
+}
+
+const char *conf_check_value_name_problem(bool is_header, struct slice name)
+{
+    if (is_header) {
+        for (size_t i = 0; i < name.len; i++) {
+            char c = name.ptr[i];
+            bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+            if (!is_letter && !(c >= '0' && c <= '9') && c != '-') {
+                return "must be a name of a header: letters, digits, '-'";
+            }
+        }
+        return NULL;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (c <= ' ' || c >= 0x7f || strchr("=;,&#\"", c) != NULL) {
+            return "must be visible ASCII without = ; , & # and quotes";
+        }
+    }
+    return NULL;
+}
+
+static void check_hash(struct conf_check *check, const struct conf_pool *pool,
+                       const struct conf_path *at)
+{
+    PATH(hash, at, SLICE("hash"));
+    PATH(name, &hash, SLICE("name"));
+    bool wants_name =
+        pool->hash.key != CONF_HASH_KEY_SOURCE && pool->hash.key != CONF_HASH_KEY_PATH;
+    const struct conf_path *field = &name;
+    const char *code = "invalid-value";
+    const char *problem = NULL;
+    if (!is_hash(pool)) {
+        field = &hash;
+        problem = "must be absent: 'algorithm' is neither maglev nor ring_hash";
+    } else if (wants_name && pool->hash.name.len == 0) {
+        code = "missing-key";
+        problem = "must be set: of which header, cookie or parameter?";
+    } else if (!wants_name && pool->hash.name.len != 0) {
+        problem = "must be absent: 'key' is source or path";
+    } else {
+        problem =
+            conf_check_value_name_problem(pool->hash.key == CONF_HASH_KEY_HEADER, pool->hash.name);
+    }
+    if (problem != NULL) {
+        conf_errors_add(check->errors, field, code, SLICE_NONE, "%s", problem);
+        check->ok = false;
+    }
+}
+
+/* -- sticky -- */
+
+static void sticky_wrong(struct conf_check *check, const struct conf_path *sticky, const char *key,
+                         const char *problem)
+{
+    PATH(field, sticky, slice_from(key));
+    conf_errors_add(check->errors, &field, "invalid-value", SLICE_NONE, "%s", problem);
+    check->ok = false;
+}
+
+/* A token (RFC 9110 5.6.2), as the name of a cookie is (RFC 6265 4.1.1). */
+static bool is_token(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (c <= ' ' || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_of_insert(const struct conf_pool_sticky *sticky)
+{
+    return !slice_eq(sticky->path, SLICE("/")) || sticky->domain.len != 0 ||
+           sticky->http_only == 0 || sticky->secure != CONF_COOKIE_SECURE_AUTO ||
+           sticky->same_site != CONF_SAME_SITE_LAX || sticky->max_age_ms != 0 ||
+           sticky->forward != 0 || sticky->key_file.len != 0;
+}
+
+/* Browsers refuse a cookie whose name promises what it does not keep (RFC 6265bis 4.1.3). */
+static bool keeps_prefix(const struct conf_pool_sticky *sticky)
+{
+    bool is_host = slice_starts(sticky->cookie, SLICE("__Host-"));
+    bool is_secure = is_host || slice_starts(sticky->cookie, SLICE("__Secure-"));
+    return (!is_secure || sticky->secure != CONF_COOKIE_SECURE_OFF) &&
+           (!is_host || (sticky->domain.len == 0 && slice_eq(sticky->path, SLICE("/"))));
+}
+
+/* What names the session: a cookie, or a header that is learnt. */
+static bool check_session_name(struct conf_check *check, const struct conf_pool_sticky *sticky,
+                               const struct conf_path *path)
+{
+    bool learns = sticky->mode == CONF_STICKY_LEARN;
+    PATH(cookie, path, SLICE("cookie"));
+    if (sticky->header.len != 0 && (!learns || sticky->cookie.len != 0)) {
+        sticky_wrong(check, path, "header",
+                     learns ? "must be absent: 'cookie' is there"
+                            : "must be absent: 'mode' is not learn");
+        return false;
+    }
+    if (sticky->header.len == 0 && sticky->cookie.len == 0) {
+        conf_errors_add(check->errors, &cookie, "missing-key", SLICE_NONE, "%s",
+                        learns ? "must be set, or 'header'" : "must be set");
+        check->ok = false;
+        return false;
+    }
+    const char *problem = conf_check_value_name_problem(true, sticky->header);
+    if (problem != NULL) {
+        sticky_wrong(check, path, "header", problem);
+        return false;
+    }
+    return true;
+}
+
+static void check_sticky(struct conf_check *check, const struct conf_pool *pool,
+                         const struct conf_path *at)
+{
+    const struct conf_pool_sticky *sticky = &pool->sticky;
+    PATH(path, at, SLICE("sticky"));
+    if (!check_session_name(check, sticky, &path)) {
+        return;
+    }
+    if (!is_token(sticky->cookie)) {
+        sticky_wrong(check, &path, "cookie",
+                     "must be a name of a cookie: visible ASCII without separators");
+    }
+    if (sticky->mode != CONF_STICKY_INSERT) {
+        if (is_of_insert(sticky)) {
+            conf_errors_warn(check->errors, &path, "no-effect",
+                             "what the cookie looks like is up to the application in this mode");
+        }
+        return;
+    }
+    if (slice_find(sticky->path, ';') != SIZE_MAX) {
+        sticky_wrong(check, &path, "path", "must not contain ';'");
+    }
+    if (slice_find(sticky->domain, ':') != SIZE_MAX) {
+        sticky_wrong(check, &path, "domain", "must be without a port");
+    }
+    if (sticky->same_site == CONF_SAME_SITE_NONE && sticky->secure == CONF_COOKIE_SECURE_OFF) {
+        sticky_wrong(check, &path, "secure", "must not be off: 'same_site' is none");
+    }
+    if (!keeps_prefix(sticky)) {
+        sticky_wrong(check, &path, "cookie",
+                     "must not begin so: __Secure- and __Host- need 'secure', __Host- also path "
+                     "\"/\" and no 'domain'");
+    }
+}
+
+/* -- who uses a pool -- */
+
+/* TCP and mail show no request. */
+static void check_user(struct conf_check *check, const struct conf_listener *listener,
+                       struct slice name)
+{
+    const struct conf_pool *pool = name.len != 0 ? conf_pool_find(check->conf, name) : NULL;
+    if (listener->protocol == CONF_PROTOCOL_HTTP || pool == NULL) {
+        return;
+    }
+    PATH(pools, &conf_check_root, SLICE("pools"));
+    PATH(at, &pools, pool->name);
+    if (is_hash(pool) && pool->has_hash != 0 && pool->hash.key != CONF_HASH_KEY_SOURCE) {
+        PATH(hash, &at, SLICE("hash"));
+        PATH(key, &hash, SLICE("key"));
+        conf_errors_add(check->errors, &key, "invalid-value", SLICE_NONE,
+                        "must be source: listener '%.*s' speaks %s, which shows no requests",
+                        SLICE_ARG(listener->name), conf_protocol_word(listener->protocol));
+        check->ok = false;
+    }
+    if (pool->has_sticky != 0) {
+        PATH(sticky, &at, SLICE("sticky"));
+        conf_errors_add(check->errors, &sticky, "invalid-value", SLICE_NONE,
+                        "must be absent: listener '%.*s' speaks %s, which shows no requests",
+                        SLICE_ARG(listener->name), conf_protocol_word(listener->protocol));
+        check->ok = false;
+    }
+}
+
+/* Users of mail stay with their server, whatever group it is in. */
+static void check_mail_pool(struct slice name, void *arg)
+{
+    struct conf_check *check = arg;
+    const struct conf_pool *pool = conf_pool_find(check->conf, name);
+    PATH(pools, &conf_check_root, SLICE("pools"));
+    PATH(at, &pools, name);
+    PATH(servers, &at, SLICE("servers"));
+    for (uint32_t i = 0; pool != NULL && i < pool->server_count; i++) {
+        const struct conf_server *server = &pool->servers[i];
+        if (server->priority != 0 || server->zone.len != 0) {
+            PATH(server_at, &servers, server->name);
+            PATH(field, &server_at, server->priority != 0 ? SLICE("priority") : SLICE("zone"));
+            conf_errors_add(check->errors, &field, "invalid-value", SLICE_NONE,
+                            "must be absent: a user of mail stays with its server");
+            check->ok = false;
+            return;
+        }
+    }
+}
+
+void conf_check_balance(struct conf_check *check)
+{
+    conf_check_mail_pools(check->conf, check_mail_pool, check);
+    const struct conf *conf = check->conf;
+    PATH(pools, &conf_check_root, SLICE("pools"));
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        PATH(at, &pools, conf->pools[i].name);
+        if (is_hash(&conf->pools[i]) && conf->pools[i].slow_start_ms != 0) {
+            PATH(slow_start, &at, SLICE("slow_start"));
+            conf_errors_warn(check->errors, &slow_start, "no-effect",
+                             "with maglev and ring_hash keys come back at once");
+        }
+        if (conf->pools[i].has_hash != 0) {
+            check_hash(check, &conf->pools[i], &at);
+        }
+        if (conf->pools[i].has_sticky != 0) {
+            check_sticky(check, &conf->pools[i], &at);
+        }
+    }
+    for (uint32_t i = 0; i < conf->listener_count; i++) {
+        check_user(check, &conf->listeners[i], conf->listeners[i].default_pool);
+        if (conf_protocol_is_mail(conf->listeners[i].protocol)) {
+            check_mail_pool(conf->listeners[i].default_pool, check);
+        }
+    }
+    PATH(routes, &conf_check_root, SLICE("routes"));
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        if (route->subset.len != 0 && route->action != CONF_ACTION_POOL &&
+            route->action != CONF_ACTION_SPLIT) {
+            PATH(at, &routes, route->name);
+            PATH(action, &at, SLICE("action"));
+            PATH(subset, &action, SLICE("subset"));
+            conf_errors_add(check->errors, &subset, "invalid-value", SLICE_NONE,
+                            "must be absent: the action sends to no pool");
+            check->ok = false;
+        }
+        const struct conf_listener *listener = conf_listener_find(conf, conf->routes[i].listener);
+        if (listener != NULL) {
+            check_user(check, listener, conf->routes[i].pool);
+        }
+    }
+}

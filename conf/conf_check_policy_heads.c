@@ -1,0 +1,170 @@
+/* conf_check_policy_heads - what policies write into heads; see conf_check_inside.h. */
+#include "conf/conf_check_inside.h"
+#include "lbd/base/compiler.h"
+#include "lbd/base/template.h"
+
+#define PATH CONF_CHECK_PATH
+
+static void fail(struct conf_check *check, const struct conf_path *path, const char *problem)
+{
+    conf_errors_add(check->errors, path, "invalid-value", SLICE_NONE, "%s", problem);
+    check->ok = false;
+}
+
+/* Of requests these are lbd's own, and of answers those that it makes itself. */
+static const char *name_problem(struct slice name, bool is_request)
+{
+    static const struct slice nobodys[] = {
+        SLICE_INIT("host"),
+        SLICE_INIT("content-length"),
+        SLICE_INIT("transfer-encoding"),
+        SLICE_INIT("connection"),
+        SLICE_INIT("keep-alive"),
+        SLICE_INIT("proxy-connection"),
+        SLICE_INIT("te"),
+        SLICE_INIT("trailer"),
+        SLICE_INIT("upgrade"),
+        SLICE_INIT("http2-settings"),
+        SLICE_INIT("expect"),
+        SLICE_INIT("date"),
+        SLICE_INIT("via"),
+        SLICE_INIT("proxy-authenticate"),
+        SLICE_INIT("proxy-authorization"),
+    };
+    static const struct slice ours[] = {
+        SLICE_INIT("x-forwarded-for"),
+        SLICE_INIT("x-forwarded-proto"),
+        SLICE_INIT("x-forwarded-host"),
+        SLICE_INIT("x-forwarded-port"),
+        SLICE_INIT("x-real-ip"),
+        SLICE_INIT("forwarded"),
+        SLICE_INIT("client-cert"),
+        SLICE_INIT("client-cert-chain"),
+        SLICE_INIT("x-request-id"),
+        SLICE_INIT("x-client-cert-subject"),
+        SLICE_INIT("x-client-cert-sha256"),
+    };
+    const char *problem = conf_check_value_name_problem(true, name);
+    for (size_t i = 0; problem == NULL && i < ARRAY_LEN(nobodys); i++) {
+        if (slice_eq_nocase(name, nobodys[i])) {
+            problem = "must not be what frames a message or is for one connection";
+        }
+    }
+    for (size_t i = 0; problem == NULL && is_request && i < ARRAY_LEN(ours); i++) {
+        if (slice_eq_nocase(name, ours[i])) {
+            problem = "must not be a header that lbd sets itself";
+        }
+    }
+    return problem;
+}
+
+static const char *value_problem(struct slice value)
+{
+    struct slice piece;
+    for (;;) {
+        switch (template_next(&value, &piece)) {
+        case TEMPLATE_LITERAL:
+            break;
+        case TEMPLATE_NAME:
+            if (conf_header_word_of(piece) == CONF_HEADER_WORD_NONE) {
+                return "must have in braces client_ip, request_id, route, listener, scheme, host, "
+                       "method or path; {{ is a brace";
+            }
+            break;
+        case TEMPLATE_END:
+            return NULL;
+        case TEMPLATE_BAD:
+            return "must have a word in braces, and both of these; {{ is a brace";
+        }
+    }
+}
+
+static void check_lines(struct conf_check *check, const struct conf_header *lines, uint32_t count,
+                        bool is_request, const struct conf_path *path)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        PATH(at, path, lines[i].name);
+        const char *problem = name_problem(lines[i].name, is_request);
+        problem = problem != NULL ? problem : value_problem(lines[i].value);
+        if (problem != NULL) {
+            fail(check, &at, problem);
+        }
+    }
+}
+
+static void check_edits(struct conf_check *check, const struct conf_header_edits *edits,
+                        bool is_request, const struct conf_path *path)
+{
+    PATH(set, path, SLICE("set"));
+    PATH(add, path, SLICE("add"));
+    PATH(remove, path, SLICE("remove"));
+    check_lines(check, edits->set, edits->set_count, is_request, &set);
+    check_lines(check, edits->add, edits->add_count, is_request, &add);
+    if (edits->set_count + edits->add_count > CONF_HEADER_EDITS_MAX) {
+        fail(check, path, "must set and add at most 8 lines; another policy may do more");
+    }
+    for (uint32_t i = 0; i < edits->remove_count; i++) {
+        const struct conf_path item = {.parent = &remove, .index = i};
+        const char *problem = name_problem(edits->remove[i], is_request);
+        if (problem != NULL) {
+            fail(check, &item, problem);
+        }
+    }
+}
+
+/* A scheme, a host (or "*." and a domain) and perhaps a port, as browsers write it. */
+static bool is_origin(struct slice text)
+{
+    size_t colon = slice_find(text, ':');
+    if (colon == SIZE_MAX || colon == 0 ||
+        !slice_starts(slice_from_at(text, colon), SLICE("://"))) {
+        return slice_eq(text, SLICE("null"));
+    }
+    struct slice host = slice_from_at(text, colon + 3);
+    if (slice_starts(host, SLICE("*."))) {
+        host = slice_from_at(host, 2);
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c <= ' ' || c >= 0x7f || (c >= 'A' && c <= 'Z')) {
+            return false;
+        }
+    }
+    return host.len != 0 && slice_find(host, '/') == SIZE_MAX &&
+           slice_find(host, '*') == SIZE_MAX && host.ptr[0] != '.' && host.ptr[0] != ':';
+}
+
+static void check_cors(struct conf_check *check, const struct conf_policy_cors *cors,
+                       const struct conf_path *path)
+{
+    PATH(origins, path, SLICE("origins"));
+    PATH(credentials, path, SLICE("credentials"));
+    for (uint32_t i = 0; i < cors->origin_count; i++) {
+        const struct conf_path item = {.parent = &origins, .index = i};
+        bool is_any = slice_eq(cors->origins[i], SLICE("*"));
+        if (!is_any && !is_origin(cors->origins[i])) {
+            fail(check, &item,
+                 "must be an origin in lower case such as \"https://app.example.com\", or \"*\"");
+        } else if (is_any && cors->origin_count != 1) {
+            fail(check, &item, "must stand alone: it is everybody");
+        } else if (is_any && cors->credentials != 0) {
+            fail(check, &credentials,
+                 "must be false where all sites are let in: any page could act as its visitor");
+        }
+    }
+}
+
+void conf_check_policy_heads(struct conf_check *check, const struct conf_policy *policy,
+                             const struct conf_path *at)
+{
+    if (policy->kind == CONF_POLICY_CORS) {
+        PATH(cors, at, SLICE("cors"));
+        check_cors(check, &policy->cors, &cors);
+        return;
+    }
+    PATH(headers, at, SLICE("headers"));
+    PATH(request, &headers, SLICE("request"));
+    PATH(response, &headers, SLICE("response"));
+    check_edits(check, &policy->headers.request, true, &request);
+    check_edits(check, &policy->headers.response, false, &response);
+}

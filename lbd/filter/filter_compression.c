@@ -1,0 +1,271 @@
+#include "lbd/filter/filter_compression.h"
+
+#include "lbd/filter/filter_worker.h"
+#include "lbd/filter/gzip_coder.h"
+#include "lbd/http/accept_encoding.h"
+
+#define OWN_FIELDS 3U /* that a coded answer gets */
+
+struct filter_compression {
+    struct filter filter;
+    struct slice *types; /* of `filter.arena` */
+    uint32_t type_count;
+    uint32_t min_bytes;
+    int level;
+    bool with_credentials;
+};
+
+/* An answer that is coded. */
+struct coding {
+    struct gzip_coder *coder; /* NULL: all of it is coded */
+    bool is_flushed;          /* its length is not known: a client may wait for each piece */
+};
+
+static const struct filter_compression *compression_of(const struct filter *self)
+{
+    return (const struct filter_compression *)self; /* its first member */
+}
+
+static bool build(struct filter *self, const struct conf_policy *conf, struct err *err)
+{
+    static const struct slice usual[] = {
+        SLICE_INIT("text/*"),          SLICE_INIT("application/json"),
+        SLICE_INIT("*+json"),          SLICE_INIT("application/javascript"),
+        SLICE_INIT("application/xml"), SLICE_INIT("*+xml"),
+        SLICE_INIT("application/wasm")};
+    const struct conf_policy_compression *from = &conf->compression;
+    struct filter_compression *compression = container_of(self, struct filter_compression, filter);
+    const struct slice *types = from->type_count != 0 ? from->types : usual;
+    (void)err;
+    compression->type_count = from->type_count != 0 ? from->type_count : ARRAY_LEN(usual);
+    compression->types =
+        arena_alloc(&self->arena, compression->type_count * sizeof(*compression->types));
+    for (uint32_t i = 0; i < compression->type_count; i++) {
+        compression->types[i] = arena_copy(&self->arena, types[i]);
+    }
+    compression->min_bytes = from->min_size_bytes;
+    compression->level = (int)from->level;
+    compression->with_credentials = from->with_credentials;
+    return true;
+}
+
+/* -- what heads say -- */
+
+/* Fields of a name one after the other, those that were added, too. `*at` is 0 at first. */
+static bool next_value(const struct message *message, struct slice name, uint32_t *at,
+                       struct slice *value)
+{
+    const struct headers *headers = &message->headers;
+    while (*at < headers->count + message->extra_count) {
+        uint32_t i = (*at)++;
+        if (i >= headers->count) {
+            const struct header_extra *extra = &message->extras[i - headers->count];
+            if (slice_eq_nocase(extra->name, name)) {
+                *value = extra->value;
+                return true;
+            }
+        } else if (!headers->list[i].dropped &&
+                   slice_eq_nocase(header_name(headers, &headers->list[i]), name)) {
+            *value = header_value(headers, &headers->list[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_field(const struct message *message, struct slice name)
+{
+    uint32_t at = 0;
+    struct slice value;
+    return next_value(message, name, &at, &value);
+}
+
+static bool lists(const struct message *message, struct slice name, struct slice wanted)
+{
+    uint32_t at = 0;
+    struct slice value;
+    struct slice member;
+    while (next_value(message, name, &at, &value)) {
+        while (header_list_next(&value, &member)) {
+            if (slice_eq_nocase(member, wanted)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Also when servers are not told of it. */
+static bool client_sent(const struct message *request, enum header_id id)
+{
+    for (uint32_t i = 0; i < request->headers.count; i++) {
+        if (request->headers.list[i].id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool type_fits(struct slice pattern, struct slice type)
+{
+    size_t rest = pattern.len - 1;
+    if (pattern.ptr[0] == '*') { /* "*+json" */
+        return type.len > rest &&
+               slice_eq_nocase(slice_from_at(type, type.len - rest), slice_from_at(pattern, 1));
+    }
+    if (pattern.ptr[rest] == '*') { /* "text/" and whatever */
+        return type.len > rest &&
+               slice_eq_nocase(slice_of(type.ptr, rest), slice_of(pattern.ptr, rest));
+    }
+    return slice_eq_nocase(pattern, type);
+}
+
+static bool is_of_types(const struct filter_compression *policy, const struct message *answer)
+{
+    uint32_t at = 0;
+    struct slice value;
+    struct slice type;
+    if (!next_value(answer, SLICE("content-type"), &at, &value) ||
+        !slice_split(&value, ';', &type)) {
+        return false;
+    }
+    type = slice_trim(type);
+    for (uint32_t i = 0; i < policy->type_count; i++) {
+        if (type_fits(policy->types[i], type)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By what it says itself, whoever gets it. */
+static bool may_be_coded(const struct filter_compression *policy, const struct message *answer)
+{
+    bool is_long =
+        answer->framing == FRAMING_LENGTH
+            ? answer->content_length > 0 && answer->content_length >= policy->min_bytes
+            : answer->framing == FRAMING_CHUNKED || answer->framing == FRAMING_UNTIL_CLOSE;
+    return is_long && answer->status != 206 && is_of_types(policy, answer) &&
+           !has_field(answer, SLICE("content-encoding")) &&
+           !has_field(answer, SLICE("content-range")) &&
+           !lists(answer, SLICE("cache-control"), SLICE("no-transform"));
+}
+
+static bool has_secrets(const struct filter_run *run, const struct message *answer)
+{
+    return run->has_client_cert || client_sent(run->request, HEADER_COOKIE) ||
+           client_sent(run->request, HEADER_AUTHORIZATION) ||
+           has_field(answer, SLICE("set-cookie"));
+}
+
+static bool client_wants(const struct message *request)
+{
+    struct accept_encoding takes = accept_encoding_read(&request->headers);
+    return takes.gzip > 0 && takes.gzip >= takes.identity &&
+           (request->is_http2 || request->version_minor > 0) && /* which know no chunks */
+           !lists(request, SLICE("cache-control"), SLICE("no-transform"));
+}
+
+/* -- the head of a coded answer -- */
+
+/* RFC 9110 8.8.3.3: what is coded is not the same bytes, so it is only as good as them. */
+static void weaken_etag(struct filter_run *run, struct message *answer)
+{
+    uint32_t at = 0;
+    struct slice tag;
+    if (!next_value(answer, SLICE("etag"), &at, &tag) || slice_starts(tag, SLICE("W/"))) {
+        return;
+    }
+    struct slice weak = arena_printf(run->arena, "W/%.*s", SLICE_ARG(tag));
+    filter_field_drop(answer, SLICE("etag"));
+    (void)filter_field_add(answer, SLICE("ETag"), weak);
+}
+
+static void edit_head(struct filter_run *run, struct message *answer)
+{
+    /* They tell of bytes that the client does not get. */
+    static const struct slice gone[] = {SLICE_INIT("accept-ranges"), SLICE_INIT("content-md5"),
+                                        SLICE_INIT("content-digest"), SLICE_INIT("repr-digest"),
+                                        SLICE_INIT("digest")};
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
+        filter_field_drop(answer, gone[i]);
+    }
+    weaken_etag(run, answer);
+    (void)filter_field_add(answer, SLICE("Content-Encoding"), SLICE("gzip"));
+}
+
+static void response(struct filter_run *run, const struct filter *self, void **kept,
+                     struct message *answer)
+{
+    const struct filter_compression *policy = compression_of(self);
+    if (!run->is_body_free || run->coder != 0 ||
+        answer->extra_count + OWN_FIELDS + MESSAGE_EXTRAS_OURS > MESSAGE_EXTRAS_MAX ||
+        !may_be_coded(policy, answer) || (!policy->with_credentials && has_secrets(run, answer))) {
+        return;
+    }
+    if (!lists(answer, SLICE("vary"), SLICE("accept-encoding")) &&
+        !lists(answer, SLICE("vary"), SLICE("*"))) {
+        (void)filter_field_add(answer, SLICE("Vary"), SLICE("Accept-Encoding"));
+    }
+    if (!client_wants(run->request)) {
+        return;
+    }
+    struct gzip_coder *coder = gzip_coder_take(filter_worker_gzip(filter_worker_of(run->loop)),
+                                               loop_slot(run->loop, LOOP_SLOT_NET), policy->level);
+    if (coder == NULL) {
+        return; /* as it is, then */
+    }
+    struct coding *coding = arena_alloc(run->arena, sizeof(*coding));
+    *coding = (struct coding){coder, answer->framing != FRAMING_LENGTH};
+    *kept = coding;
+    filter_run_take_body(run, kept);
+    edit_head(run, answer);
+}
+
+/* -- its body -- */
+
+static void give_coder(struct filter_run *run, struct coding *coding)
+{
+    gzip_coder_give(filter_worker_gzip(filter_worker_of(run->loop)),
+                    loop_slot(run->loop, LOOP_SLOT_NET), coding->coder);
+    coding->coder = NULL;
+}
+
+static bool code(struct filter_run *run, const struct filter *self, void **kept,
+                 struct filter_piece *piece)
+{
+    struct coding *coding = *kept;
+    struct counters_policy *counters = counters_of_policy(run->counters, self->id);
+    size_t before = piece->in.len;
+    enum gzip_push push = piece->is_last ? GZIP_END : coding->is_flushed ? GZIP_FLUSH : GZIP_MORE;
+    piece->out = SLICE_NONE;
+    if (before == 0 && !piece->is_last && !piece->has_more) {
+        return false;
+    }
+    piece->has_more = gzip_coder_run(filter_worker_gzip(filter_worker_of(run->loop)), coding->coder,
+                                     &piece->in, push, &piece->out);
+    counter_add(&counters->compression_in_bytes, before - piece->in.len);
+    counter_add(&counters->compression_out_bytes, piece->out.len);
+    if (piece->is_last && !piece->has_more) {
+        give_coder(run, coding); /* a slow client may take long for the rest */
+    }
+    return piece->has_more;
+}
+
+static void end(struct filter_run *run, const struct filter *self, void **kept)
+{
+    struct coding *coding = *kept;
+    (void)self;
+    if (coding != NULL && coding->coder != NULL) {
+        give_coder(run, coding);
+    }
+}
+
+const struct filter_ops filter_compression_ops = {
+    .size = sizeof(struct filter_compression),
+    .is_edit = true,
+    .build = build,
+    .response = response,
+    .code = code,
+    .end = end,
+};

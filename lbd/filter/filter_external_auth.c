@@ -1,0 +1,267 @@
+#include "lbd/filter/filter_external_auth.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lbd/base/mem.h"
+#include "lbd/filter/filter_worker.h"
+
+struct names {
+    struct slice *list;
+    uint32_t count;
+};
+
+struct filter_external_auth {
+    struct filter filter;
+    struct slice url;
+    struct names sent; /* headers of the request that it is told */
+    struct names told; /* headers of its answer that servers are told */
+    uint32_t timeout_ms;
+    uint32_t cache_ttl_ms;
+    bool is_open; /* on_error */
+    uint64_t build;
+};
+
+/* A question that is asked; it is gone with its answer or its request. */
+struct question {
+    struct http_call *call;
+    struct filter_run *run;
+    const struct filter_external_auth *auth;
+    struct filter_memo_key key;
+};
+
+static const struct filter_external_auth *auth_of(const struct filter *self)
+{
+    return (const struct filter_external_auth *)self; /* its first member */
+}
+
+static struct names copy(struct arena *arena, const struct slice *names, uint32_t count)
+{
+    struct names to = {.list = arena_alloc(arena, count * sizeof(*to.list)), .count = count};
+    for (uint32_t i = 0; i < count; i++) {
+        to.list[i] = arena_copy(arena, names[i]);
+    }
+    return to;
+}
+
+static bool build(struct filter *self, const struct conf_policy *conf, struct err *err)
+{
+    static uint64_t builds; /* of control alone */
+    struct filter_external_auth *auth = container_of(self, struct filter_external_auth, filter);
+    const struct conf_policy_external_auth *of = &conf->external_auth;
+    static struct slice always[] = {SLICE_INIT("Authorization"), SLICE_INIT("Cookie")};
+    (void)err;
+    auth->url = arena_copy(&self->arena, of->url);
+    auth->sent = of->request_header_count != 0
+                     ? copy(&self->arena, of->request_headers, of->request_header_count)
+                     : (struct names){always, ARRAY_LEN(always)};
+    auth->told = copy(&self->arena, of->response_headers, of->response_header_count);
+    auth->timeout_ms = of->timeout_ms;
+    auth->cache_ttl_ms = of->cache_ttl_ms;
+    auth->is_open = of->on_error == CONF_POLICY_ERROR_ALLOW;
+    auth->build = ++builds;
+    return true;
+}
+
+/* -- the question -- */
+
+static bool put(struct buf *out, struct slice name, struct slice value)
+{
+    return header_value_is_valid(value) && buf_append_slice(out, name) &&
+           buf_append_text(out, ": ") && buf_append_slice(out, value) &&
+           buf_append_text(out, "\r\n");
+}
+
+/* All fields of that name, as many as there are. */
+static bool put_all(struct buf *out, const struct headers *headers, struct slice name)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < headers->count && ok; i++) {
+        const struct header *header = &headers->list[i];
+        if (!header->dropped && slice_eq_nocase(header_name(headers, header), name)) {
+            ok = put(out, name, header_value(headers, header));
+        }
+    }
+    return ok;
+}
+
+static bool write_question(const struct filter_run *run, const struct filter_external_auth *auth,
+                           struct buf *out)
+{
+    const struct message *request = run->request;
+    char ip[ADDR_TEXT_MAX];
+    size_t len = addr_small_write_ip(run->client, ip);
+    struct slice uri =
+        arena_printf(run->arena, "%.*s%.*s", SLICE_ARG(request->path), SLICE_ARG(request->query));
+    bool ok = put(out, SLICE("X-Forwarded-Method"), request->method_text) &&
+              put(out, SLICE("X-Forwarded-Proto"), run->is_tls ? SLICE("https") : SLICE("http")) &&
+              put(out, SLICE("X-Forwarded-Host"), request->authority) &&
+              put(out, SLICE("X-Forwarded-Uri"), uri) &&
+              put(out, SLICE("X-Forwarded-For"), slice_of(ip, len));
+    for (uint32_t i = 0; i < auth->sent.count && ok; i++) {
+        ok = put_all(out, &request->headers, auth->sent.list[i]);
+    }
+    return ok;
+}
+
+/* -- the answer -- */
+
+/* Servers are told what the lines say, one header each; names that they do not hold are dropped. */
+static enum filter_verdict let_in(struct filter_run *run, const struct filter_external_auth *auth,
+                                  struct slice lines)
+{
+    if (auth->filter.is_shadow) {
+        return FILTER_GO_ON;
+    }
+    for (uint32_t i = 0; i < auth->told.count; i++) {
+        message_drop_name(run->request, auth->told.list[i]);
+    }
+    for (uint32_t i = 0; i < auth->told.count && lines.len > 0; i++) {
+        struct slice line = slice_of(lines.ptr, slice_find(lines, '\n'));
+        lines = slice_from_at(lines, line.len + 1);
+        if (line.len > 0) {
+            filter_set_field(run, auth->told.list[i], line);
+        }
+    }
+    return FILTER_GO_ON;
+}
+
+/* The headers of a yes that count: a line for each name, empty when there is none. */
+static struct slice lines_of(const struct filter_run *run, const struct filter_external_auth *auth,
+                             const struct headers *headers)
+{
+    struct slice lines = SLICE_NONE;
+    for (uint32_t i = 0; i < auth->told.count; i++) {
+        const struct header *found = headers_find_name(headers, auth->told.list[i]);
+        struct slice value = found != NULL ? header_value(headers, found) : SLICE_NONE;
+        lines = arena_printf(run->arena, "%.*s%.*s\n", SLICE_ARG(lines), SLICE_ARG(value));
+    }
+    return lines;
+}
+
+static enum filter_verdict pass_on(struct filter_run *run, const struct http_call_answer *answer)
+{
+    static const char *const names[] = {"Location", "WWW-Authenticate", "Set-Cookie"};
+    (void)filter_refuse(run, CLOSE_EXTERNAL_DENIED);
+    run->answer.status = answer->status;
+    run->answer.body = arena_copy(run->arena, answer->body);
+    run->answer.type = answer->content_type.len > 0 ? arena_copy(run->arena, answer->content_type)
+                                                    : SLICE("text/plain");
+    for (uint32_t n = 0; n < answer->headers->count; n++) {
+        const struct header *header = &answer->headers->list[n];
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+            if (run->answer.field_count < FILTER_FIELDS_MAX &&
+                slice_eq_nocase(header_name(answer->headers, header), slice_from(names[i]))) {
+                filter_answer_add(&run->answer, slice_from(names[i]),
+                                  arena_copy(run->arena, header_value(answer->headers, header)));
+            }
+        }
+    }
+    return FILTER_ANSWERED;
+}
+
+static enum filter_verdict failed(struct filter_run *run, const struct filter_external_auth *auth)
+{
+    return auth->is_open ? let_in(run, auth, SLICE_NONE)
+                         : filter_refuse(run, CLOSE_EXTERNAL_FAILED);
+}
+
+static void remember(const struct question *question, struct slice lines)
+{
+    const struct filter_external_auth *auth = question->auth;
+    struct loop *loop = question->run->loop;
+    uint64_t now_us = loop_now_us(loop);
+    if (auth->cache_ttl_ms != 0) {
+        filter_memo_put(filter_worker_memo(filter_worker_of(loop)), &question->key, now_us,
+                        now_us + auth->cache_ttl_ms * UINT64_C(1000), mem_slicedup(lines));
+    }
+}
+
+static void on_answer(const struct http_call_answer *answer, void *arg)
+{
+    struct question *question = arg;
+    struct filter_run *run = question->run;
+    const struct filter_external_auth *auth = question->auth;
+    enum filter_verdict verdict;
+    if (answer->status >= 200 && answer->status < 300) {
+        struct slice lines = lines_of(run, auth, answer->headers);
+        remember(question, lines);
+        verdict = let_in(run, auth, lines);
+    } else if ((answer->status >= 300 && answer->status < 400 && answer->status != 304) ||
+               answer->status == 401 || answer->status == 403) {
+        verdict = pass_on(run, answer);
+    } else {
+        verdict = failed(run, auth);
+    }
+    *filter_run_kept(run) = NULL;
+    free(question);
+    filter_run_resume(run, verdict);
+}
+
+static enum filter_verdict ask(struct filter_run *run, const struct filter_external_auth *auth,
+                               struct slice fields, const struct filter_memo_key *key, void **kept)
+{
+    struct question *question = mem_zero(1, sizeof(*question));
+    const struct http_call_request request = {
+        .url = auth->url,
+        .fields = fields,
+        .tls = auth->filter.tls,
+        .timeout_ms = auth->timeout_ms,
+        .answer_max = FILTER_EXTERNAL_AUTH_ANSWER_MAX,
+    };
+    question->run = run;
+    question->auth = auth;
+    question->key = *key;
+    question->call = http_client_call(&filter_worker_of(run->loop)->client, &request, on_answer,
+                                      question); /* it never answers within this call */
+    *kept = question;
+    return FILTER_WAIT;
+}
+
+static enum filter_verdict request(struct filter_run *run, const struct filter *self, void **kept)
+{
+    const struct filter_external_auth *auth = auth_of(self);
+    struct filter_memo_key key = {{0}};
+    struct buf fields;
+    void *known;
+    enum filter_verdict verdict;
+    buf_init(&fields, FILTER_EXTERNAL_AUTH_QUESTION_MAX);
+    if (!write_question(run, auth, &fields)) {
+        verdict = failed(run, auth); /* more than it would take */
+    } else {
+        const struct slice parts[] = {SLICE("external"),
+                                      slice_of((const char *)&auth->build, sizeof(auth->build)),
+                                      buf_slice(&fields)};
+        bool is_known = false;
+        if (auth->cache_ttl_ms != 0) {
+            struct filter_memo *memo = filter_worker_memo(filter_worker_of(run->loop));
+            filter_memo_key(memo, parts, ARRAY_LEN(parts), &key);
+            is_known = filter_memo_find(memo, &key, loop_now_us(run->loop), &known);
+        }
+        verdict = is_known ? let_in(run, auth, arena_copy(run->arena, slice_from(known)))
+                           : ask(run, auth, buf_slice(&fields), &key, kept);
+    }
+    if (fields.data != NULL) {
+        mem_wipe(fields.data, fields.len);
+    }
+    buf_fini(&fields);
+    return verdict;
+}
+
+static void end(struct filter_run *run, const struct filter *self, void **kept)
+{
+    struct question *question = *kept;
+    (void)run;
+    (void)self;
+    if (question != NULL) {
+        http_call_cancel(question->call);
+        free(question);
+    }
+}
+
+const struct filter_ops filter_external_auth_ops = {
+    .size = sizeof(struct filter_external_auth),
+    .build = build,
+    .request = request,
+    .end = end,
+};

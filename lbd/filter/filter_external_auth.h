@@ -1,0 +1,27 @@
+/*
+ * filter_external_auth - policies of the kind `external_auth`: a service says whether a request may
+ * pass.
+ *
+ *     GET url, with X-Forwarded-{Method,Proto,Host,Uri,For} and the request's own headers that the
+ *     policy names
+ *         2xx            -> it passes, with the headers of the answer that the policy names
+ *         3xx 401 403    -> the client gets this answer: status, body, Location, WWW-Authenticate,
+ *                           Set-Cookie
+ *         anything else  -> on_error: 503, or it passes
+ *
+ * With a cache_ttl a yes is remembered by the worker, under an HMAC of all that was sent.
+ *
+ * Limits: FILTER_EXTERNAL_AUTH_ANSWER_MAX bytes of an answer's body, timeout for all of a call.
+ * Threads: see filter.h.
+ */
+#ifndef LBD_FILTER_FILTER_EXTERNAL_AUTH_H
+#define LBD_FILTER_FILTER_EXTERNAL_AUTH_H
+
+#include "lbd/filter/filter.h"
+
+#define FILTER_EXTERNAL_AUTH_ANSWER_MAX   65536U
+#define FILTER_EXTERNAL_AUTH_QUESTION_MAX 32768U /* header lines that are sent */
+
+extern const struct filter_ops filter_external_auth_ops;
+
+#endif

@@ -1,0 +1,48 @@
+#include "lbd/filter/filter_keyed.h"
+
+#include <stdlib.h>
+
+#include "lbd/base/mem.h"
+
+struct keyed {
+    struct filter_state state;
+    struct key_table table;
+};
+
+static void free_keyed(struct filter_state *state)
+{
+    struct keyed *keyed = container_of(state, struct keyed, state);
+    key_table_fini(&keyed->table);
+    free(keyed);
+}
+
+struct filter_state *filter_keyed_new(uint32_t keys)
+{
+    struct keyed *keyed = mem_zero(1, sizeof(*keyed));
+    atomic_init(&keyed->state.refs, 1);
+    keyed->state.free = free_keyed;
+    key_table_init(&keyed->table, keys);
+    return &keyed->state;
+}
+
+bool filter_keyed_fits(const struct filter_state *state, uint32_t keys)
+{
+    return ((const struct keyed *)state)->table.keys == keys; /* its first member */
+}
+
+struct key_table *filter_keyed_table(struct filter_state *state)
+{
+    return &container_of(state, struct keyed, state)->table;
+}
+
+void filter_keyed_count(struct filter_run *run, const struct filter *filter,
+                        enum key_table_change change, bool is_eviction)
+{
+    struct counters_policy *counters = counters_of_policy(run->counters, filter->id);
+    if (change == KEY_TABLE_ADDED) {
+        counter_add(&counters->keys, 1);
+    }
+    if (is_eviction) {
+        counter_add(&counters->key_evictions, 1);
+    }
+}

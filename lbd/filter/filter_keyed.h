@@ -1,0 +1,20 @@
+/*
+ * filter_keyed - the state of policies that count by key: a table that survives changes of the
+ * document, as long as it is to hold as many keys.
+ *
+ * Threads: made on control, used by workers.
+ */
+#ifndef LBD_FILTER_FILTER_KEYED_H
+#define LBD_FILTER_FILTER_KEYED_H
+
+#include "lbd/filter/filter.h"
+#include "lbd/filter/key_table.h"
+
+struct filter_state *filter_keyed_new(uint32_t keys);
+bool filter_keyed_fits(const struct filter_state *state, uint32_t keys);
+struct key_table *filter_keyed_table(struct filter_state *state);
+/* Counts what became of a place in it. */
+void filter_keyed_count(struct filter_run *run, const struct filter *filter,
+                        enum key_table_change change, bool is_eviction);
+
+#endif

@@ -1,0 +1,43 @@
+#include "lbd/filter/filter_maintenance.h"
+
+#include "lbd/base/cidr.h"
+
+struct filter_maintenance {
+    struct filter filter;
+    struct cidr_set allow;
+    struct slice body;
+    struct slice type;
+    struct slice retry_after;
+};
+
+static bool build(struct filter *self, const struct conf_policy *conf, struct err *err)
+{
+    const struct conf_policy_maintenance *from = &conf->maintenance;
+    struct filter_maintenance *page = container_of(self, struct filter_maintenance, filter);
+    (void)err; /* the schema has read the networks */
+    (void)cidr_set_build(&page->allow, &self->arena, from->allow, from->allow_count);
+    page->body = arena_copy(&self->arena, from->body);
+    page->type = arena_copy(&self->arena, from->content_type);
+    page->retry_after = arena_printf(&self->arena, "%u", (from->retry_after_ms + 999) / 1000);
+    return true;
+}
+
+static enum filter_verdict request(struct filter_run *run, const struct filter *self, void **kept)
+{
+    const struct filter_maintenance *page = (const struct filter_maintenance *)self; /* first */
+    (void)kept;
+    if (cidr_set_has(&page->allow, run->client)) {
+        return FILTER_GO_ON;
+    }
+    (void)filter_refuse(run, CLOSE_MAINTENANCE);
+    run->answer.body = page->body;
+    run->answer.type = page->type;
+    filter_answer_add(&run->answer, SLICE("Retry-After"), page->retry_after);
+    return FILTER_ANSWERED;
+}
+
+const struct filter_ops filter_maintenance_ops = {
+    .size = sizeof(struct filter_maintenance),
+    .build = build,
+    .request = request,
+};

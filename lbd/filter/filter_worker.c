@@ -1,0 +1,81 @@
+#include "lbd/filter/filter_worker.h"
+
+#include <string.h>
+
+void filter_worker_init(struct filter_worker *worker, struct loop *loop,
+                        const struct slice *resolvers, uint32_t resolver_count)
+{
+    memset(worker, 0, sizeof(*worker));
+    worker->loop = loop;
+    http_client_init(&worker->client, loop, resolvers, resolver_count);
+    loop_slot_set(loop, LOOP_SLOT_FILTER, worker);
+}
+
+void filter_worker_fini(struct filter_worker *worker)
+{
+    if (worker->jobs != NULL) {
+        job_pool_stop(worker->jobs);
+        (void)mailbox_drain(&worker->mailbox);
+        loop_watch_stop(&worker->watch);
+        mailbox_fini(&worker->mailbox);
+    }
+    http_client_fini(&worker->client);
+    filter_memo_free(worker->memo);
+    if (worker->loop != NULL) {
+        gzip_pool_fini(&worker->gzip, loop_slot(worker->loop, LOOP_SLOT_NET));
+    }
+    memset(worker, 0, sizeof(*worker));
+}
+
+struct filter_worker *filter_worker_of(const struct loop *loop)
+{
+    return loop_slot(loop, LOOP_SLOT_FILTER);
+}
+
+struct filter_memo *filter_worker_memo(struct filter_worker *worker)
+{
+    if (worker->memo == NULL) {
+        worker->memo = filter_memo_new();
+    }
+    return worker->memo;
+}
+
+static void on_done(struct loop_watch *watch, unsigned ready)
+{
+    struct filter_worker *worker = container_of(watch, struct filter_worker, watch);
+    (void)ready;
+    (void)mailbox_drain(&worker->mailbox);
+}
+
+static bool start(struct filter_worker *worker)
+{
+    struct err err = {0};
+    if (!mailbox_init(&worker->mailbox, worker, &err)) {
+        return false;
+    }
+    if (loop_watch_start(worker->loop, &worker->watch, mailbox_fd(&worker->mailbox), LOOP_READ,
+                         on_done)) {
+        worker->jobs = job_pool_start(1, &worker->mailbox, &err);
+        if (worker->jobs != NULL) {
+            return true;
+        }
+        loop_watch_stop(&worker->watch);
+    }
+    mailbox_fini(&worker->mailbox);
+    return false;
+}
+
+bool filter_worker_post(struct filter_worker *worker, struct job *job)
+{
+    if (worker->waiting >= FILTER_JOBS_MAX || (worker->jobs == NULL && !start(worker))) {
+        return false;
+    }
+    worker->waiting++;
+    job_post(worker->jobs, job);
+    return true;
+}
+
+void filter_worker_done(struct filter_worker *worker)
+{
+    worker->waiting--;
+}

@@ -1,0 +1,53 @@
+/*
+ * filter_worker - what a worker has for the filters that think: a thread for slow sums, a memory of
+ * what was found out, connections to whom is asked, coders of bodies.
+ *
+ *     filter --job_post--> the thread --mailbox--> job->done on the worker
+ *
+ * The thread is started by the first job.
+ *
+ * Memory: one per worker, slot LOOP_SLOT_FILTER. Threads: that worker.
+ */
+#ifndef LBD_FILTER_FILTER_WORKER_H
+#define LBD_FILTER_FILTER_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lbd/base/job.h"
+#include "lbd/base/mailbox.h"
+#include "lbd/filter/filter_memo.h"
+#include "lbd/filter/gzip_coder.h"
+#include "lbd/net/loop.h"
+#include "lbd/upstream/http_client.h"
+
+#define FILTER_JOBS_MAX 64U /* that wait on one worker */
+
+struct filter_worker {
+    struct loop *loop;
+    struct filter_memo *memo; /* NULL: nobody needed it yet */
+    struct job_pool *jobs;    /* NULL: likewise */
+    struct mailbox mailbox;   /* of `jobs` */
+    struct loop_watch watch;
+    uint32_t waiting; /* jobs that were posted and are not done */
+    struct http_client client;
+    struct gzip_pool gzip;
+};
+
+/* `resolvers` are borrowed for its life: "ip:port"; none: the system's. */
+void filter_worker_init(struct filter_worker *worker, struct loop *loop,
+                        const struct slice *resolvers, uint32_t resolver_count);
+/* Every request has ended; jobs that are under way are waited for. Also one that is zeroed. */
+void filter_worker_fini(struct filter_worker *worker);
+struct filter_worker *filter_worker_of(const struct loop *loop);
+static inline struct gzip_pool *filter_worker_gzip(struct filter_worker *worker)
+{
+    return &worker->gzip;
+}
+struct filter_memo *filter_worker_memo(struct filter_worker *worker);
+/* job->done comes later, from the loop. False: too many wait already, or there can be no thread. */
+bool filter_worker_post(struct filter_worker *worker, struct job *job);
+/* In job->done: one less waits. */
+void filter_worker_done(struct filter_worker *worker);
+
+#endif

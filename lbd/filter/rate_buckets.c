@@ -1,0 +1,51 @@
+#include "lbd/filter/rate_buckets.h"
+
+#include <stddef.h>
+
+struct taking {
+    const struct rate *rate;
+    uint64_t now_ns;
+    uint64_t full_at_ns; /* of the bucket, afterwards; refused: before */
+    struct rate_taken *taken;
+};
+
+void rate_init(struct rate *rate, uint32_t count, uint32_t period_ms, uint32_t burst)
+{
+    uint64_t period_ns = (uint64_t)period_ms * 1000000U;
+    rate->interval_ns = (period_ns + count - 1) / count;
+    rate->burst_ns = rate->interval_ns * burst;
+}
+
+static bool take_own(void *arg, uint64_t full_at_ns, uint64_t *to)
+{
+    struct taking *taking = arg;
+    uint64_t now_ns = taking->now_ns;
+    uint64_t start_ns = full_at_ns > now_ns ? full_at_ns : now_ns;
+    uint64_t most_ns = now_ns + taking->rate->burst_ns;
+    *to = start_ns + taking->rate->interval_ns;
+    taking->taken->wait_ns = *to > most_ns ? *to - most_ns : 0;
+    taking->full_at_ns = *to > most_ns ? start_ns : *to;
+    return *to <= most_ns;
+}
+
+static bool take_place(void *arg, uint64_t full_at_ns, uint64_t *to)
+{
+    struct taking *taking = arg;
+    taking->taken->is_eviction = full_at_ns > taking->now_ns;
+    return take_own(arg, full_at_ns, to);
+}
+
+bool rate_take(struct key_table *table, const struct rate *rate, uint64_t key, uint64_t now_ns,
+               struct rate_taken *taken)
+{
+    static const struct key_table_rule rule = {.own = take_own, .take = take_place};
+    struct taking taking = {.rate = rate, .now_ns = now_ns, .taken = taken};
+    *taken = (struct rate_taken){0};
+    bool ok = key_table_update(table, key, &rule, &taking, &taken->change) != NULL;
+    uint64_t spent_ns = taking.full_at_ns - now_ns;
+    taken->full_ns = spent_ns;
+    taken->left =
+        spent_ns < rate->burst_ns ? (uint32_t)((rate->burst_ns - spent_ns) / rate->interval_ns) : 0;
+    taken->is_eviction = taken->is_eviction && taken->change == KEY_TABLE_REPLACED;
+    return ok;
+}

@@ -1,0 +1,72 @@
+#include "lbd/http/cookie_strip.h"
+
+#include <string.h>
+
+#include "lbd/http/request_value.h"
+
+/* "name=value" of this name, with white space around it? */
+static bool is_of(struct slice pair, struct slice name)
+{
+    pair = slice_trim(pair);
+    return slice_starts(pair, name) && pair.len > name.len && pair.ptr[name.len] == '=';
+}
+
+size_t cookie_strip_text(struct slice text, struct slice name, char *out)
+{
+    struct slice rest = text;
+    struct slice pair;
+    size_t len = 0;
+    bool took = false;
+    bool is_first = true;
+    while (slice_split(&rest, ';', &pair)) {
+        if (is_of(pair, name)) {
+            took = true;
+            continue;
+        }
+        if (!is_first) {
+            out[len++] = ';';
+        }
+        while (is_first && took && pair.len > 0 && (pair.ptr[0] == ' ' || pair.ptr[0] == '\t')) {
+            pair = slice_from_at(pair, 1); /* it stood behind the one that went */
+        }
+        if (pair.len > 0) {
+            memcpy(out + len, pair.ptr, pair.len);
+            len += pair.len;
+        }
+        is_first = false;
+    }
+    return len;
+}
+
+bool cookie_strip(struct message *request, struct slice name, struct arena *arena)
+{
+    struct headers *headers = &request->headers;
+    struct slice value;
+    size_t room = 0;
+    size_t len = 0;
+    if (!request_value_cookie(request, name, &value)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < headers->count; i++) {
+        const struct header *field = &headers->list[i];
+        room += field->id == HEADER_COOKIE && field->dropped == 0 ? field->value_len + 2U : 0;
+    }
+    char *out = arena_alloc(arena, room);
+    for (uint32_t i = 0; i < headers->count; i++) {
+        struct header *field = &headers->list[i];
+        if (field->id != HEADER_COOKIE || field->dropped != 0) {
+            continue;
+        }
+        size_t seam = len > 0 ? 2 : 0;
+        size_t stayed = cookie_strip_text(header_value(headers, field), name, out + len + seam);
+        if (stayed > 0) {
+            memcpy(out + len, "; ", seam);
+            len += seam + stayed;
+        }
+        field->dropped = 1;
+    }
+    if (len > 0) {
+        message_add(request, SLICE("Cookie"), slice_of(out, len));
+    }
+    return true;
+}

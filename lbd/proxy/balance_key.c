@@ -1,0 +1,46 @@
+#include "lbd/proxy/balance_key.h"
+
+#include <sys/socket.h>
+
+#include "lbd/balance/rendezvous.h"
+#include "lbd/http/request_value.h"
+
+/* Clients of a unix socket have none. */
+static bool find_source(const struct addr_small *client, struct slice *value)
+{
+    *value = slice_of((const char *)client->ip, sizeof(client->ip)); /* IPv4 is its last 4 bytes */
+    return client->family == AF_INET || client->family == AF_INET6;
+}
+
+static bool find(const struct pool *pool, const struct message *request,
+                 const struct addr_small *client, struct slice *value)
+{
+    if (pool->key == POOL_KEY_SOURCE) {
+        return find_source(client, value);
+    }
+    if (request == NULL) {
+        return false;
+    }
+    switch (pool->key) {
+    case POOL_KEY_SOURCE:
+        break;
+    case POOL_KEY_HEADER:
+        return request_value_header(request, pool->key_name, value);
+    case POOL_KEY_COOKIE:
+        return request_value_cookie(request, pool->key_name, value);
+    case POOL_KEY_PATH:
+        *value = request->path;
+        return true;
+    case POOL_KEY_QUERY:
+        return request_value_query(request, pool->key_name, value);
+    }
+    return false;
+}
+
+void balance_key_find(const struct pool *pool, const struct message *request,
+                      const struct addr_small *client, struct balancer_state *state)
+{
+    struct slice value = SLICE_NONE;
+    state->has_key = find(pool, request, client, &value) && value.len != 0;
+    state->key = state->has_key ? rendezvous_key(value) : 0;
+}

@@ -1,0 +1,28 @@
+/*
+ * balance_key - what a pool's choice of a server is told of the request at hand: its key for maglev
+ * and ring_hash, and what time it is.
+ *
+ * Called before each pool_pick. Threads: worker.
+ */
+#ifndef LBD_PROXY_BALANCE_KEY_H
+#define LBD_PROXY_BALANCE_KEY_H
+
+#include "lbd/base/addr.h"
+#include "lbd/http/message.h"
+#include "lbd/upstream/pool.h"
+
+/* `request` NULL: none, TCP or mail; then only the client's address is a key. */
+void balance_key_find(const struct pool *pool, const struct message *request,
+                      const struct addr_small *client, struct balancer_state *state);
+
+static inline void balance_key_set(const struct pool *pool, const struct message *request,
+                                   const struct addr_small *client, uint64_t now_us,
+                                   struct balancer_state *state)
+{
+    state->now_us = now_us;
+    if (LB_UNLIKELY(balancer_is_hash(pool->balancer.kind))) {
+        balance_key_find(pool, request, client, state);
+    }
+}
+
+#endif

@@ -1,0 +1,7 @@
+/* fuzz_sieve_client - what mail_fuzz.h says, of sieve_client. */
+#include "tests/fuzz/mail_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return mail_fuzz_client(MAIL_SIEVE, data, size);
+}

@@ -1,0 +1,7 @@
+/* fuzz_smtp_server - what mail_fuzz.h says, of smtp_server. */
+#include "tests/fuzz/mail_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return mail_fuzz_server(MAIL_SMTP, data, size);
+}

@@ -1,0 +1,149 @@
+"""External auth: a real service over http and https says yes, no, go there, or nothing at all."""
+
+import ssl
+import tempfile
+import threading
+import unittest
+
+from lab import LabCase, config_for
+from lab import h2
+from lab.certs import Authority
+from lab.origin import respond
+
+
+class ExternalAuth(LabCase):
+    def start(self, answer, **policy):
+        """`answer` makes the bytes of the service's answer from the head of its question."""
+        self.asked, self.seen = [], []
+        def service(peer):
+            while True:
+                head = {name.lower(): value for name, value in peer.rx().headers}
+                self.asked.append(head)
+                peer.send(answer(head))
+        def origin(peer):
+            while True:
+                self.seen.append({name.lower(): value for name, value in peer.rx().headers})
+                peer.send(respond(200))
+        self.service = self.origin(service)
+        document = config_for(self.origin(origin))
+        document["policies"] = {"door": {"external_auth": {
+            "url": f"http://{self.service.address}/auth", "response_headers": ["X-User", "X-Groups"], **policy}}}
+        document["listeners"]["web"]["policies"] = ["door"]
+        self.document = document
+        self.proxy = self.lbd(document)
+        return self.connect(self.proxy)
+
+    def test_yes_and_what_is_told(self):
+        client = self.start(lambda head: respond(204, headers={"X-User": "ann"}))
+        for _ in range(2):
+            answer = client.request("POST", "/a%2Db?c=d", {"Authorization": "Bearer t", "Cookie": "k=v", "X-User": "root",
+                                                          "X-Groups": "wheel", "X-Secret": "s"}, b"body", host="shop.example")
+            self.assertEqual(answer.status, 200)
+        head = self.asked[-1]
+        self.assertEqual([head[f"x-forwarded-{name}"] for name in ("method", "proto", "host", "uri", "for")],
+                         ["POST", "http", "shop.example", "/a-b?c=d", "127.0.0.1"])
+        self.assertEqual((head["authorization"], head["cookie"]), ("Bearer t", "k=v"))
+        self.assertNotIn("x-secret", head)
+        self.assertEqual(self.seen[-1]["x-user"], "ann")
+        self.assertNotIn("x-groups", self.seen[-1])
+        self.assertEqual(len(self.asked), 2)
+
+    def test_no_is_the_clients(self):
+        answers = {"401": respond(401, b"who?", {"WWW-Authenticate": 'Basic realm="x"', "Content-Type": "text/html"}),
+                   "403": respond(403, b"not you"), "302": respond(302, b"", {"Location": "https://login/", "Set-Cookie": "a=b"})}
+        client = self.start(lambda head: answers[head["x-want"]], request_headers=["X-Want"])
+        for want, name, value, body in (("401", "WWW-Authenticate", 'Basic realm="x"', b"who?"),
+                                        ("403", "Content-Type", "text/plain", b"not you"),
+                                        ("302", "Location", "https://login/", None)):
+            answer = client.get("/", headers={"X-Want": want})
+            self.assertEqual((answer.status, answer.get(name), answer.get("Lbd-Reason")), (int(want), value, "external_denied"))
+            if body is not None:
+                self.assertEqual(answer.body, body)
+        self.assertEqual(self.seen, [])
+
+    def test_no_answer(self):
+        bad = [respond(500), respond(200), b"rubbish\r\n\r\n", b""]
+        client = self.start(lambda head: bad[0], timeout="300ms", on_error="deny")
+        self.assert_reason(client.get("/"), 503, "external_failed")
+        bad[0] = bad[2]
+        self.assert_reason(client.get("/"), 503, "external_failed")
+        bad[0] = bad[3]  # it says nothing until the time is up
+        self.assert_reason(client.get("/"), 503, "external_failed")
+        self.document["policies"]["door"]["external_auth"]["on_error"] = "allow"
+        self.proxy.put("/v1/config", self.document)
+        self.assertEqual(client.get("/", headers={"X-User": "root"}).status, 200)
+        self.assertNotIn("x-user", self.seen[-1])
+        bad[0] = bad[1]
+        self.assertEqual(client.get("/").status, 200)
+
+    def test_a_yes_is_remembered_as_long_as_it_is_the_same_question(self):
+        client = self.start(lambda head: respond(200, headers={"X-User": head.get("authorization", "-")}), cache_ttl="60s")
+        for token in ("a", "a", "b", "a"):
+            self.assertEqual(client.get("/", headers={"Authorization": token}).status, 200)
+            self.assertEqual(self.seen[-1]["x-user"], token)
+        # each worker remembers for itself; this is one connection
+        self.assertEqual(len(self.asked), 2)
+        client.get("/other", headers={"Authorization": "a"})
+        self.assertEqual(len(self.asked), 3)
+
+    def test_a_client_that_leaves_meanwhile(self):
+        client = self.start(lambda head: b"", timeout="5s")
+        crowd = [self.connect(self.proxy) for _ in range(10)]
+        for one in crowd:
+            one.send_request("GET", "/")
+        self.wait_for(lambda: len(self.asked) == 10, "all questions")
+        for one in crowd:
+            one.close()
+        self.proxy.wait_metric(0, "lbd_http_requests_in_flight")
+        self.assertEqual(self.seen, [])
+        self.assertEqual(client.get("/").get("Lbd-Reason"), "external_failed")
+
+    def test_what_was_given_up_is_not_answered_twice(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def answer(head):
+            go.wait(20)
+            return respond(403, b"not you")
+        self.start(answer, timeout="30s")
+        with h2.H2Client(self.proxy.address(), options=[(h2.INITIAL_WINDOW_SIZE, 0)]) as client:
+            stream = client.new_stream()
+            client.send(h2.headers(stream, h2.GET, end=True))
+            self.wait_for(lambda: self.asked, "the question")
+            (shown,) = self.proxy.get("/v1/connections")["connections"]
+            self.proxy.delete(f"/v1/connections/{shown['id']}", headers={"If-Match": "*"})
+            client.read_until(lambda got: got.kind == h2.HEADERS)  # its body waits for a window
+            go.set()
+            self.wait_for(lambda: self.connect(self.proxy).get("/").status == 403, "the service's word")
+            client.send(h2.window_update(stream, 65535))
+            heads = [got for got in client.read_to_end() if got.kind == h2.HEADERS]
+        self.assertEqual(heads, [])
+
+    def test_https_is_verified(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        ours, other = Authority(folder.name, "ours"), Authority(folder.name, "other")
+        certificate = ours.issue("auth", "127.0.0.1", ["IP:127.0.0.1"])
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.chain, certificate.key)
+
+        def service(peer):
+            while True:
+                peer.rx()
+                peer.send(respond(204))
+        place = self.origin(service, tls=context).address
+        document = config_for(self.origin())
+        document["ca_sets"] = {"site": {"file": str(ours.certificate)}}
+        document["policies"] = {"door": {"external_auth": {"url": f"https://{place}/", "ca": "site"}}}
+        document["listeners"]["web"]["policies"] = ["door"]
+        proxy = self.lbd(document)
+        client = self.connect(proxy)
+        self.assertEqual(client.get("/").status, 200)
+        document["ca_sets"]["site"]["file"] = str(other.certificate)
+        proxy.put("/v1/config", document)
+        self.assert_reason(client.get("/"), 503, "external_failed")
+        self.assertEqual(proxy.api("DELETE", "/v1/ca-sets/site").status, 409)
+
+
+if __name__ == "__main__":
+    unittest.main()

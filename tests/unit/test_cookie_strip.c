@@ -1,0 +1,83 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "lbd/http/cookie_strip.h"
+#include "tests/unit/head_of.h"
+#include "tests/unit/unit.h"
+
+static const struct {
+    const char *text;
+    const char *rest;
+} texts[] = {
+    {"lbd=1", ""},
+    {"lbd=1; a=2", "a=2"},
+    {"a=2; lbd=1", "a=2"},
+    {"a=1; lbd=x; b=2", "a=1; b=2"},
+    {"a=1;lbd=x;b=2", "a=1;b=2"},
+    {"lbd=1; lbd=2", ""},
+    {"lbd=1; a=3; lbd=2", "a=3"},
+    {"lbd=", ""},
+    {"lbd=\"q\"; a=1", "a=1"},
+    /* not ours */
+    {"a=1; b=2", "a=1; b=2"},
+    {"lbd", "lbd"},
+    {"lbdx=1; xlbd=2; LBD=3", "lbdx=1; xlbd=2; LBD=3"},
+    {"a=lbd=1", "a=lbd=1"},
+    {"a=\"x\\\"y\";  b = 2 ;;c", "a=\"x\\\"y\";  b = 2 ;;c"},
+    {"", ""},
+    /* the rest as it was sent */
+    {"a=1;  lbd=x;\tb= 2 ;; c", "a=1;\tb= 2 ;; c"},
+    {";lbd=1;", ";"},
+};
+
+START_TEST(one_goes_and_the_others_stay)
+{
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        char out[128];
+        size_t len = cookie_strip_text(slice_from(texts[i].text), SLICE("lbd"), out);
+        ck_assert_msg(slice_eq(slice_of(out, len), slice_from(texts[i].rest)), "%s: '%.*s'",
+                      texts[i].text, (int)len, out);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *fields;
+    const char *rest; /* NULL: it has none of ours */
+} requests[] = {
+    {"Cookie: a=1\r\n", NULL},
+    {"X: lbd=1\r\n", NULL},
+    {"Cookie: lbd=1\r\n", ""},
+    {"Cookie: a=1; lbd=1\r\n", "a=1"},
+    {"Cookie: a=1\r\nX: y\r\nCookie: lbd=1\r\nCookie: b=2\r\n", "a=1; b=2"},
+    {"cookie: lbd=1\r\nCOOKIE: lbd=2; c=3\r\n", "c=3"},
+};
+
+START_TEST(a_request_is_left_with_one_field)
+{
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        struct head_of head;
+        struct arena arena;
+        char text[256];
+        (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: h\r\n%s\r\n",
+                       requests[i].fields);
+        head_of_request(&head, slice_from(text));
+        struct message *request = &head.message;
+        arena_init(&arena, NULL, 0);
+        bool took = cookie_strip(request, SLICE("lbd"), &arena);
+        ck_assert_msg(took == (requests[i].rest != NULL), "%s", requests[i].fields);
+        if (took) {
+            ck_assert_ptr_null(headers_find(&request->headers, HEADER_COOKIE));
+            ck_assert_uint_eq(request->extra_count, requests[i].rest[0] != '\0');
+            ck_assert(request->extra_count == 0 ||
+                      slice_eq(request->extras[0].value, slice_from(requests[i].rest)));
+            ck_assert(!cookie_strip(request, SLICE("lbd"), &arena));
+        } else {
+            ck_assert_uint_eq(request->extra_count, 0);
+        }
+        arena_fini(&arena);
+    }
+}
+END_TEST
+
+UNIT_TESTS("cookie_strip", one_goes_and_the_others_stay, a_request_is_left_with_one_field)

@@ -16,8 +16,8 @@ bool cookie_next(struct slice *rest, struct cookie *cookie)
         pair = slice_trim(pair);
         size_t equals = slice_find(pair, '=');
         if (equals != SIZE_MAX) {
-            cookie->name = slice_of(pair.ptr, equals);
-            cookie->value = without_quotes(slice_from_at(pair, equals + 1));
+            cookie->name = slice_trim(slice_of(pair.ptr, equals));
+            cookie->value = without_quotes(slice_trim(slice_from_at(pair, equals + 1)));
             return true;
         }
     }

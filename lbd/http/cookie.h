@@ -3,7 +3,8 @@
  *
  *     a=1; session="x y"; b     a: 1, session: x y       b has no '=': it is passed over
  *
- * Nothing is decoded; quotes around a whole value are taken off. Names have a case.
+ * Nothing is decoded; quotes around a whole value are taken off, and white space around names and
+ * values, as servers do. Names have a case.
  *
  * Limits: the head's. Memory: points into the text. Threads: any.
  */

@@ -7,8 +7,8 @@
 /* "name=value" of this name, with white space around it? */
 static bool is_of(struct slice pair, struct slice name)
 {
-    pair = slice_trim(pair);
-    return slice_starts(pair, name) && pair.len > name.len && pair.ptr[name.len] == '=';
+    size_t equals = slice_find(pair, '=');
+    return equals != SIZE_MAX && slice_eq(slice_trim(slice_of(pair.ptr, equals)), name);
 }
 
 size_t cookie_strip_text(struct slice text, struct slice name, char *out)

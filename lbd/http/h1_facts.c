@@ -167,7 +167,7 @@ static void read_hop(const struct h1_seen *seen, struct message *message)
 }
 
 #if defined(__SSE2__) && !defined(H1_HEAD_SCALAR)
-/* A name of letters, digits, '-' and '.' that fills at most 16 bytes: most hosts. */
+/* A name of letters, digits, '-' and single dots that fills at most 16 bytes: most hosts. */
 static bool is_plain_host(const struct message *message, struct slice host)
 {
     if (host.len == 0 || host.len > 16 ||
@@ -176,7 +176,8 @@ static bool is_plain_host(const struct message *message, struct slice host)
     }
     __m128i bytes = h1_load(host.ptr);
     unsigned dots = h1_mask(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.')));
-    return (h1_mask_not_name(bytes) & ~dots & ((1U << host.len) - 1U)) == 0;
+    unsigned empty = dots & (dots << 1U | 1U); /* a dot at the start, or behind another */
+    return (((h1_mask_not_name(bytes) & ~dots) | empty) & ((1U << host.len) - 1U)) == 0;
 }
 #else
 static bool is_plain_host(const struct message *message, struct slice host)

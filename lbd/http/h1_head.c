@@ -308,6 +308,9 @@ static enum h1_verdict request_line(struct parse *parse, struct slice line, stru
 
     out->method_text = method;
     out->method = (uint8_t)method_of(method);
+    if (out->method == METHOD_OTHER && method_is_misspelt(method)) {
+        return fail(parse, CLOSE_BAD_METHOD);
+    }
     if (out->method == METHOD_CONNECT || out->method == METHOD_TRACE) {
         return fail(parse, CLOSE_METHOD_NOT_IMPLEMENTED);
     }

@@ -92,6 +92,9 @@ static enum close_reason read_pseudo(const struct hpack_fields *fields, struct m
     }
     out->method_text = method;
     out->method = (uint8_t)method_of(method);
+    if (out->method == METHOD_OTHER && method_is_misspelt(method)) {
+        return CLOSE_BAD_METHOD;
+    }
     bool is_connect = out->method == METHOD_CONNECT;
     if (has(fields, HPACK_PROTOCOL) && !is_connect) {
         return CLOSE_BAD_REQUEST_LINE;

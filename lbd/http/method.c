@@ -20,6 +20,16 @@ enum method method_of(struct slice word)
     return METHOD_OTHER;
 }
 
+bool method_is_misspelt(struct slice word)
+{
+    for (size_t i = METHOD_GET; i < ARRAY_LEN(words); i++) {
+        if (slice_eq_nocase(word, words[i])) {
+            return !slice_eq(word, words[i]);
+        }
+    }
+    return false;
+}
+
 struct slice method_word(enum method method)
 {
     return words[method];

@@ -24,6 +24,8 @@ enum method {
 };
 
 enum method method_of(struct slice word); /* case-sensitive (RFC 9110 9.1) */
+/* One of these in other letters ("post"): to us another method, to some servers the same. */
+bool method_is_misspelt(struct slice word);
 struct slice method_word(enum method method);
 /* May be sent again on another connection when no byte of an answer came: GET, HEAD, OPTIONS. */
 bool method_is_retry_safe(enum method method);

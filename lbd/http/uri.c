@@ -20,6 +20,19 @@ static bool is_ipv6(struct slice text)
     return strlen(copy) == text.len && inet_pton(AF_INET6, copy, &addr) == 1;
 }
 
+/* A dot at the end is the root; others with nothing between them are taken off by some (R8). */
+static bool has_no_empty_label(struct slice host)
+{
+    char before = '.';
+    for (size_t i = 0; i < host.len; i++) {
+        if (host.ptr[i] == '.' && before == '.') {
+            return false;
+        }
+        before = host.ptr[i];
+    }
+    return true;
+}
+
 /* Where the host ends: at ':' or the end. SIZE_MAX: it is not one. */
 static size_t host_len(struct slice authority)
 {
@@ -32,7 +45,9 @@ static size_t host_len(struct slice authority)
     }
     const char *end = authority.ptr + authority.len;
     size_t len = (size_t)(h1_scan_class(authority.ptr, end, H1_HOST) - authority.ptr);
-    return len > 0 && len <= HOST_MAX ? len : SIZE_MAX;
+    return len > 0 && len <= HOST_MAX && has_no_empty_label(slice_of(authority.ptr, len))
+               ? len
+               : SIZE_MAX;
 }
 
 /* 1 to 65535, or 0 when it is not one. */

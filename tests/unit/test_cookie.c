@@ -9,7 +9,8 @@ static const struct {
 } cases[] = {
     {"a=1", "a>1|"},
     {"a=1; b=2", "a>1|b>2|"},
-    {"a=1;b=2 ; c = 3", "a>1|b>2|c > 3|"}, /* a name is what stands there */
+    {"a=1;b=2 ; c = 3", "a>1|b>2|c>3|"}, /* servers trim, too */
+    {"\ta\t=\t1\t;b = \"2\" ", "a>1|b>2|"},
     {"a=\"1 2\"; b=\"", "a>1 2|b>\"|"},
     {"a=b=c", "a>b=c|"},
     {"a=; =1; b", "a>|>1|"}, /* nothing without '=' */

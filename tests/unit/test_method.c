@@ -29,7 +29,9 @@ START_TEST(takes_no_other_word_for_one_of_them)
     static const char *const others[] = {"get", "Get", "GETS", "GE", "", "PROPFIND", "PURGE"};
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         ck_assert_msg(method_of(slice_from(others[i])) == METHOD_OTHER, "%s", others[i]);
+        ck_assert_msg(method_is_misspelt(slice_from(others[i])) == (i < 2), "%s", others[i]);
     }
+    ck_assert(!method_is_misspelt(SLICE("GET")));
     ck_assert(!method_is_retry_safe(METHOD_OTHER));
     ck_assert_uint_eq(method_word(METHOD_OTHER).len, 0);
 }

@@ -14,6 +14,7 @@ static const struct {
     {"a=1;session=abc ;b=2", "session", "abc"},
     {"session=\"abc\"", "session", "abc"},
     {"session=\"", "session", "\""},
+    {"a=1; session = abc", "session", "abc"},
     {"session=a=b", "session", "a=b"},
     {"session=1; session=2", "session", "1"},
     {"session=", "session", ""},

@@ -72,18 +72,27 @@ static bool is_request_id(struct slice value)
 
 struct slice hop_client_request_id(const struct message *message)
 {
-    const struct header *found = headers_find(&message->headers, HEADER_X_REQUEST_ID);
-    if (found == NULL) {
-        return SLICE_NONE;
+    const struct headers *headers = &message->headers;
+    struct slice value = SLICE_NONE;
+    for (uint32_t i = 0; i < headers->count; i++) {
+        if (headers->list[i].id != HEADER_X_REQUEST_ID || headers->list[i].dropped != 0) {
+            continue;
+        }
+        if (value.len != 0) {
+            return SLICE_NONE;
+        }
+        value = header_value(headers, &headers->list[i]);
+        if (value.len == 0) {
+            return SLICE_NONE;
+        }
     }
-    struct slice value = header_value(&message->headers, found);
     return is_request_id(value) ? value : SLICE_NONE;
 }
 
 /* Two request ids, or one that may be a trick on whoever logs it, are none. */
-static void keep_client_request_id(struct message *message, unsigned seen)
+static void keep_client_request_id(struct message *message)
 {
-    if (seen != 1 || hop_client_request_id(message).len == 0) {
+    if (hop_client_request_id(message).len == 0) {
         message_drop(message, HEADER_X_REQUEST_ID);
     }
 }
@@ -123,7 +132,7 @@ bool hop_request(struct message *message, const struct hop_facts *facts, enum cl
         }
         add(message, SLICE("X-Request-Id"), facts->request_id);
     } else if (request_ids != 0) {
-        keep_client_request_id(message, request_ids);
+        keep_client_request_id(message);
     }
 
     if (LB_LIKELY(facts->told == NULL)) {

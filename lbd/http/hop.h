@@ -52,7 +52,7 @@ bool hop_request(struct message *message, const struct hop_facts *facts, enum cl
 /* Drops what stops here, adds Via, and Date when the server sent none (`http_date`, RFC
  * 9110 6.6.1). */
 void hop_response(struct message *message, struct slice http_date, bool forward_trailers);
-/* A request id the client sent: 1-128 bytes of [A-Za-z0-9._~+/=-], or empty. */
+/* The one request id that the client sent: 1-128 bytes of [A-Za-z0-9._~+/=-], or empty. */
 struct slice hop_client_request_id(const struct message *message);
 
 #endif

@@ -136,6 +136,8 @@ START_TEST(a_clients_request_id_is_kept_when_it_is_one)
         enum close_reason reason = CLOSE_OK;
         (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", cases[i].lines);
         head_of_request(&head, slice_from(text));
+        struct slice kept = cases[i].kept != NULL ? slice_from(cases[i].kept) : SLICE_NONE;
+        ck_assert_msg(slice_eq(hop_client_request_id(&head.message), kept), "%s", cases[i].lines);
         ck_assert(hop_request(&head.message, &no_id, &reason));
         const struct header *found = headers_find(&head.message.headers, HEADER_X_REQUEST_ID);
         ck_assert_msg((found != NULL) == (cases[i].kept != NULL), "%s", cases[i].lines);

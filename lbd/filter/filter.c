@@ -133,6 +133,26 @@ static void count(struct filter_run *run, const struct filter *filter,
     count_decision(run->counters, filter, decision);
 }
 
+static void note_shadow(struct filter_run *run, const struct filter *filter)
+{
+    count(run, filter, COUNTERS_DECISION_SHADOW);
+    run->shadowed = run->shadowed != NULL ? run->shadowed : filter;
+}
+
+/* The next one whom the request's body may become too large for. */
+static void find_body_limit(struct filter_run *run)
+{
+    run->body_max = UINT64_MAX;
+    for (uint32_t i = 0; i < run->asked; i++) {
+        const struct filter *filter = run->chain->list[i];
+        if (filter->ops->body_max != NULL && run->kept[i] == NULL &&
+            filter->ops->body_max(filter) < run->body_max) {
+            run->body_max = filter->ops->body_max(filter);
+            run->body_limit = i;
+        }
+    }
+}
+
 /* What the verdict of the filter that was asked last means for the request. */
 static enum filter_verdict weigh(struct filter_run *run, enum filter_verdict verdict)
 {
@@ -148,9 +168,8 @@ static enum filter_verdict weigh(struct filter_run *run, enum filter_verdict ver
         break;
     }
     if (filter->is_shadow) {
-        count(run, filter, COUNTERS_DECISION_SHADOW);
         run->answer = (struct filter_answer){.reason = CLOSE_OK};
-        run->shadowed = run->shadowed != NULL ? run->shadowed : filter;
+        note_shadow(run, filter);
         return FILTER_GO_ON;
     }
     bool is_service = close_reason_is_good(run->answer.reason);
@@ -177,6 +196,7 @@ static enum filter_verdict go_on(struct filter_run *run)
             return verdict;
         }
     }
+    find_body_limit(run);
     return FILTER_GO_ON;
 }
 
@@ -199,10 +219,20 @@ void filter_run_resume(struct filter_run *run, enum filter_verdict verdict)
     }
 }
 
-void filter_run_refuse_body(struct filter_run *run)
+bool filter_run_body_fits(struct filter_run *run, uint64_t bytes)
 {
-    run->decided = run->body_limit;
-    count(run, run->body_limit, COUNTERS_DECISION_DENY);
+    while (bytes > run->body_max) {
+        const struct filter *filter = run->chain->list[run->body_limit];
+        if (!filter->is_shadow) {
+            run->decided = filter;
+            count(run, filter, COUNTERS_DECISION_DENY);
+            return false;
+        }
+        note_shadow(run, filter);
+        run->kept[run->body_limit] = run; /* it has spoken */
+        find_body_limit(run);
+    }
+    return true;
 }
 
 void filter_run_response(struct filter_run *run, struct message *answer)

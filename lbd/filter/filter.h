@@ -97,6 +97,8 @@ struct filter_ops {
     enum filter_verdict (*request)(struct filter_run *run, const struct filter *self, void **kept);
     void (*response)(struct filter_run *run, const struct filter *self, void **kept,
                      struct message *answer);
+    /* Bytes that the request's body may have. Its `kept` is NULL until it has spoken of that. */
+    uint64_t (*body_max)(const struct filter *self);
     /* So many bytes of the answer's body go out, when run->is_paced: how long the next ones wait,
      * in milliseconds. */
     uint64_t (*sent)(struct filter_run *run, const struct filter *self, void **kept,
@@ -151,15 +153,15 @@ struct filter_run {
     void *owner;
     void (*resume)(struct filter_run *run, enum filter_verdict verdict); /* GO_ON or ANSWERED */
     /* what comes of it */
-    struct filter_answer answer;     /* when ANSWERED */
-    const struct filter *decided;    /* who answered; NULL: nobody */
-    const struct filter *shadowed;   /* the first who would have, in shadow mode; NULL: none */
-    uint64_t body_max;               /* bytes that the request's body may have; UINT64_MAX: any */
-    const struct filter *body_limit; /* who says so */
-    bool drops_trailers;             /* of the request: they could bring what its head may not */
-    bool is_paced;                   /* the answer: see filter_run_sent */
-    bool is_body_free;               /* during `response`: its body may be taken over */
-    uint32_t coder;                  /* 1 + the place of who has; 0: nobody */
+    struct filter_answer answer;   /* when ANSWERED */
+    const struct filter *decided;  /* who answered; NULL: nobody */
+    const struct filter *shadowed; /* the first who would have, in shadow mode; NULL: none */
+    uint64_t body_max;             /* request's body: at more than this somebody is asked again */
+    uint32_t body_limit;           /* the place of who is */
+    bool drops_trailers;           /* of the request: they could bring what its head may not */
+    bool is_paced;                 /* the answer: see filter_run_sent */
+    bool is_body_free;             /* during `response`: its body may be taken over */
+    uint32_t coder;                /* 1 + the place of who has; 0: nobody */
     /* its own */
     uint32_t asked; /* of the chain */
     void **kept;    /* one for each */
@@ -187,8 +189,9 @@ void filter_state_unref(struct filter_state *state); /* NULL is fine */
 enum filter_verdict filter_run_go(struct filter_run *run);
 /* Of a filter that said WAIT: its verdict. What follows runs within this call. */
 void filter_run_resume(struct filter_run *run, enum filter_verdict verdict);
-/* The body has become larger than body_max: who says so has decided. */
-void filter_run_refuse_body(struct filter_run *run);
+/* The request's body has become larger than body_max. False: too large, and who says so has
+ * decided. */
+LB_MUST_CHECK bool filter_run_body_fits(struct filter_run *run, uint64_t bytes);
 /* The head of the answer, the server's or ours. */
 void filter_run_response(struct filter_run *run, struct message *answer);
 /* Of an answer that is_paced, for each piece of its body: how long the next one waits, in

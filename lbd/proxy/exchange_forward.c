@@ -424,8 +424,8 @@ enum stream_pull exchange_pull_body(struct exchange *x, struct stream_piece *pie
     if (LB_UNLIKELY(x->head->mirror != NULL)) {
         mirror_keep(x, piece, pulled);
     }
-    if (LB_UNLIKELY(x->head->filters != NULL) && x->request_bytes > x->head->filters->body_max) {
-        filter_run_refuse_body(x->head->filters);
+    if (LB_UNLIKELY(x->head->filters != NULL) && x->request_bytes > x->head->filters->body_max &&
+        !filter_run_body_fits(x->head->filters, x->request_bytes)) {
         piece->reason = CLOSE_BODY_TOO_LARGE;
         return STREAM_BAD;
     }

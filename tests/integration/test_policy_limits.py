@@ -244,6 +244,23 @@ class Limits(LabCase):
         self.assertEqual(client.request("POST", "/guarded", body=b"x" * 4096).status, 200)
         self.assertEqual(self.decisions("shadow"), [1])
 
+    def test_shadow_counts_large_ones_without_a_length(self):
+        client = self.start({"mode": "shadow", "body_size": {"max": "1KiB"}})
+        sizes = {"q": ("shadow", "1KiB"), "r": ("enforce", "2KiB"), "s": ("shadow", "4KiB")}
+        for name, (mode, size) in sizes.items():
+            self.proxy.put(f"/v1/policies/{name}", {"mode": mode, "body_size": {"max": size}})
+        self.proxy.patch("/v1/routes/guarded", {"policies": ["s", "q", "r", "p"]})
+        chunk = b"100\r\n" + b"x" * 256 + b"\r\n"
+        head = b"POST /guarded HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        wanted = {4: (200, 0, 0), 8: (200, 1, 0), 20: (413, 2, 1)}  # chunks: status, would-be refusals, refusals
+        for chunks, (status, shadow, deny) in wanted.items():
+            client.send(head + chunks * chunk + b"0\r\n\r\n")
+            self.assertEqual(client.read_response().status, status)
+            counted = [self.proxy.metric("lbd_policy_decisions_total", policy=name, decision=word)
+                       for name, word in (("p", "shadow"), ("q", "shadow"), ("r", "deny"))]
+            self.assertEqual(counted, [shadow, shadow, deny], chunks)
+        self.assertEqual(self.proxy.wait_access_log(3)[1]["shadow_policy"], "q")
+
 
 class Refused(LabCase):
     def test_keys_that_could_not_work(self):

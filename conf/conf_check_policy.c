@@ -213,6 +213,7 @@ void conf_check_policy(struct conf_check *check)
             break;
         }
         case CONF_POLICY_BASIC_AUTH:
+            conf_check_policy_told(check, policy, &at);
             if (policy->basic_auth.user_count == 0 && policy->basic_auth.users_file.len == 0) {
                 PATH(basic, &at, SLICE("basic_auth"));
                 conf_errors_add(check->errors, &basic, "invalid-value", SLICE_NONE,
@@ -221,6 +222,7 @@ void conf_check_policy(struct conf_check *check)
             }
             break;
         case CONF_POLICY_JWT:
+            conf_check_policy_told(check, policy, &at);
             if ((policy->jwt.keys_file.len != 0) == (policy->jwt.keys_url.len != 0)) {
                 PATH(jwt, &at, SLICE("jwt"));
                 conf_errors_add(check->errors, &jwt, "invalid-value", SLICE_NONE,
@@ -230,6 +232,7 @@ void conf_check_policy(struct conf_check *check)
             check_ca(check, policy, &at);
             break;
         case CONF_POLICY_EXTERNAL_AUTH:
+            conf_check_policy_told(check, policy, &at);
             check_ca(check, policy, &at);
             break;
         case CONF_POLICY_BANDWIDTH: {

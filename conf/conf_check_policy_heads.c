@@ -154,6 +154,48 @@ static void check_cors(struct conf_check *check, const struct conf_policy_cors *
     }
 }
 
+static void check_name(struct conf_check *check, struct slice name, const struct conf_path *path)
+{
+    const char *problem = name.len != 0 ? name_problem(name, true) : NULL;
+    if (problem != NULL) {
+        fail(check, path, problem);
+    }
+}
+
+/* What the service of an external_auth is told of the request, beside what lbd says itself. */
+static void check_asked(struct conf_check *check, struct slice name, const struct conf_path *path)
+{
+    if (slice_eq_nocase(name, SLICE("x-forwarded-method")) ||
+        slice_eq_nocase(name, SLICE("x-forwarded-uri"))) {
+        fail(check, path, "must not be a header that lbd sets itself");
+    } else if (!slice_eq_nocase(name, SLICE("x-request-id"))) { /* the one that servers see */
+        check_name(check, name, path);
+    }
+}
+
+void conf_check_policy_told(struct conf_check *check, const struct conf_policy *policy,
+                            const struct conf_path *at)
+{
+    PATH(kind, at, slice_from(conf_policy_word(policy->kind)));
+    PATH(user_header, &kind, SLICE("user_header"));
+    PATH(headers, &kind, SLICE("headers"));
+    PATH(asked, &kind, SLICE("request_headers"));
+    PATH(told, &kind, SLICE("response_headers"));
+    check_name(check, policy->basic_auth.user_header, &user_header);
+    for (uint32_t i = 0; i < policy->jwt.header_count; i++) {
+        PATH(line, &headers, policy->jwt.headers[i].name);
+        check_name(check, policy->jwt.headers[i].name, &line);
+    }
+    for (uint32_t i = 0; i < policy->external_auth.request_header_count; i++) {
+        const struct conf_path item = {.parent = &asked, .index = i};
+        check_asked(check, policy->external_auth.request_headers[i], &item);
+    }
+    for (uint32_t i = 0; i < policy->external_auth.response_header_count; i++) {
+        const struct conf_path item = {.parent = &told, .index = i};
+        check_name(check, policy->external_auth.response_headers[i], &item);
+    }
+}
+
 void conf_check_policy_heads(struct conf_check *check, const struct conf_policy *policy,
                              const struct conf_path *at)
 {

@@ -382,10 +382,9 @@ const struct header *filter_only_header(const struct filter_run *run, enum heade
     return found;
 }
 
-void filter_set_field(struct filter_run *run, struct slice name, struct slice value)
+bool filter_tell(struct filter_run *run, struct slice name, struct slice value)
 {
-    message_drop_name(run->request, name);
-    if (header_value_is_valid(value) && message_has_room(run->request)) {
-        message_add(run->request, name, value);
-    }
+    run->drops_trailers = true;
+    filter_field_drop(run->request, name);
+    return value.len == 0 || filter_field_add(run->request, name, value);
 }

@@ -219,9 +219,10 @@ void filter_run_take_body(struct filter_run *run, void **kept);
 void **filter_run_kept(struct filter_run *run);
 /* The only field of the request with this id; NULL: there is none, or several. */
 const struct header *filter_only_header(const struct filter_run *run, enum header_id id);
-/* Servers see this field and no other of that name. A value that cannot be one, or for which there
- * is no room, is left out. Both live as long as the run. */
-void filter_set_field(struct filter_run *run, struct slice name, struct slice value);
+/* Servers see this field and no other of that name, whoever sent or set it and wherever: trailers
+ * end here. An empty value: they see none. Both live as long as the run. False: there is no room
+ * for it, or the value cannot be one. */
+LB_MUST_CHECK bool filter_tell(struct filter_run *run, struct slice name, struct slice value);
 void filter_answer_add(struct filter_answer *answer, struct slice name, struct slice value);
 /* A field of a head; see message_add. False: there is no room, or the value cannot stand in one. */
 bool filter_field_add(struct message *message, struct slice name, struct slice value);

@@ -75,8 +75,8 @@ static enum filter_verdict let_in(struct filter_run *run, const struct filter_ba
         if (!auth->is_passed_on) {
             message_drop(run->request, HEADER_AUTHORIZATION);
         }
-        if (auth->user_header.len > 0) {
-            filter_set_field(run, auth->user_header, user);
+        if (auth->user_header.len > 0 && !filter_tell(run, auth->user_header, user)) {
+            return filter_refuse(run, CLOSE_NO_HEADER_ROOM);
         }
     }
     return FILTER_GO_ON;

@@ -72,14 +72,24 @@ static bool put(struct buf *out, struct slice name, struct slice value)
            buf_append_text(out, "\r\n");
 }
 
-/* All fields of that name, as many as there are. */
-static bool put_all(struct buf *out, const struct headers *headers, struct slice name)
+/* All fields of that name, as many as there are, as servers see them. */
+static bool put_all(struct buf *out, const struct filter_run *run, struct slice name)
 {
+    const struct message *request = run->request;
+    const struct headers *headers = &request->headers;
     bool ok = true;
+    if (run->request_id.len != 0 && slice_eq_nocase(name, SLICE("x-request-id"))) {
+        return put(out, name, run->request_id);
+    }
     for (uint32_t i = 0; i < headers->count && ok; i++) {
         const struct header *header = &headers->list[i];
         if (!header->dropped && slice_eq_nocase(header_name(headers, header), name)) {
             ok = put(out, name, header_value(headers, header));
+        }
+    }
+    for (uint32_t i = 0; i < request->extra_count && ok; i++) {
+        if (slice_eq_nocase(request->extras[i].name, name)) {
+            ok = put(out, name, request->extras[i].value);
         }
     }
     return ok;
@@ -93,13 +103,13 @@ static bool write_question(const struct filter_run *run, const struct filter_ext
     size_t len = addr_small_write_ip(run->client, ip);
     struct slice uri =
         arena_printf(run->arena, "%.*s%.*s", SLICE_ARG(request->path), SLICE_ARG(request->query));
-    bool ok = put(out, SLICE("X-Forwarded-Method"), request->method_text) &&
+    bool ok = put(out, SLICE("X-Forwarded-Method"), message_method(request)) &&
               put(out, SLICE("X-Forwarded-Proto"), run->is_tls ? SLICE("https") : SLICE("http")) &&
               put(out, SLICE("X-Forwarded-Host"), request->authority) &&
               put(out, SLICE("X-Forwarded-Uri"), uri) &&
               put(out, SLICE("X-Forwarded-For"), slice_of(ip, len));
     for (uint32_t i = 0; i < auth->sent.count && ok; i++) {
-        ok = put_all(out, &request->headers, auth->sent.list[i]);
+        ok = put_all(out, run, auth->sent.list[i]);
     }
     return ok;
 }
@@ -114,13 +124,11 @@ static enum filter_verdict let_in(struct filter_run *run, const struct filter_ex
         return FILTER_GO_ON;
     }
     for (uint32_t i = 0; i < auth->told.count; i++) {
-        message_drop_name(run->request, auth->told.list[i]);
-    }
-    for (uint32_t i = 0; i < auth->told.count && lines.len > 0; i++) {
-        struct slice line = slice_of(lines.ptr, slice_find(lines, '\n'));
-        lines = slice_from_at(lines, line.len + 1);
-        if (line.len > 0) {
-            filter_set_field(run, auth->told.list[i], line);
+        size_t end = lines.len > 0 ? slice_find(lines, '\n') : 0;
+        struct slice line = slice_of(lines.ptr, end);
+        lines = slice_from_at(lines, end + (lines.len > 0 ? 1 : 0));
+        if (!filter_tell(run, auth->told.list[i], line)) {
+            return filter_refuse(run, CLOSE_NO_HEADER_ROOM);
         }
     }
     return FILTER_GO_ON;
@@ -160,6 +168,8 @@ static enum filter_verdict pass_on(struct filter_run *run, const struct http_cal
     return FILTER_ANSWERED;
 }
 
+/* The service has not spoken. A client that could bring that about must not pass for it: what it
+ * could, a question that is too large or one that the service refuses, does not come here. */
 static enum filter_verdict failed(struct filter_run *run, const struct filter_external_auth *auth)
 {
     return auth->is_open ? let_in(run, auth, SLICE_NONE)
@@ -190,6 +200,8 @@ static void on_answer(const struct http_call_answer *answer, void *arg)
     } else if ((answer->status >= 300 && answer->status < 400 && answer->status != 304) ||
                answer->status == 401 || answer->status == 403) {
         verdict = pass_on(run, answer);
+    } else if (answer->status >= 400 && answer->status < 500) {
+        verdict = filter_refuse(run, CLOSE_EXTERNAL_FAILED);
     } else {
         verdict = failed(run, auth);
     }
@@ -227,7 +239,7 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
     enum filter_verdict verdict;
     buf_init(&fields, FILTER_EXTERNAL_AUTH_QUESTION_MAX);
     if (!write_question(run, auth, &fields)) {
-        verdict = failed(run, auth); /* more than it would take */
+        verdict = filter_refuse(run, CLOSE_EXTERNAL_TOO_LARGE);
     } else {
         const struct slice parts[] = {SLICE("external"),
                                       slice_of((const char *)&auth->build, sizeof(auth->build)),

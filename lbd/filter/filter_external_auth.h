@@ -7,11 +7,13 @@
  *         2xx            -> it passes, with the headers of the answer that the policy names
  *         3xx 401 403    -> the client gets this answer: status, body, Location, WWW-Authenticate,
  *                           Set-Cookie
+ *         other 4xx      -> 503: a client that sends what the service chokes on does not pass
  *         anything else  -> on_error: 503, or it passes
  *
  * With a cache_ttl a yes is remembered by the worker, under an HMAC of all that was sent.
  *
- * Limits: FILTER_EXTERNAL_AUTH_ANSWER_MAX bytes of an answer's body, timeout for all of a call.
+ * Limits: FILTER_EXTERNAL_AUTH_QUESTION_MAX bytes of headers (more: 431), _ANSWER_MAX bytes of an
+ * answer's body, timeout for all of a call.
  * Threads: see filter.h.
  */
 #ifndef LBD_FILTER_FILTER_EXTERNAL_AUTH_H

@@ -105,7 +105,7 @@ static struct slice value_of(const struct filter_run *run, enum conf_header_word
     case CONF_HEADER_WORD_HOST:
         return run->request->authority;
     case CONF_HEADER_WORD_METHOD:
-        return run->request->method_text;
+        return message_method(run->request);
     case CONF_HEADER_WORD_PATH:
         return run->request->path;
     case CONF_HEADER_WORD_NONE:

@@ -107,9 +107,12 @@ static enum filter_verdict refuse(struct filter_run *run, enum close_reason reas
 
 /* -- finding it -- */
 
-static struct slice in_cookies(const struct filter_run *run, struct slice name)
+/* How many there are; nobody knows which of several a server would take. */
+static uint32_t find_in_cookies(const struct filter_run *run, struct slice name,
+                                struct slice *token)
 {
     const struct headers *headers = &run->request->headers;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < headers->count; i++) {
         if (headers->list[i].id != HEADER_COOKIE || headers->list[i].dropped) {
             continue;
@@ -118,28 +121,45 @@ static struct slice in_cookies(const struct filter_run *run, struct slice name)
         struct cookie cookie;
         while (cookie_next(&rest, &cookie)) {
             if (slice_eq(cookie.name, name)) {
-                return cookie.value;
+                *token = cookie.value;
+                count++;
             }
         }
     }
-    return SLICE_NONE;
+    return count;
 }
 
-/* Empty: there is none. */
-static struct slice find_token(const struct filter_run *run, const struct filter_jwt *jwt)
+/* Fields that are of the scheme; others are somebody else's. But when there are several, one of
+ * them could be taken for a token that was verified. */
+static uint32_t find_in_fields(const struct filter_run *run, struct slice *token)
 {
-    static const struct slice scheme = SLICE_INIT("Bearer ");
-    const struct header *header = filter_only_header(run, HEADER_AUTHORIZATION);
-    if (jwt->cookie.len > 0) {
-        return in_cookies(run, jwt->cookie);
+    static const struct slice scheme = SLICE_INIT("Bearer");
+    const struct headers *headers = &run->request->headers;
+    uint32_t fields = 0;
+    uint32_t tokens = 0;
+    for (uint32_t i = 0; i < headers->count; i++) {
+        if (headers->list[i].id != HEADER_AUTHORIZATION || headers->list[i].dropped) {
+            continue;
+        }
+        struct slice value = header_value(headers, &headers->list[i]);
+        struct slice rest = slice_from_at(value, value.len < scheme.len ? value.len : scheme.len);
+        bool is_whole = rest.len == 0 || rest.ptr[0] == ' ' || rest.ptr[0] == '\t';
+        fields++;
+        if (is_whole && slice_eq_nocase(slice_of(value.ptr, value.len - rest.len), scheme)) {
+            *token = slice_trim(rest);
+            tokens++;
+        }
     }
-    if (header == NULL) {
-        return SLICE_NONE;
-    }
-    struct slice value = header_value(&run->request->headers, header);
-    bool is_bearer =
-        value.len > scheme.len && slice_eq_nocase(slice_of(value.ptr, scheme.len), scheme);
-    return is_bearer ? slice_trim(slice_from_at(value, scheme.len)) : SLICE_NONE;
+    return fields > 1 ? fields : tokens;
+}
+
+/* How many the request has. */
+static uint32_t find_token(const struct filter_run *run, const struct filter_jwt *jwt,
+                           struct slice *token)
+{
+    *token = SLICE_NONE;
+    return jwt->cookie.len > 0 ? find_in_cookies(run, jwt->cookie, token)
+                               : find_in_fields(run, token);
 }
 
 /* -- believing it -- */
@@ -181,14 +201,14 @@ static enum close_reason judge(const struct filter_jwt *policy, const struct jwt
     return CLOSE_OK;
 }
 
-/* Text, or a whole number. Others are not told. */
+/* Text, or a whole number. Others are not told, nor is text that would not arrive as it is. */
 static struct slice claim_text(const struct jwt *jwt, struct slice name, struct arena *arena)
 {
     const struct json *value = json_get(jwt->claims, name);
     int64_t number;
     if (json_is(value, JSON_STRING)) {
         struct slice text = json_string(value);
-        return header_value_is_valid(text) ? text : SLICE_NONE;
+        return header_value_is_valid(text) && slice_eq(slice_trim(text), text) ? text : SLICE_NONE;
     }
     return json_is(value, JSON_NUMBER) && json_integer(value, &number)
                ? arena_printf(arena, "%lld", (long long)number)
@@ -223,15 +243,15 @@ static enum filter_verdict let_in(struct filter_run *run, const struct filter_jw
     if (policy->filter.is_shadow) {
         return FILTER_GO_ON;
     }
-    const char *from = told != NULL ? told->bytes : NULL;
+    size_t at = 0;
     for (uint32_t i = 0; i < policy->header_count; i++) {
-        struct slice value =
-            told != NULL ? arena_copy(run->arena, slice_of(from, told->lens[i])) : SLICE_NONE;
-        if (value.len > 0) {
-            filter_set_field(run, policy->headers[i].name, value);
-            from += value.len;
-        } else {
-            message_drop_name(run->request, policy->headers[i].name);
+        struct slice value = SLICE_NONE;
+        if (told != NULL) {
+            value = arena_copy(run->arena, slice_of(told->bytes + at, told->lens[i]));
+            at += value.len;
+        }
+        if (!filter_tell(run, policy->headers[i].name, value)) {
+            return filter_refuse(run, CLOSE_NO_HEADER_ROOM);
         }
     }
     if (told != NULL && !policy->is_passed_on && policy->cookie.len == 0) {
@@ -243,8 +263,12 @@ static enum filter_verdict let_in(struct filter_run *run, const struct filter_jw
 static enum filter_verdict request(struct filter_run *run, const struct filter *self, void **kept)
 {
     const struct filter_jwt *policy = jwt_of(self);
-    struct slice token = find_token(run, policy);
+    struct slice token;
+    uint32_t count = find_token(run, policy, &token);
     (void)kept;
+    if (count > 1) {
+        return refuse(run, CLOSE_TOKEN_INVALID);
+    }
     if (token.len == 0) {
         return policy->is_optional ? let_in(run, policy, NULL) : refuse(run, CLOSE_TOKEN_REQUIRED);
     }

@@ -4,6 +4,9 @@
  *     token -> verified a moment ago on this worker? ------------> claims -> GO_ON
  *                '-> signature, time, issuer, audience, claims ----^   '---> 401, 403
  *
+ * A request with several tokens, or several fields of Authorization, has none that is good: a server
+ * might believe the one that was not looked at.
+ *
  * A verified token is remembered under an HMAC of it until it ends, at most FILTER_JWT_KEPT_US,
  * with what servers are told of it.
  *

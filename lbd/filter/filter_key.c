@@ -61,6 +61,11 @@ static uint32_t find_header(const struct message *request, struct slice name, st
             *value = count++ == 0 ? header_value(&request->headers, field) : *value;
         }
     }
+    for (uint32_t i = 0; i < request->extra_count; i++) { /* set by a policy before this one */
+        if (slice_eq_nocase(request->extras[i].name, name)) {
+            *value = count++ == 0 ? request->extras[i].value : *value;
+        }
+    }
     return count;
 }
 

@@ -75,6 +75,11 @@ void message_add(struct message *message, struct slice name, struct slice value)
     message->extras[message->extra_count++] = (struct header_extra){name, value};
 }
 
+struct slice message_method(const struct message *message)
+{
+    return message->protocol.len != 0 ? SLICE("GET") : message->method_text;
+}
+
 struct slice message_host(const struct message *message)
 {
     struct slice authority = message->authority;

@@ -95,6 +95,8 @@ static inline bool message_has_room(const struct message *message)
 {
     return message->extra_count + MESSAGE_EXTRAS_OURS < MESSAGE_EXTRAS_MAX;
 }
+/* The method that servers see: a WebSocket over HTTP/2 is the GET of HTTP/1.1 (RFC 8441 5). */
+struct slice message_method(const struct message *message);
 /* The host part of `authority` without port, not lower-cased. */
 struct slice message_host(const struct message *message);
 

@@ -35,11 +35,17 @@ bool request_value_header(const struct message *request, struct slice name, stru
         return value->len != 0;
     }
     const struct header *found = headers_find_name(&request->headers, name);
-    if (found == NULL) {
-        return false;
+    if (found != NULL) {
+        *value = header_value(&request->headers, found);
+        return true;
     }
-    *value = header_value(&request->headers, found);
-    return true;
+    for (uint32_t i = 0; i < request->extra_count; i++) {
+        if (slice_eq_nocase(request->extras[i].name, name)) {
+            *value = request->extras[i].value;
+            return true;
+        }
+    }
+    return false;
 }
 
 bool request_value_cookie(const struct message *request, struct slice name, struct slice *value)

@@ -16,8 +16,8 @@
 
 #include "lbd/http/message.h"
 
-/* Each: false when there is none. Names of headers in any case; "host" is the one authority (R8).
- */
+/* Each: false when there is none. Names of headers in any case, those that a policy has set, too;
+ * "host" is the one authority (R8). */
 bool request_value_header(const struct message *request, struct slice name, struct slice *value);
 bool request_value_cookie(const struct message *request, struct slice name, struct slice *value);
 bool request_value_query(const struct message *request, struct slice name, struct slice *value);

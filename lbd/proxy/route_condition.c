@@ -131,14 +131,9 @@ const struct route_conditions *route_condition_build(struct arena *arena,
 
 /* -- looking -- */
 
-static struct slice said_method(const struct message *request)
-{
-    return request->protocol.len != 0 ? SLICE("GET") : request->method_text;
-}
-
 static bool has_method(const struct condition *condition, const struct message *request)
 {
-    struct slice method = said_method(request);
+    struct slice method = message_method(request);
     for (uint32_t i = 0; i < condition->method_count; i++) {
         if (slice_eq(condition->methods[i], method)) {
             return true;
@@ -296,7 +291,7 @@ static void say_method(const struct condition *condition, const struct route_que
         (void)buf_append_text(out, held ? "method is " : "method is not ");
     } else {
         (void)buf_printf(out, "method %.*s is not ",
-                         SLICE_ARG(shown(said_method(question->request))));
+                         SLICE_ARG(shown(message_method(question->request))));
     }
     for (uint32_t i = 0; i < condition->method_count && i < METHODS_SHOWN; i++) {
         (void)buf_printf(out, "%s%.*s", i != 0 ? " or " : "", SLICE_ARG(condition->methods[i]));

@@ -74,6 +74,7 @@ START_TEST(says_what_a_request_means)
         {":method GET\n:authority a\n:path /\n", true, CLOSE_BAD_REQUEST_LINE, NULL},
         {":scheme http\n:authority a\n:path /\n", true, CLOSE_BAD_REQUEST_LINE, NULL},
         {GET ":status 200\n", true, CLOSE_BAD_REQUEST_LINE, NULL},
+        {":method post\n:scheme http\n:authority a\n:path /\n", true, CLOSE_BAD_METHOD, NULL},
         {":method G(T\n:scheme http\n:authority a\n:path /\n", true, CLOSE_BAD_METHOD, NULL},
         {":method TRACE\n:scheme http\n:authority a\n:path /\n", true, CLOSE_METHOD_NOT_IMPLEMENTED,
          NULL},

@@ -151,8 +151,10 @@ struct explained {
     bool is_drained;               /* the listener takes no new connections */
     struct route_question question;
     const struct pool *pool; /* of the route, or of its split; NULL: it leads to none */
-    struct slice sent_path;  /* where servers get another one than was asked for; else empty */
-    struct slice location;   /* of a redirect */
+    bool is_split;           /* ... which `choice` says */
+    struct route_split_choice choice;
+    struct slice sent_path; /* where servers get another one than was asked for; else empty */
+    struct slice location;  /* of a redirect */
 };
 
 static void write_split(const struct route_split *split, struct json_write *w)
@@ -166,7 +168,61 @@ static void write_split(const struct route_split *split, struct json_write *w)
         json_write_u64(w, split->arms[i].weight);
     }
     json_write_object_end(w);
+    if (split->cookie != NULL) {
+        json_write_key(w, "cookie");
+        json_write_object_begin(w);
+        json_write_member_string(w, "name", split->cookie->name);
+        json_write_object_end(w);
+    }
     json_write_object_end(w);
+}
+
+/* Which pool of the split, and why. */
+static void write_split_choice(const struct explained *explained, struct json_write *w)
+{
+    static const char *const words[] = {
+        [ROUTE_SPLIT_BY_COOKIE] = "cookie",
+        [ROUTE_SPLIT_BY_KEY] = "key",
+        [ROUTE_SPLIT_BY_ADDRESS] = "address",
+    };
+    static const char *const cookies[] = {
+        [ROUTE_SPLIT_NOTHING] = "",
+        [ROUTE_SPLIT_ITS_POOL] = "",
+        [ROUTE_SPLIT_UNKNOWN] = "its cookie names no pool of the split: ",
+        [ROUTE_SPLIT_CLOSED] = "its cookie names a pool of weight 0: ",
+    };
+    const struct route_split *split = explained->route->split;
+    const struct route_split_choice *choice = &explained->choice;
+    uint64_t sum = 0;
+    struct buf why;
+    for (uint32_t i = 0; i < split->count; i++) {
+        sum += split->arms[i].weight;
+    }
+    buf_init(&why, WHY_MAX);
+    (void)buf_append_text(&why, cookies[choice->brought]);
+    switch (choice->by) {
+    case ROUTE_SPLIT_BY_COOKIE:
+        (void)buf_printf(&why, "cookie '%.*s' says so, whatever the weights are",
+                         SLICE_ARG(split->cookie->name));
+        break;
+    case ROUTE_SPLIT_BY_KEY:
+        (void)buf_printf(&why, "%s '%.*s' falls into its share",
+                         split->key == CONF_HASH_KEY_HEADER ? "header" : "cookie",
+                         SLICE_ARG(split->name));
+        break;
+    case ROUTE_SPLIT_BY_ADDRESS:
+        (void)buf_append_text(&why, explained->question.client != NULL
+                                        ? "the client's address falls into its share"
+                                        : "an unknown address falls into its share");
+        break;
+    }
+    if (choice->by != ROUTE_SPLIT_BY_COOKIE) {
+        (void)buf_printf(&why, ", %u of %llu", split->arms[choice->arm].weight,
+                         (unsigned long long)sum);
+    }
+    json_write_member_text(w, "split_by", words[choice->by]);
+    json_write_member_string(w, "split_why", buf_slice(&why));
+    buf_fini(&why);
 }
 
 static void write_action(const struct explained *explained, struct json_write *w)
@@ -376,6 +432,9 @@ static void write_answer(const struct explained *explained, const struct snapsho
     }
     if (route != NULL) {
         write_action(explained, w);
+        if (explained->is_split) {
+            write_split_choice(explained, w);
+        }
         if (explained->pool != NULL) {
             write_servers(explained->pool, w);
         }
@@ -406,9 +465,12 @@ static void follow_route(struct explained *explained, const struct message *mess
         made = route_redirect_make(route, message, proto, question->patterns, arena,
                                    &explained->location);
     } else if (route->action == CONF_ACTION_POOL) {
-        explained->pool = route->split == NULL || question->by_name
-                              ? route->pool
-                              : route_split_pick(route->split, message, question->client);
+        explained->pool = route->pool;
+        if (route->split != NULL && !question->by_name) {
+            explained->is_split = true;
+            explained->choice = route_split_pick(route->split, message, question->client);
+            explained->pool = route->split->arms[explained->choice.arm].pool;
+        }
         made = route->path == NULL || question->by_name ||
                route_path_make(route->path, question->path, question->patterns, arena,
                                &explained->sent_path);

@@ -543,12 +543,40 @@ struct conf_weight {
     uint32_t weight; /* 0 to CONF_WEIGHT_MAX */
 };
 
+enum conf_cookie_secure { CONF_COOKIE_SECURE_AUTO, CONF_COOKIE_SECURE_ON, CONF_COOKIE_SECURE_OFF };
+enum conf_same_site {
+    CONF_SAME_SITE_LAX,
+    CONF_SAME_SITE_STRICT,
+    CONF_SAME_SITE_NONE,
+    CONF_SAME_SITE_UNSET
+};
+
+/* A cookie that we set, but for its name. */
+struct conf_cookie {
+    struct slice path;
+    struct slice domain; /* empty: the host that was asked, and no other */
+    uint32_t http_only;  /* bool */
+    enum conf_cookie_secure secure;
+    enum conf_same_site same_site;
+    uint32_t max_age_ms;   /* 0: until the browser ends */
+    uint32_t forward;      /* bool: servers see it */
+    struct slice key_file; /* a secret that its values are made with; empty: a known one */
+};
+
+/* "split.cookie": how clients stay with their pool. */
+struct conf_split_cookie {
+    struct slice name;
+    struct conf_cookie set;
+};
+
 /* "split": which of several pools a client belongs to. */
 struct conf_split {
     struct conf_weight *pools;
     uint32_t pool_count;
     enum conf_hash_key key; /* source, header or cookie */
     struct slice name;      /* of the header or cookie */
+    struct conf_split_cookie cookie;
+    uint32_t has_cookie;
 };
 
 /* "rewrite": what a server gets in place of what the client sent. At most one for the path. */
@@ -723,14 +751,6 @@ struct conf_pool_retry {
 enum conf_sticky_mode { CONF_STICKY_INSERT, CONF_STICKY_PASSIVE, CONF_STICKY_LEARN };
 enum conf_sticky_unavailable { CONF_STICKY_REBALANCE, CONF_STICKY_FAIL };
 enum conf_sticky_drain { CONF_STICKY_KEEP, CONF_STICKY_MOVE };
-enum conf_cookie_secure { CONF_COOKIE_SECURE_AUTO, CONF_COOKIE_SECURE_ON, CONF_COOKIE_SECURE_OFF };
-enum conf_same_site {
-    CONF_SAME_SITE_LAX,
-    CONF_SAME_SITE_STRICT,
-    CONF_SAME_SITE_NONE,
-    CONF_SAME_SITE_UNSET
-};
-
 /* The table of CONF_STICKY_LEARN. */
 struct conf_sticky_learn {
     uint32_t entries;
@@ -745,15 +765,7 @@ struct conf_pool_sticky {
     struct conf_sticky_learn learn;
     enum conf_sticky_unavailable on_unavailable;
     enum conf_sticky_drain on_drain;
-    /* of the cookie that we set */
-    struct slice path;
-    struct slice domain; /* empty: the host that was asked, and no other */
-    uint32_t http_only;  /* bool */
-    enum conf_cookie_secure secure;
-    enum conf_same_site same_site;
-    uint32_t max_age_ms;   /* 0: until the browser ends */
-    uint32_t forward;      /* bool: servers see it */
-    struct slice key_file; /* a secret that its values are made with; empty: a known one */
+    struct conf_cookie set; /* CONF_STICKY_INSERT: the one that we set */
 };
 
 enum conf_outlier_mode { CONF_OUTLIER_ENFORCE, CONF_OUTLIER_SHADOW };

@@ -83,19 +83,72 @@ static bool is_token(struct slice name)
 
 static bool is_of_insert(const struct conf_pool_sticky *sticky)
 {
-    return !slice_eq(sticky->path, SLICE("/")) || sticky->domain.len != 0 ||
-           sticky->http_only == 0 || sticky->secure != CONF_COOKIE_SECURE_AUTO ||
-           sticky->same_site != CONF_SAME_SITE_LAX || sticky->max_age_ms != 0 ||
-           sticky->forward != 0 || sticky->key_file.len != 0;
+    return !slice_eq(sticky->set.path, SLICE("/")) || sticky->set.domain.len != 0 ||
+           sticky->set.http_only == 0 || sticky->set.secure != CONF_COOKIE_SECURE_AUTO ||
+           sticky->set.same_site != CONF_SAME_SITE_LAX || sticky->set.max_age_ms != 0 ||
+           sticky->set.forward != 0 || sticky->set.key_file.len != 0;
 }
 
 /* Browsers refuse a cookie whose name promises what it does not keep (RFC 6265bis 4.1.3). */
-static bool keeps_prefix(const struct conf_pool_sticky *sticky)
+static bool keeps_prefix(struct slice name, const struct conf_cookie *set)
 {
-    bool is_host = slice_starts(sticky->cookie, SLICE("__Host-"));
-    bool is_secure = is_host || slice_starts(sticky->cookie, SLICE("__Secure-"));
-    return (!is_secure || sticky->secure != CONF_COOKIE_SECURE_OFF) &&
-           (!is_host || (sticky->domain.len == 0 && slice_eq(sticky->path, SLICE("/"))));
+    bool is_host = slice_starts(name, SLICE("__Host-"));
+    bool is_secure = is_host || slice_starts(name, SLICE("__Secure-"));
+    return (!is_secure || set->secure != CONF_COOKIE_SECURE_OFF) &&
+           (!is_host || (set->domain.len == 0 && slice_eq(set->path, SLICE("/"))));
+}
+
+static void check_cookie_name(struct conf_check *check, struct slice name, const char *name_key,
+                              const struct conf_path *path)
+{
+    if (!is_token(name)) {
+        sticky_wrong(check, path, name_key,
+                     "must be a name of a cookie: visible ASCII without separators");
+    }
+}
+
+static void check_set_cookie(struct conf_check *check, struct slice name, const char *name_key,
+                             const struct conf_cookie *set, const struct conf_path *path)
+{
+    if (slice_find(set->path, ';') != SIZE_MAX) {
+        sticky_wrong(check, path, "path", "must not contain ';'");
+    }
+    if (slice_find(set->domain, ':') != SIZE_MAX) {
+        sticky_wrong(check, path, "domain", "must be without a port");
+    }
+    if (set->same_site == CONF_SAME_SITE_NONE && set->secure == CONF_COOKIE_SECURE_OFF) {
+        sticky_wrong(check, path, "secure", "must not be off: 'same_site' is none");
+    }
+    if (!keeps_prefix(name, set)) {
+        sticky_wrong(check, path, name_key,
+                     "must not begin so: __Secure- and __Host- need 'secure', __Host- also path "
+                     "\"/\" and no 'domain'");
+    }
+}
+
+void conf_check_split_cookie(struct conf_check *check, const struct conf_split *split,
+                             const struct conf_path *at)
+{
+    const struct conf_split_cookie *cookie = &split->cookie;
+    PATH(path, at, SLICE("cookie"));
+    PATH(name, &path, SLICE("name"));
+    check_cookie_name(check, cookie->name, "name", &path);
+    check_set_cookie(check, cookie->name, "name", &cookie->set, &path);
+    if (split->key == CONF_HASH_KEY_COOKIE && slice_eq(split->name, cookie->name)) {
+        sticky_wrong(check, &path, "name",
+                     "must be another cookie than that of 'key': lbd sets this one");
+    }
+    for (uint32_t i = 0; i < split->pool_count; i++) {
+        const struct conf_pool *pool = conf_pool_find(check->conf, split->pools[i].name);
+        if (pool != NULL && pool->has_sticky != 0 && slice_eq(pool->sticky.cookie, cookie->name)) {
+            conf_errors_add(check->errors, &name, "invalid-value", SLICE_NONE,
+                            "must be another cookie than sticky.cookie of pool '%.*s': one would "
+                            "overwrite the other",
+                            SLICE_ARG(pool->name));
+            check->ok = false;
+            return;
+        }
+    }
 }
 
 /* What names the session: a cookie, or a header that is learnt. */
@@ -132,10 +185,7 @@ static void check_sticky(struct conf_check *check, const struct conf_pool *pool,
     if (!check_session_name(check, sticky, &path)) {
         return;
     }
-    if (!is_token(sticky->cookie)) {
-        sticky_wrong(check, &path, "cookie",
-                     "must be a name of a cookie: visible ASCII without separators");
-    }
+    check_cookie_name(check, sticky->cookie, "cookie", &path);
     if (sticky->mode != CONF_STICKY_INSERT) {
         if (is_of_insert(sticky)) {
             conf_errors_warn(check->errors, &path, "no-effect",
@@ -143,20 +193,7 @@ static void check_sticky(struct conf_check *check, const struct conf_pool *pool,
         }
         return;
     }
-    if (slice_find(sticky->path, ';') != SIZE_MAX) {
-        sticky_wrong(check, &path, "path", "must not contain ';'");
-    }
-    if (slice_find(sticky->domain, ':') != SIZE_MAX) {
-        sticky_wrong(check, &path, "domain", "must be without a port");
-    }
-    if (sticky->same_site == CONF_SAME_SITE_NONE && sticky->secure == CONF_COOKIE_SECURE_OFF) {
-        sticky_wrong(check, &path, "secure", "must not be off: 'same_site' is none");
-    }
-    if (!keeps_prefix(sticky)) {
-        sticky_wrong(check, &path, "cookie",
-                     "must not begin so: __Secure- and __Host- need 'secure', __Host- also path "
-                     "\"/\" and no 'domain'");
-    }
+    check_set_cookie(check, sticky->cookie, "cookie", &sticky->set, &path);
 }
 
 /* -- who uses a pool -- */

@@ -49,6 +49,9 @@ void conf_check_shadows(struct conf_check *check);
 /* What is wrong with the name of a header, else of a cookie or parameter; NULL: nothing. What
  * cannot stand under it in a request would never be found. */
 const char *conf_check_value_name_problem(bool is_header, struct slice name);
+/* The cookie by which clients stay with a pool of a split; `at`: the split. */
+void conf_check_split_cookie(struct conf_check *check, const struct conf_split *split,
+                             const struct conf_path *at);
 /* How pools choose a server. */
 void conf_check_balance(struct conf_check *check);
 /* How servers are checked, and who stands in for them. */

@@ -341,6 +341,9 @@ static void check_split(struct conf_check *check, const struct conf_route *route
     if ((split->key == CONF_HASH_KEY_SOURCE) != (split->name.len == 0)) {
         refuse(check, &name, "must be set when 'key' is header or cookie, and only then");
     }
+    if (split->has_cookie != 0) {
+        conf_check_split_cookie(check, split, &at);
+    }
 }
 
 static void check_redirect(struct conf_check *check, const struct conf_route *route,

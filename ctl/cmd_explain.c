@@ -230,6 +230,7 @@ static void print_verdict(struct ctl *ctl, const struct json *answer)
     }
     (void)fputc('\n', out);
     print_line(out, "  because: ", why);
+    print_line(out, "  this pool because: ", ctl_text(answer, "split_why"));
     print_line(out, "  servers get the path: ", ctl_text(answer, "sent_path"));
     print_line(out, "  servers get the host: ", ctl_text(answer, "sent_host"));
 }

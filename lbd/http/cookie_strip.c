@@ -38,12 +38,30 @@ size_t cookie_strip_text(struct slice text, struct slice name, char *out)
     return len;
 }
 
+static bool is_cookie(const struct header_extra *extra)
+{
+    return slice_eq_nocase(extra->name, SLICE("Cookie"));
+}
+
+/* Appends what stays of a field to the one that is made. */
+static size_t append(struct slice text, struct slice name, char *out, size_t len)
+{
+    size_t seam = len > 0 ? 2 : 0;
+    size_t stayed = cookie_strip_text(text, name, out + len + seam);
+    if (stayed == 0) {
+        return len;
+    }
+    memcpy(out + len, "; ", seam);
+    return len + seam + stayed;
+}
+
 bool cookie_strip(struct message *request, struct slice name, struct arena *arena)
 {
     struct headers *headers = &request->headers;
     struct slice value;
     size_t room = 0;
     size_t len = 0;
+    uint32_t extras = 0;
     if (!request_value_cookie(request, name, &value)) {
         return false;
     }
@@ -51,20 +69,26 @@ bool cookie_strip(struct message *request, struct slice name, struct arena *aren
         const struct header *field = &headers->list[i];
         room += field->id == HEADER_COOKIE && field->dropped == 0 ? field->value_len + 2U : 0;
     }
+    for (uint32_t i = 0; i < request->extra_count; i++) {
+        room += is_cookie(&request->extras[i]) ? request->extras[i].value.len + 2U : 0;
+    }
     char *out = arena_alloc(arena, room);
     for (uint32_t i = 0; i < headers->count; i++) {
         struct header *field = &headers->list[i];
         if (field->id != HEADER_COOKIE || field->dropped != 0) {
             continue;
         }
-        size_t seam = len > 0 ? 2 : 0;
-        size_t stayed = cookie_strip_text(header_value(headers, field), name, out + len + seam);
-        if (stayed > 0) {
-            memcpy(out + len, "; ", seam);
-            len += seam + stayed;
-        }
+        len = append(header_value(headers, field), name, out, len);
         field->dropped = 1;
     }
+    for (uint32_t i = 0; i < request->extra_count; i++) { /* another one was taken out before */
+        if (is_cookie(&request->extras[i])) {
+            len = append(request->extras[i].value, name, out, len);
+        } else {
+            request->extras[extras++] = request->extras[i];
+        }
+    }
+    request->extra_count = extras;
     if (len > 0) {
         message_add(request, SLICE("Cookie"), slice_of(out, len));
     }

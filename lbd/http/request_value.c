@@ -57,6 +57,12 @@ bool request_value_cookie(const struct message *request, struct slice name, stru
             return true;
         }
     }
+    for (uint32_t i = 0; i < request->extra_count; i++) { /* see cookie_strip */
+        if (slice_eq_nocase(request->extras[i].name, SLICE("Cookie")) &&
+            request_value_of_cookies(request->extras[i].value, name, value)) {
+            return true;
+        }
+    }
     return false;
 }
 

@@ -2,7 +2,8 @@
  * request_value - what a request says under a name: a header, a cookie, a parameter of its query.
  *
  * Values are as they were sent, nothing is decoded; of several the first one counts. Cookies are
- * looked for in every Cookie field: HTTP/2 may send each in its own (RFC 9113 8.2.3).
+ * looked for in every Cookie field: HTTP/2 may send each in its own (RFC 9113 8.2.3), and where
+ * one was taken out (cookie_strip) the others stand in a field that was added.
  *
  *     Cookie: a=1; session="x y"; b      session: x y       b: none
  *     ?a=1&id=7&id=8&b                   id: 7              b: empty

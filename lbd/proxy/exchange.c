@@ -473,9 +473,10 @@ static enum exchange_verdict step_admit(struct exchange *x)
         exchange_reply_route(x);
         return EXCHANGE_WAIT;
     }
-    x->pool = LB_LIKELY(x->route->split == NULL)
-                  ? x->route->pool
-                  : route_split_pick(x->route->split, request, exchange_client(x));
+    x->pool = x->route->pool;
+    if (LB_UNLIKELY(x->route->split != NULL)) {
+        exchange_split_find(x);
+    }
     x->is_upgrade = request->upgrade_websocket;
     if (x->is_upgrade && x->pool->http == POOL_HTTP2) {
         exchange_fail(x, CLOSE_NO_WEBSOCKET);

@@ -11,7 +11,8 @@
  * the answers lbd makes itself, exchange_filter.c asks the policies. Bodies flow between the two
  * streams without being kept here; a large plain one is handed to net/relay, an upgrade to
  * proxy/tunnel. What may last (gRPC, WebSocket over HTTP/2) has a deadline of its own and stays:
- * exchange_call.c, exchange_websocket.c. Clients that belong to a server: exchange_sticky.c.
+ * exchange_call.c, exchange_websocket.c. Clients that belong to a server: exchange_sticky.c; to a
+ * pool of a split: exchange_split.c.
  *
  * The head of the request lives in an arena (retry and log need it) that dies with the exchange, or
  * before it when only the rest of a body is left to be sent.
@@ -136,6 +137,7 @@ struct exchange {
     bool is_small;       /* ... with EXCHANGE_TUNNEL_BYTES */
     bool is_relaying;
     bool host_is_servers;     /* an HTTP/1.0 client named none */
+    uint8_t tells_arm;        /* 1 + the one of its split that the client is told; 0: none */
     struct addr_small client; /* who asks: exchange_client() */
     uint64_t revision;
     uint64_t start_us;
@@ -295,6 +297,13 @@ bool exchange_rests(struct exchange *x, uint32_t member);
 void exchange_watch_try(struct exchange *x);
 /* How long the server took, for who balances by it. */
 void exchange_note_latency(const struct exchange *x, uint64_t took_us);
+
+/* -- exchange_split.c: routes with `split` only -- */
+
+/* Sets the pool, and takes our cookie out of the request. Before the head is edited. */
+void exchange_split_find(struct exchange *x);
+/* Tells the client where it belongs; only with tells_arm. */
+void exchange_split_answer(struct exchange *x, struct message *answer);
 
 /* -- exchange_sticky.c: pools with `sticky` only -- */
 

@@ -836,6 +836,9 @@ static void on_up_head(struct stream *stream, struct message *message)
     if (LB_UNLIKELY(x->pool->sticky != NULL)) {
         exchange_sticky_answer(x, message);
     }
+    if (LB_UNLIKELY(x->tells_arm != 0)) {
+        exchange_split_answer(x, message);
+    }
     if (LB_UNLIKELY(exchange_tells_times(x))) {
         exchange_tell_times(x, message);
     }

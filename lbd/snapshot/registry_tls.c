@@ -433,7 +433,13 @@ static bool has_secret(const struct conf *conf, struct slice file)
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         const struct conf_pool *pool = &conf->pools[i];
         if ((pool->has_mail && slice_eq(pool->mail.master_password_file, file)) ||
-            (pool->has_sticky && slice_eq(pool->sticky.key_file, file))) {
+            (pool->has_sticky && slice_eq(pool->sticky.set.key_file, file))) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        const struct conf_split *split = &conf->routes[i].split;
+        if (split->has_cookie != 0 && slice_eq(split->cookie.set.key_file, file)) {
             return true;
         }
     }

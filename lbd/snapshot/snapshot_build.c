@@ -1,5 +1,6 @@
 #include "lbd/snapshot/snapshot_build.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "lbd/base/now.h"
 #include "lbd/base/num.h"
 #include "lbd/proxy/mirror.h"
+#include "lbd/snapshot/snapshot_cookie.h"
 #include "lbd/snapshot/snapshot_filter.h"
 #include "lbd/snapshot/snapshot_levels.h"
 #include "lbd/snapshot/snapshot_mail.h"
@@ -388,8 +390,25 @@ static bool route_to_some(struct snapshot *snapshot, struct route *route,
     return route->pool != NULL;
 }
 
+static bool add_split_cookie(struct snapshot *snapshot, struct route_split *split,
+                             const struct conf_route *conf, struct registry_tls *tls,
+                             struct err *err)
+{
+    const struct conf_cookie *set = &conf->split.cookie.set;
+    uint64_t key[2];
+    if (!snapshot_cookie_key(tls, set, key, err)) {
+        (void)snprintf(err->place, sizeof(err->place), "/routes/%.*s/action/split/cookie/key_file",
+                       SLICE_ARG(conf->name));
+        return false;
+    }
+    route_split_build_cookie(split, &snapshot->arena, &conf->split, key);
+    split->cookie->attributes = snapshot_cookie_attributes(&snapshot->arena, set, false);
+    split->cookie->attributes_secure = snapshot_cookie_attributes(&snapshot->arena, set, true);
+    return true;
+}
+
 static bool route_to_split(struct snapshot *snapshot, struct route *route,
-                           const struct conf_route *conf, struct err *err)
+                           const struct conf_route *conf, struct registry_tls *tls, struct err *err)
 {
     struct route_split *split = route_split_build(&snapshot->arena, &conf->split);
     for (uint32_t i = 0; i < split->count; i++) {
@@ -399,7 +418,7 @@ static bool route_to_split(struct snapshot *snapshot, struct route *route,
         split->arms[i].pool = route->pool;
     }
     route->split = split;
-    return true;
+    return conf->split.has_cookie == 0 || add_split_cookie(snapshot, split, conf, tls, err);
 }
 
 static const struct route_path *build_rewrite(struct arena *arena, const struct conf_route *conf)
@@ -431,7 +450,7 @@ static struct route *build_route(struct snapshot *snapshot, const struct snapsho
     route->idle_ms = conf->timeouts.idle_ms;
     switch (conf->action) {
     case CONF_ACTION_SPLIT:
-        return route_to_split(snapshot, route, conf, err) ? route : NULL;
+        return route_to_split(snapshot, route, conf, &build->registry->tls, err) ? route : NULL;
     case CONF_ACTION_POOL:
         return route_to_some(snapshot, route, conf, conf->pool, err) ? route : NULL;
     case CONF_ACTION_RESPOND:

@@ -101,6 +101,13 @@ enum counters_sticky {                          /* of requests to a pool with `s
                        COUNTERS_STICKY_REFUSED,
                        COUNTERS_STICKY_COUNT
 };
+enum counters_split {                         /* of requests to a split with a cookie */
+                      COUNTERS_SPLIT_STAYED,  /* with the pool that its client named */
+                      COUNTERS_SPLIT_NEW,     /* it named none */
+                      COUNTERS_SPLIT_UNKNOWN, /* ... as what it said is of no pool */
+                      COUNTERS_SPLIT_MOVED,   /* its pool gets nobody now */
+                      COUNTERS_SPLIT_COUNT
+};
 enum { COUNTERS_CIRCUIT_COUNT = 4 }; /* enum circuit_kind */
 /* Why a server rests: enum outlier_why without NONE. */
 enum { COUNTERS_OUTLIER_COUNT = 3 };

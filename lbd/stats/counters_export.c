@@ -31,6 +31,7 @@ WORDS(ACCEPT, "reason", "descriptors", "memory", "other")
 WORDS(ERROR, "reason", "refused", "timeout", "reset", "tls", "protocol", "dns")
 WORDS(CHECK, "result", "passed", "failed", "not_run")
 WORDS(STICKY, "result", "hit", "new", "unknown", "rebalanced", "refused")
+WORDS(SPLIT, "result", "stayed", "new", "unknown", "moved")
 WORDS(DECISION, "decision", "allow", "deny", "shadow", "wait")
 WORDS(CIRCUIT, "reason", "requests", "connections", "pending", "retries")
 WORDS(OUTLIER, "reason", "consecutive_failures", "success_rate", "latency")
@@ -173,6 +174,7 @@ enum { SCOPE_BASIC = 0, SCOPE_FULL = 1 };
 #define UNIT_OF_HANDSHAKE PROMETHEUS_ONE
 #define UNIT_OF_MAIL_LOGIN PROMETHEUS_ONE
 #define UNIT_OF_STICKY    PROMETHEUS_ONE
+#define UNIT_OF_SPLIT     PROMETHEUS_ONE
 #define UNIT_OF_CALLBACK  PROMETHEUS_ONE
 #define UNIT_OF_DECISION  PROMETHEUS_ONE
 #include "lbd/stats/counters.def"

@@ -222,6 +222,38 @@ static const struct {
          "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'P':1}}}}}}",
      "/routes/r/action/split/pools/P", "invalid-value", "", false},
     {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':1},"
+              "'cookie':{'name':'s'}}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':1},"
+              "'cookie':{}}}}}}",
+     "/routes/r/action/split/cookie/name", "missing-key", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':1},"
+              "'cookie':{'name':'a b'}}}}}}",
+     "/routes/r/action/split/cookie/name", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':1},"
+              "'cookie':{'name':'s','path':'/a;b'}}}}}}",
+     "/routes/r/action/split/cookie/path", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':1},"
+              "'cookie':{'name':'s','same_site':'none','secure':'off'}}}}}}",
+     "/routes/r/action/split/cookie/secure", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':1},"
+              "'cookie':{'name':'__Host-s','domain':'example.com'}}}}}}",
+     "/routes/r/action/split/cookie/name", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':1},'key':'cookie','name':'s',"
+              "'cookie':{'name':'s'}}}}}}",
+     "/routes/r/action/split/cookie/name", "invalid-value", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
+         "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':1},'key':'header','name':'s',"
+              "'cookie':{'name':'s'}}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(
          "q") "},'routes':{'r':{'listener':'web','action':{'split':{'pools':{'p':1,'q':-1}}}}}}",
      "/routes/r/action/split/pools/q", "invalid-value", "", false},
     {"{" LISTEN(WEB) ",'pools':{" POOL("p") "," POOL(

@@ -160,14 +160,14 @@ START_TEST(reads_every_setting)
     ck_assert(slice_eq(pool->sticky.cookie, SLICE("c")));
     ck_assert_uint_eq(pool->sticky.on_unavailable, CONF_STICKY_FAIL);
     ck_assert_uint_eq(pool->sticky.on_drain, CONF_STICKY_MOVE);
-    ck_assert(slice_eq(pool->sticky.path, SLICE("/p")));
-    ck_assert(slice_eq(pool->sticky.domain, SLICE("d.example")));
-    ck_assert_uint_eq(pool->sticky.http_only, 0);
-    ck_assert_uint_eq(pool->sticky.secure, CONF_COOKIE_SECURE_ON);
-    ck_assert_uint_eq(pool->sticky.same_site, CONF_SAME_SITE_UNSET);
-    ck_assert_uint_eq(pool->sticky.max_age_ms, 2000);
-    ck_assert_uint_eq(pool->sticky.forward, 1);
-    ck_assert(slice_eq(pool->sticky.key_file, SLICE("/k")));
+    ck_assert(slice_eq(pool->sticky.set.path, SLICE("/p")));
+    ck_assert(slice_eq(pool->sticky.set.domain, SLICE("d.example")));
+    ck_assert_uint_eq(pool->sticky.set.http_only, 0);
+    ck_assert_uint_eq(pool->sticky.set.secure, CONF_COOKIE_SECURE_ON);
+    ck_assert_uint_eq(pool->sticky.set.same_site, CONF_SAME_SITE_UNSET);
+    ck_assert_uint_eq(pool->sticky.set.max_age_ms, 2000);
+    ck_assert_uint_eq(pool->sticky.set.forward, 1);
+    ck_assert(slice_eq(pool->sticky.set.key_file, SLICE("/k")));
 
     const struct conf_health_check *check = conf_health_check_find(conf, SLICE("h"));
     ck_assert_uint_eq(check->expect_classes, 1U << 2 | 1U << 3);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lbd/http/cookie_strip.h"
+#include "lbd/http/request_value.h"
 #include "tests/unit/head_of.h"
 #include "tests/unit/unit.h"
 
@@ -80,4 +81,31 @@ START_TEST(a_request_is_left_with_one_field)
 }
 END_TEST
 
-UNIT_TESTS("cookie_strip", one_goes_and_the_others_stay, a_request_is_left_with_one_field)
+/* Who comes later finds what the first one left, in the field that it made. */
+START_TEST(one_goes_after_the_other)
+{
+    struct head_of head;
+    struct arena arena;
+    struct slice value;
+    head_of_request(&head, SLICE("GET / HTTP/1.1\r\nHost: h\r\nCookie: lbd=1; a=2\r\n"
+                                 "Cookie: split=3; b=4\r\n\r\n"));
+    struct message *request = &head.message;
+    arena_init(&arena, NULL, 0);
+    message_add(request, SLICE("X-Other"), SLICE("split=5"));
+    ck_assert(cookie_strip(request, SLICE("lbd"), &arena));
+    ck_assert(request_value_cookie(request, SLICE("split"), &value));
+    ck_assert(slice_eq(value, SLICE("3")));
+    ck_assert(!request_value_cookie(request, SLICE("lbd"), &value));
+    ck_assert(cookie_strip(request, SLICE("split"), &arena));
+    ck_assert_uint_eq(request->extra_count, 2);
+    ck_assert(slice_eq(request->extras[0].value, SLICE("split=5")));
+    ck_assert(slice_eq(request->extras[1].value, SLICE("a=2; b=4")));
+    ck_assert(cookie_strip(request, SLICE("a"), &arena) &&
+              cookie_strip(request, SLICE("b"), &arena));
+    ck_assert_uint_eq(request->extra_count, 1);
+    arena_fini(&arena);
+}
+END_TEST
+
+UNIT_TESTS("cookie_strip", one_goes_and_the_others_stay, a_request_is_left_with_one_field,
+           one_goes_after_the_other)

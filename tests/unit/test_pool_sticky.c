@@ -16,7 +16,7 @@ static struct pool *pool_of(struct conf_pool *conf, struct conf_server servers[S
     conf->server_count = SERVERS;
     conf->has_sticky = 1;
     conf->sticky.cookie = SLICE("lb");
-    conf->sticky.path = SLICE("/");
+    conf->sticky.set.path = SLICE("/");
     for (uint32_t i = 0; i < SERVERS; i++) {
         servers[i].name = slice_from(names[i]);
         pool->members[i].server = server_new(SLICE("web"), slice_from(names[i]), i);

@@ -275,7 +275,7 @@ START_TEST(a_key_that_became_short_is_not_used)
     const struct conf conf = {.pools = &pool, .pool_count = 1};
     (void)snprintf(path, sizeof(path), "%s/key", files.folder);
     tls_files_write(path, "sixteen bytes at least\n", 0600);
-    struct slice file = pool.sticky.key_file = slice_from(path);
+    struct slice file = pool.sticky.set.key_file = slice_from(path);
     const struct tls_secret *secret = registry_secret_of(&tls, file, 1, &err);
     ck_assert_ptr_nonnull(secret);
     ck_assert_ptr_eq(registry_secret_of(&tls, file, 16, &err), secret);

@@ -6,6 +6,7 @@
 
 #include "api/api_blocks.h"
 #include "api/api_certificates.h"
+#include "api/api_policies.h"
 #include "api/api_scrape.h"
 #include "api/api_status_inside.h"
 #include "lbd/base/mem.h"
@@ -16,10 +17,12 @@ enum stage {
     HEAD,
     LISTENERS,
     POOLS,
+    POLICIES,
     CERTIFICATES,
     CA_SETS,
     PROBLEMS,
     POOL_PROBLEMS,
+    POLICY_PROBLEMS,
     CERTIFICATE_PROBLEMS,
     CA_SET_PROBLEMS,
     DONE
@@ -34,7 +37,7 @@ struct overview {
     struct json_write w;
     /* the cursor */
     enum stage stage;
-    uint32_t index;  /* of the listener, pool, certificate or CA set */
+    uint32_t index;  /* of the listener, pool, policy, certificate or CA set */
     uint32_t server; /* in that pool */
     bool is_inside;  /* the pool's own members are written */
 };
@@ -224,7 +227,28 @@ static bool step_listeners(struct overview *self)
     return true;
 }
 
-/* -- certificates and CA sets -- */
+/* -- policies, certificates and CA sets -- */
+
+static bool step_policies(struct overview *self)
+{
+    char message[512];
+    if (self->index == self->conf->policy_count) {
+        return false;
+    }
+    const struct conf_policy *conf = &self->conf->policies[self->index++];
+    if (self->stage == POLICIES) {
+        json_write_key_slice(&self->w, conf->name);
+        json_write_object_begin(&self->w);
+        api_policies_write_summary(self->request, conf, &self->w);
+        json_write_object_end(&self->w);
+        return true;
+    }
+    api_policies_problem(self->request, conf, message, sizeof(message));
+    if (message[0] != '\0') {
+        write_problem(&self->w, message, "#/policies/%.*s", SLICE_ARG(conf->name));
+    }
+    return true;
+}
 
 static bool step_certificates(struct overview *self)
 {
@@ -301,6 +325,13 @@ static void step(struct overview *self)
     case POOLS:
         if (!step_pools(self)) {
             json_write_object_end(w);
+            begin_map(self, "policies");
+            go_on(self, POLICIES);
+        }
+        break;
+    case POLICIES:
+        if (!step_policies(self)) {
+            json_write_object_end(w);
             begin_map(self, "certificates");
             go_on(self, CERTIFICATES);
         }
@@ -326,6 +357,11 @@ static void step(struct overview *self)
         break;
     case POOL_PROBLEMS:
         if (!step_pools(self)) {
+            go_on(self, POLICY_PROBLEMS);
+        }
+        break;
+    case POLICY_PROBLEMS:
+        if (!step_policies(self)) {
             go_on(self, CERTIFICATE_PROBLEMS);
         }
         break;

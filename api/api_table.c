@@ -19,6 +19,7 @@
 #include "api/api_metrics.h"
 #include "api/api_openapi.h"
 #include "api/api_overview.h"
+#include "api/api_policies.h"
 #include "api/api_problem.h"
 #include "api/api_requests.h"
 #include "api/api_resource.h"
@@ -137,6 +138,7 @@ static const struct api_row rows[] = {
     READ("/v1/watch", api_events_watch, "since types name"),
     COLLECTION("/v1/policies", "/policies"),
     ITEM("/v1/policies/{}", "/policies/{}"),
+    READ("/v1/policies/{}/status", api_policies_status, ""),
     COLLECTION("/v1/address-sets", "/address_sets"),
     ITEM_UP_TO("/v1/address-sets/{}", "/address_sets/{}", API_DOCUMENT_MAX),
     COLLECTION("/v1/health-checks", "/health_checks"),

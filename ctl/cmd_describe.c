@@ -31,7 +31,7 @@ static void page_fini(struct page *page)
 
 static bool has_status(const struct kind *kind)
 {
-    return kind->id != KIND_HEALTH_CHECKS && kind->id != KIND_CONFIG && kind->id != KIND_POLICIES &&
+    return kind->id != KIND_HEALTH_CHECKS && kind->id != KIND_CONFIG &&
            kind->id != KIND_ADDRESS_SETS && kind->id != KIND_MAIL_USERS &&
            kind->id != KIND_MAIL_MAPS && kind->id != KIND_MAIL_CALLBACKS;
 }
@@ -248,6 +248,33 @@ static void print_checks(struct ctl *ctl, const struct json *checks)
     print_table_fini(&table);
 }
 
+/* Whom a policy holds back. */
+static void print_fullest(struct ctl *ctl, const struct json *keys)
+{
+    struct print_table table;
+    const struct json *key;
+    print_table_init(&table);
+    print_table_column(&table, "  KEY");
+    print_table_column(&table, ">USED");
+    print_table_column(&table, ">LIMIT");
+    print_table_column(&table, "NEXT-ONE");
+    json_for_each(key, json_get(keys, SLICE("fullest")))
+    {
+        bool is_full = json_bool(json_get(key, SLICE("full")));
+        struct slice name = ctl_text(key, "key");
+        struct slice id = ctl_text(key, "id");
+        print_table_cellf(&table, PRINT_PLAIN, name.len != 0 ? "  %.*s" : "  id %.*s",
+                          SLICE_ARG(name.len != 0 ? name : id));
+        print_table_cellf(&table, PRINT_PLAIN, "%llu", (unsigned long long)ctl_number(key, "used"));
+        print_table_cellf(&table, PRINT_PLAIN, "%llu",
+                          (unsigned long long)ctl_number(keys, "limit"));
+        print_table_cell(&table, is_full ? PRINT_BAD : PRINT_PLAIN,
+                         is_full ? SLICE("refused") : SLICE("passes"));
+    }
+    print_table_write(&table, ctl->out, ctl->color, ctl->width);
+    print_table_fini(&table);
+}
+
 static enum print_color color_of(struct slice key, const struct json *value)
 {
     if (slice_eq(key, SLICE("health"))) {
@@ -269,6 +296,9 @@ static void print_member(struct ctl *ctl, const char *prefix, const struct json 
         buf_append_char(&text, '.');
         json_for_each(inner, member)
         {
+            if (slice_eq(json_key(inner), SLICE("fullest"))) {
+                continue; /* a table of its own */
+            }
             print_member(ctl, text.data, inner);
         }
         buf_fini(&text);
@@ -315,6 +345,9 @@ static void print_status(struct ctl *ctl, const struct kind_target *target,
     }
     if (json_count(json_get(status, SLICE("servers"))) != 0) {
         print_servers(ctl, buf_slice(&target->name), json_get(status, SLICE("servers")));
+    }
+    if (json_count(ctl_member(status, "keys.fullest")) != 0) {
+        print_fullest(ctl, json_get(status, SLICE("keys")));
     }
     if (json_count(json_get(status, SLICE("checks"))) != 0) {
         print_checks(ctl, json_get(status, SLICE("checks")));

@@ -195,6 +195,10 @@ static void cell_policy_kind(struct print_table *table, const struct json *confi
     {                                                                                              \
         .title = (title_), .path = (path_), .from_status = true                                    \
     }
+#define OF_STATUS_BUSY(title_, path_)                                                              \
+    {                                                                                              \
+        .title = (title_), .path = (path_), .from_status = true, .is_busy = true                   \
+    }
 #define POOL_COLUMNS                                                                               \
     {                                                                                              \
         {.title = "ALGORITHM", .path = "algorithm"},                                               \
@@ -263,10 +267,15 @@ static const struct listing_kind
             [KIND_ADDRESS_SETS] = {.columns = {{.title = ">ADDRESSES", .cell = cell_addresses}}},
             [KIND_POLICIES] =
                 {
+                    .status_path = "policies",
                     .columns =
                         {
                             {.title = "KIND", .cell = cell_policy_kind},
                             {.title = "MODE", .path = "mode"},
+                            OF_STATUS_BUSY(">ALLOWED", "decisions.allow"),
+                            OF_STATUS_BUSY(">DENIED", "decisions.deny"),
+                            OF_STATUS_BUSY(">SHADOW", "decisions.shadow"),
+                            OF_STATUS_BUSY(">KEYS", "keys"),
                         },
                 },
             [KIND_POOLS] = {.status_path = "pools", .columns = POOL_COLUMNS},

@@ -6,7 +6,7 @@
 #include "ctl/when.h"
 #include "lbd_version.h"
 
-enum { BY_HAND_SHOWN = 10 };
+enum { BY_HAND_SHOWN = 10, POLICIES_SHOWN = 5 };
 
 enum print_color cmd_status_health_color(struct slice health)
 {
@@ -173,6 +173,63 @@ static void print_servers(struct ctl *ctl, const struct json *pools)
     print_table_fini(&table);
 }
 
+static bool is_shadow(const struct json *policy)
+{
+    return slice_eq(ctl_text(policy, "mode"), SLICE("shadow"));
+}
+
+/* Of requests; in shadow mode those that it would have. */
+static uint64_t refusals(const struct json *policy)
+{
+    return ctl_number(policy, is_shadow(policy) ? "decisions.shadow" : "decisions.deny");
+}
+
+/* The one that refused the most of those behind `last`, which comes before others that refused as
+ * many. */
+static const struct json *next_refuser(const struct json *policies, const struct json *last)
+{
+    const struct json *policy;
+    const struct json *best = NULL;
+    bool is_behind = last == NULL;
+    json_for_each(policy, policies)
+    {
+        uint64_t count = refusals(policy);
+        bool is_left =
+            last == NULL || count < refusals(last) || (is_behind && count == refusals(last));
+        if (count != 0 && is_left && (best == NULL || count > refusals(best))) {
+            best = policy;
+        }
+        is_behind = is_behind || policy == last;
+    }
+    return best;
+}
+
+/* The policies that have refused the most: whoever is woken up because clients are turned away
+ * finds here by what. */
+static void print_refusers(struct ctl *ctl, const struct json *policies)
+{
+    const struct json *policy = NULL;
+    for (uint32_t i = 0; i < POLICIES_SHOWN; i++) {
+        policy = next_refuser(policies, policy);
+        if (policy == NULL) {
+            return;
+        }
+        uint64_t passed = ctl_number(policy, "decisions.allow");
+        (void)fputs(i == 0 ? "\n" : "", ctl->out);
+        (void)fputs("policy ", ctl->out);
+        print_text(ctl->out, json_key(policy));
+        (void)fputs(" (", ctl->out);
+        print_text(ctl->out, ctl_text(policy, "kind"));
+        (void)fprintf(ctl->out, "%s %llu of %llu",
+                      is_shadow(policy) ? ") would have refused or changed" : ") refused",
+                      (unsigned long long)refusals(policy),
+                      (unsigned long long)(passed + refusals(policy)));
+        (void)fputs(" requests: lbctl describe policy ", ctl->out);
+        print_text(ctl->out, json_key(policy));
+        (void)fputc('\n', ctl->out);
+    }
+}
+
 /* What to do about a condition that is not as it should be; "": nothing but look. */
 static const char *remedy_of(struct slice type)
 {
@@ -307,6 +364,7 @@ enum ctl_exit cmd_status(struct ctl *ctl)
         print_headline(ctl, status);
         print_listeners(ctl, ctl_member(status, "listeners"));
         print_servers(ctl, ctl_member(status, "pools"));
+        print_refusers(ctl, ctl_member(status, "policies"));
         print_what_is_wrong(ctl, status);
     }
     json_free(status);

@@ -6,7 +6,7 @@ set(LB_THREADED
   resolve learned server pool tls_client upstream_conn snapshot_retire worker worker_publish worker_adopt worker_drain control
   control_apply control_ahead control_queue control_confirm control_admin control_overrides control_check
   control_drains control_health control_outlier control_resolve api api_batch api_config api_connections api_events api_revisions
-  api_scrape mail_users mail_bans mail_answers key_table rate_buckets)
+  api_scrape mail_users mail_bans mail_answers key_table key_top rate_buckets shared_text)
 
 file(GLOB tests CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/unit/test_*.c")
 foreach(test IN LISTS tests)

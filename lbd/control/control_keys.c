@@ -91,6 +91,9 @@ static void note_failure(const struct question *question, struct registry_keys *
                          const char *why)
 {
     live->failures++;
+    free(live->error);
+    live->error = mem_slicedup(slice_from(why));
+    live->error_wall_us = now_wall_us();
     if (live->failures == 1) {
         log_warn("policy.keys_failed", "policy=%s url=%s why=\"%s\" now=\"%s\"", question->name,
                  live->url, why, live->version != 0 ? "as before" : "tokens are answered 503");
@@ -109,6 +112,7 @@ static void note_keys(const struct question *question, struct registry_keys *liv
                  is_news ? "yes" : "no");
     }
     live->failures = 0;
+    live->fetched_wall_us = now_wall_us();
     if (is_news) {
         events_post(question->keys->options.events, "keys.changed", slice_from(question->name),
                     NULL, "other keys were fetched");
@@ -207,6 +211,7 @@ static void move_to(struct registry_keys *live, struct slice url)
         return;
     }
     free(live->url);
+    free(live->error);
     free((char *)(uintptr_t)live->text.ptr);
     *live = (struct registry_keys){.url = mem_slicedup(url), .versions = live->versions};
 }

@@ -103,6 +103,7 @@ void filter_unref(struct filter *filter)
     filter_state_unref(filter->state);
     tls_client_unref(filter->tls);
     arena_fini(&filter->arena);
+    free(filter->refused_why);
     free(filter);
 }
 

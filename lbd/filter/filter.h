@@ -42,6 +42,7 @@
 #define FILTER_FIELDS_MAX 4U  /* of an answer, beside Content-Type */
 
 struct filter;
+struct filter_facts; /* filter_facts.h */
 struct filter_run;
 
 enum filter_verdict { FILTER_GO_ON, FILTER_WAIT, FILTER_ANSWERED };
@@ -111,6 +112,8 @@ struct filter_ops {
     bool (*code)(struct filter_run *run, const struct filter *self, void **kept,
                  struct filter_piece *piece);
     void (*end)(struct filter_run *run, const struct filter *self, void **kept);
+    /* What it can tell of itself, for who asks; on control, while workers use it. NULL: nothing. */
+    void (*facts)(const struct filter *self, uint64_t now_us, struct filter_facts *facts);
 };
 
 struct filter {
@@ -127,6 +130,7 @@ struct filter {
     struct tls_client *tls;    /* referenced: of https to whom it asks; NULL: none */
     struct file_stamp stamp;   /* of that file, */
     struct file_stamp refused; /* and as it was when it was no good; control only */
+    char *refused_why;         /* owned: why that is so; NULL: it is not. Control only */
     uint64_t keys_version;     /* of what was fetched for it; 0: nothing */
     bool is_shadow;
 };

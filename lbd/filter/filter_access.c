@@ -4,6 +4,7 @@
 
 #include "lbd/base/cidr.h"
 #include "lbd/base/mem.h"
+#include "lbd/filter/filter_facts.h"
 #include "lbd/tls/tls_file.h"
 
 struct filter_access {
@@ -11,6 +12,8 @@ struct filter_access {
     bool is_for_some; /* only for those of `allow`, and if there are none, for nobody */
     struct cidr_set allow;
     struct cidr_set deny;
+    struct filter_facts_set *sets; /* those that it names, for who asks */
+    uint32_t set_count;
 };
 
 static const struct filter_access *access_of(const struct filter *self)
@@ -72,7 +75,8 @@ static bool collect_file(struct collection *to, struct arena *arena,
 
 /* The networks of a list and of sets, as one. */
 static bool build_set(struct filter *self, struct cidr_set *set, const struct slice *texts,
-                      uint32_t count, const struct slice *sets, uint32_t set_count, struct err *err)
+                      uint32_t count, const struct slice *sets, uint32_t set_count,
+                      struct filter_facts_set *told, struct err *err)
 {
     struct collection all = {0};
     struct arena files;
@@ -81,8 +85,11 @@ static bool build_set(struct filter *self, struct cidr_set *set, const struct sl
     collect(&all, texts, count);
     for (uint32_t i = 0; ok && i < set_count; i++) {
         const struct conf_address_set *from = conf_address_set_find(self->document, sets[i]);
+        uint32_t before = all.count;
         collect(&all, from->addresses, from->address_count);
         ok = from->file.len == 0 || collect_file(&all, &files, from, err);
+        told[i].name = arena_copy(&self->arena, sets[i]);
+        told[i].networks = all.count - before;
     }
     (void)cidr_set_build(set, &self->arena, all.list, all.count); /* they were all looked at */
     free(all.list);
@@ -95,10 +102,15 @@ static bool build(struct filter *self, const struct conf_policy *conf, struct er
     struct filter_access *access = container_of(self, struct filter_access, filter);
     const struct conf_policy_access *from = &conf->access;
     access->is_for_some = from->allow_count + from->allow_set_count != 0;
+    access->set_count = from->allow_set_count + from->deny_set_count;
+    access->sets = arena_zero(&self->arena, access->set_count * sizeof(*access->sets));
+    for (uint32_t i = from->allow_set_count; i < access->set_count; i++) {
+        access->sets[i].is_deny = true;
+    }
     return build_set(self, &access->allow, from->allow, from->allow_count, from->allow_sets,
-                     from->allow_set_count, err) &&
+                     from->allow_set_count, access->sets, err) &&
            build_set(self, &access->deny, from->deny, from->deny_count, from->deny_sets,
-                     from->deny_set_count, err);
+                     from->deny_set_count, access->sets + from->allow_set_count, err);
 }
 
 static bool admits(const struct filter *self, const struct addr_small *client)
@@ -114,9 +126,26 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
     return admits(self, run->client) ? FILTER_GO_ON : filter_refuse(run, CLOSE_ACCESS_DENIED);
 }
 
+static uint32_t size_of(const struct cidr_set *set)
+{
+    return set->count + (set->has_unix ? 1 : 0);
+}
+
+static void facts(const struct filter *self, uint64_t now_us, struct filter_facts *facts)
+{
+    const struct filter_access *access = access_of(self);
+    (void)now_us;
+    facts->is_access = true;
+    facts->access = (struct filter_facts_access){.allow = size_of(&access->allow),
+                                                 .deny = size_of(&access->deny),
+                                                 .sets = access->sets,
+                                                 .set_count = access->set_count};
+}
+
 const struct filter_ops filter_access_ops = {
     .size = sizeof(struct filter_access),
     .build = build,
     .admits = admits,
     .request = request,
+    .facts = facts,
 };

@@ -6,6 +6,7 @@
 
 #include "lbd/base/base64.h"
 #include "lbd/base/mem.h"
+#include "lbd/filter/filter_facts.h"
 #include "lbd/filter/filter_users.h"
 #include "lbd/filter/filter_worker.h"
 
@@ -136,7 +137,7 @@ static enum filter_verdict prove(struct filter_run *run, const struct filter_bas
     struct filter_memo_key key;
     void *nothing;
     filter_memo_key(memo, parts, ARRAY_LEN(parts), &key);
-    if (found != NULL && filter_memo_find(memo, &key, loop_now_us(run->loop), &nothing)) {
+    if (found != NULL && filter_worker_recall(run, &auth->filter, &key, &nothing)) {
         return let_in(run, auth, user);
     }
     struct proof *proof = mem_zero(1, sizeof(*proof));
@@ -201,9 +202,18 @@ static void end(struct filter_run *run, const struct filter *self, void **kept)
     }
 }
 
+static void facts(const struct filter *self, uint64_t now_us, struct filter_facts *facts)
+{
+    (void)now_us;
+    facts->has_users = true;
+    facts->remembers = true;
+    facts->users = auth_of(self)->users.count;
+}
+
 const struct filter_ops filter_basic_auth_ops = {
     .size = sizeof(struct filter_basic_auth),
     .build = build,
     .request = request,
     .end = end,
+    .facts = facts,
 };

@@ -52,6 +52,16 @@ static bool the_first(void *arg, uint64_t from, uint64_t *to)
     return from < ONE;
 }
 
+/* Three of four, and not just one. */
+static void note_if_many(struct filter_run *run, const struct filter_concurrency *concurrency,
+                         const struct key_table_slot *slot, uint64_t key)
+{
+    uint64_t used = atomic_load_explicit(&slot->value, memory_order_relaxed) / ONE;
+    if (used > 1 && used * 4 >= (uint64_t)concurrency->requests * 3) {
+        filter_keyed_note(run, &concurrency->filter, &concurrency->key, key);
+    }
+}
+
 static enum filter_verdict request(struct filter_run *run, const struct filter *self, void **kept)
 {
     static const struct key_table_rule rule = {.own = one_more, .take = the_first, .joins = true};
@@ -65,8 +75,10 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
     *kept = key_table_update(filter_keyed_table(self->state), key, &rule, &requests, &change);
     filter_keyed_count(run, self, change, false);
     if (*kept != NULL) {
+        note_if_many(run, concurrency, *kept, key);
         return FILTER_GO_ON;
     }
+    filter_keyed_note(run, self, &concurrency->key, key);
     (void)filter_refuse(run, CLOSE_CONCURRENCY_LIMIT);
     run->answer.status = concurrency->status;
     filter_answer_add(&run->answer, SLICE("Retry-After"), SLICE("1"));
@@ -96,6 +108,18 @@ static void end(struct filter_run *run, const struct filter *self, void **kept)
     }
 }
 
+static void facts(const struct filter *self, uint64_t now_us, struct filter_facts *facts)
+{
+    struct filter_facts_keyed *keyed = &facts->keyed;
+    (void)now_us;
+    filter_keyed_facts(self, ONE, facts);
+    keyed->limit = concurrency_of(self)->requests;
+    for (uint32_t i = 0; i < keyed->full_count; i++) {
+        keyed->full[i].used = keyed->full[i].row.value / ONE;
+        keyed->full[i].is_full = keyed->full[i].used >= keyed->limit;
+    }
+}
+
 const struct filter_ops filter_concurrency_ops = {
     .size = sizeof(struct filter_concurrency),
     .build = build,
@@ -104,4 +128,5 @@ const struct filter_ops filter_concurrency_ops = {
     .request = request,
     .hold = hold,
     .end = end,
+    .facts = facts,
 };

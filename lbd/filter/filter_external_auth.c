@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/filter/filter_facts.h"
 #include "lbd/filter/filter_worker.h"
 
 struct names {
@@ -30,9 +31,41 @@ struct question {
     struct filter_memo_key key;
 };
 
+/* How whoever is asked does, for who wants to know; written by all workers. */
+struct service {
+    struct filter_state state;
+    char *url; /* whose state it is */
+    _Atomic uint64_t answered_wall_us;
+    _Atomic uint64_t failed_wall_us;
+    _Atomic uint32_t failures; /* in a row */
+    struct shared_text why;
+};
+
 static const struct filter_external_auth *auth_of(const struct filter *self)
 {
     return (const struct filter_external_auth *)self; /* its first member */
+}
+
+static void free_service(struct filter_state *state)
+{
+    struct service *service = container_of(state, struct service, state);
+    free(service->url);
+    free(service);
+}
+
+static struct filter_state *make_state(const struct conf_policy *conf)
+{
+    struct service *service = mem_zero(1, sizeof(*service));
+    atomic_init(&service->state.refs, 1);
+    service->state.free = free_service;
+    service->url = mem_slicedup(conf->external_auth.url);
+    return &service->state;
+}
+
+static bool state_fits(const struct filter_state *state, const struct conf_policy *conf)
+{
+    const struct service *service = (const struct service *)state; /* its first member */
+    return slice_eq(slice_from(service->url), conf->external_auth.url);
 }
 
 static struct names copy(struct arena *arena, const struct slice *names, uint32_t count)
@@ -187,6 +220,39 @@ static void remember(const struct question *question, struct slice lines)
     }
 }
 
+/* Once a second at most: all workers write it. */
+static void note_answer(const struct filter_run *run, const struct filter_external_auth *auth)
+{
+    struct service *service = container_of(auth->filter.state, struct service, state);
+    uint64_t now = loop_wall_us(run->loop);
+    uint64_t last = atomic_load_explicit(&service->answered_wall_us, memory_order_relaxed);
+    if (now >= last + 1000000U) {
+        atomic_store_explicit(&service->answered_wall_us, now, memory_order_relaxed);
+    }
+    if (LB_UNLIKELY(atomic_load_explicit(&service->failures, memory_order_relaxed) != 0)) {
+        atomic_store_explicit(&service->failures, 0, memory_order_relaxed);
+    }
+}
+
+static void note_failure(const struct filter_run *run, const struct filter_external_auth *auth,
+                         struct slice why)
+{
+    struct service *service = container_of(auth->filter.state, struct service, state);
+    (void)shared_text_write(&service->why, why);
+    atomic_store_explicit(&service->failed_wall_us, loop_wall_us(run->loop), memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&service->failures, 1, memory_order_relaxed);
+}
+
+/* An answer that says neither yes nor no. */
+static void note_nonsense(const struct filter_run *run, const struct filter_external_auth *auth,
+                          const struct http_call_answer *answer)
+{
+    note_failure(run, auth,
+                 answer->status == 0
+                     ? slice_from(answer->why)
+                     : arena_printf(run->arena, "it answers with HTTP status %u", answer->status));
+}
+
 static void on_answer(const struct http_call_answer *answer, void *arg)
 {
     struct question *question = arg;
@@ -196,13 +262,16 @@ static void on_answer(const struct http_call_answer *answer, void *arg)
     if (answer->status >= 200 && answer->status < 300) {
         struct slice lines = lines_of(run, auth, answer->headers);
         remember(question, lines);
+        note_answer(run, auth);
         verdict = let_in(run, auth, lines);
     } else if ((answer->status >= 300 && answer->status < 400 && answer->status != 304) ||
                answer->status == 401 || answer->status == 403) {
+        note_answer(run, auth);
         verdict = pass_on(run, answer);
     } else if (answer->status >= 400 && answer->status < 500) {
         verdict = filter_refuse(run, CLOSE_EXTERNAL_FAILED);
     } else {
+        note_nonsense(run, auth, answer);
         verdict = failed(run, auth);
     }
     *filter_run_kept(run) = NULL;
@@ -248,7 +317,7 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
         if (auth->cache_ttl_ms != 0) {
             struct filter_memo *memo = filter_worker_memo(filter_worker_of(run->loop));
             filter_memo_key(memo, parts, ARRAY_LEN(parts), &key);
-            is_known = filter_memo_find(memo, &key, loop_now_us(run->loop), &known);
+            is_known = filter_worker_recall(run, self, &key, &known);
         }
         verdict = is_known ? let_in(run, auth, arena_copy(run->arena, slice_from(known)))
                            : ask(run, auth, buf_slice(&fields), &key, kept);
@@ -271,9 +340,26 @@ static void end(struct filter_run *run, const struct filter *self, void **kept)
     }
 }
 
+static void facts(const struct filter *self, uint64_t now_us, struct filter_facts *facts)
+{
+    struct service *service = container_of(self->state, struct service, state);
+    struct filter_facts_endpoint *endpoint = &facts->endpoint;
+    (void)now_us;
+    facts->has_endpoint = true;
+    facts->remembers = auth_of(self)->cache_ttl_ms != 0;
+    endpoint->answered_wall_us =
+        atomic_load_explicit(&service->answered_wall_us, memory_order_relaxed);
+    endpoint->failed_wall_us = atomic_load_explicit(&service->failed_wall_us, memory_order_relaxed);
+    endpoint->failures = atomic_load_explicit(&service->failures, memory_order_relaxed);
+    endpoint->why_len = shared_text_read(&service->why, endpoint->why);
+}
+
 const struct filter_ops filter_external_auth_ops = {
     .size = sizeof(struct filter_external_auth),
     .build = build,
+    .make_state = make_state,
+    .state_fits = state_fits,
     .request = request,
     .end = end,
+    .facts = facts,
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/filter/filter_facts.h"
 #include "lbd/filter/filter_worker.h"
 #include "lbd/filter/jwt_keys.h"
 #include "lbd/http/cookie.h"
@@ -283,7 +284,7 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
     uint64_t now_us = loop_now_us(run->loop);
     uint64_t wall_us = loop_wall_us(run->loop);
     filter_memo_key(memo, parts, ARRAY_LEN(parts), &key);
-    if (filter_memo_find(memo, &key, now_us, &known)) {
+    if (filter_worker_recall(run, self, &key, &known)) {
         return let_in(run, policy, known);
     }
     struct jwt jwt = {0};
@@ -306,9 +307,19 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
     return verdict;
 }
 
+static void facts(const struct filter *self, uint64_t now_us, struct filter_facts *facts)
+{
+    const struct filter_jwt *policy = jwt_of(self);
+    (void)now_us;
+    facts->has_tokens = true;
+    facts->remembers = true;
+    facts->tokens = policy->has_keys ? &policy->keys : NULL;
+}
+
 const struct filter_ops filter_jwt_ops = {
     .size = sizeof(struct filter_jwt),
     .build = build,
     .fini = fini,
     .request = request,
+    .facts = facts,
 };

@@ -16,6 +16,8 @@
 struct filter_key {
     enum conf_key_by by;
     struct slice name;
+    uint8_t v4_prefix;
+    uint8_t v6_prefix;
     uint8_t v4_mask[4];
     uint8_t v6_mask[16];
     bool skips_missing;
@@ -25,5 +27,11 @@ void filter_key_build(struct filter_key *key, struct arena *arena,
                       const struct conf_policy_key *conf);
 /* Not 0. False: the request does not count. */
 bool filter_key_find(const struct filter_key *key, const struct filter_run *run, uint64_t *found);
+/* How people are told of what was found: the client's network, the route, "all", "missing",
+ * "repeated". Values of headers and cookies are not told, for they may be secrets: 0. Returns its
+ * length. */
+#define FILTER_KEY_NAME_MAX 72U
+size_t filter_key_name(const struct filter_key *key, const struct filter_run *run, uint64_t found,
+                       char out[FILTER_KEY_NAME_MAX]);
 
 #endif

@@ -7,6 +7,7 @@
 struct keyed {
     struct filter_state state;
     struct key_table table;
+    struct key_top top;
 };
 
 static void free_keyed(struct filter_state *state)
@@ -44,5 +45,30 @@ void filter_keyed_count(struct filter_run *run, const struct filter *filter,
     }
     if (is_eviction) {
         counter_add(&counters->key_evictions, 1);
+    }
+}
+
+void filter_keyed_note(struct filter_run *run, const struct filter *filter,
+                       const struct filter_key *key, uint64_t found)
+{
+    struct keyed *keyed = container_of(filter->state, struct keyed, state);
+    char name[FILTER_KEY_NAME_MAX];
+    if (!key_top_has(&keyed->top, found)) {
+        size_t len = filter_key_name(key, run, found, name);
+        key_top_note(&keyed->top, &keyed->table, found, key_table_value(&keyed->table, found),
+                     slice_of(name, len));
+    }
+}
+
+void filter_keyed_facts(const struct filter *filter, uint64_t least, struct filter_facts *facts)
+{
+    const struct keyed *keyed = container_of(filter->state, struct keyed, state);
+    struct filter_facts_keyed *out = &facts->keyed;
+    struct key_top_row rows[FILTER_FACTS_FULL_MAX];
+    facts->is_keyed = true;
+    out->keys_max = keyed->table.keys;
+    out->full_count = key_top_list(&keyed->top, &keyed->table, least, rows, FILTER_FACTS_FULL_MAX);
+    for (uint32_t i = 0; i < out->full_count; i++) {
+        out->full[i].row = rows[i];
     }
 }

@@ -8,6 +8,8 @@
 #define LBD_FILTER_FILTER_KEYED_H
 
 #include "lbd/filter/filter.h"
+#include "lbd/filter/filter_facts.h"
+#include "lbd/filter/filter_key.h"
 #include "lbd/filter/key_table.h"
 
 struct filter_state *filter_keyed_new(uint32_t keys);
@@ -16,5 +18,12 @@ struct key_table *filter_keyed_table(struct filter_state *state);
 /* Counts what became of a place in it. */
 void filter_keyed_count(struct filter_run *run, const struct filter *filter,
                         enum key_table_change change, bool is_eviction);
+/* `found` was refused, or is nearly full: notes it for who asks, with its name if that may be
+ * shown.
+ */
+void filter_keyed_note(struct filter_run *run, const struct filter *filter,
+                       const struct filter_key *key, uint64_t found);
+/* The keys that are noted and have a number of at least `least`; the caller fills in the rest. */
+void filter_keyed_facts(const struct filter *filter, uint64_t least, struct filter_facts *facts);
 
 #endif

@@ -64,6 +64,9 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
         *copy = taken;
         *kept = copy;
     }
+    if (!is_let_in || (taken.left == 0 && limit->rate.burst_ns != limit->rate.interval_ns)) {
+        filter_keyed_note(run, self, &limit->key, key); /* one of which one is all says little */
+    }
     if (is_let_in) {
         return FILTER_GO_ON;
     }
@@ -87,6 +90,19 @@ static void response(struct filter_run *run, const struct filter *self, void **k
     }
 }
 
+static void facts(const struct filter *self, uint64_t now_us, struct filter_facts *facts)
+{
+    const struct filter_rate_limit *limit = rate_limit_of(self);
+    struct filter_facts_keyed *keyed = &facts->keyed;
+    uint64_t now_ns = now_us * 1000U;
+    filter_keyed_facts(self, now_ns + 1, facts);
+    keyed->limit = limit->rate.burst_ns / limit->rate.interval_ns;
+    for (uint32_t i = 0; i < keyed->full_count; i++) {
+        keyed->full[i].used =
+            rate_used(&limit->rate, keyed->full[i].row.value, now_ns, &keyed->full[i].is_full);
+    }
+}
+
 const struct filter_ops filter_rate_limit_ops = {
     .size = sizeof(struct filter_rate_limit),
     .build = build,
@@ -94,4 +110,5 @@ const struct filter_ops filter_rate_limit_ops = {
     .state_fits = state_fits,
     .request = request,
     .response = response,
+    .facts = facts,
 };

@@ -79,3 +79,13 @@ void filter_worker_done(struct filter_worker *worker)
 {
     worker->waiting--;
 }
+
+bool filter_worker_recall(const struct filter_run *run, const struct filter *filter,
+                          const struct filter_memo_key *key, void **value)
+{
+    struct filter_memo *memo = filter_worker_memo(filter_worker_of(run->loop));
+    bool is_known = filter_memo_find(memo, key, loop_now_us(run->loop), value);
+    enum counters_memo what = is_known ? COUNTERS_MEMO_HIT : COUNTERS_MEMO_MISS;
+    counter_add(&counters_of_policy(run->counters, filter->id)->memo[what], 1);
+    return is_known;
+}

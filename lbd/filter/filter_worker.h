@@ -16,6 +16,7 @@
 
 #include "lbd/base/job.h"
 #include "lbd/base/mailbox.h"
+#include "lbd/filter/filter.h"
 #include "lbd/filter/filter_memo.h"
 #include "lbd/filter/gzip_coder.h"
 #include "lbd/net/loop.h"
@@ -45,6 +46,9 @@ static inline struct gzip_pool *filter_worker_gzip(struct filter_worker *worker)
     return &worker->gzip;
 }
 struct filter_memo *filter_worker_memo(struct filter_worker *worker);
+/* filter_memo_find of the worker's memory, counted. */
+bool filter_worker_recall(const struct filter_run *run, const struct filter *filter,
+                          const struct filter_memo_key *key, void **value);
 /* job->done comes later, from the loop. False: too many wait already, or there can be no thread. */
 bool filter_worker_post(struct filter_worker *worker, struct job *job);
 /* In job->done: one less waits. */

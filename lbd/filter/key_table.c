@@ -132,3 +132,14 @@ struct key_table_slot *key_table_update(struct key_table *table, uint64_t key,
     }
     return attempt == DONE ? slot : NULL;
 }
+
+uint64_t key_table_value(const struct key_table *table, uint64_t key)
+{
+    uint32_t index = (uint32_t)key & table->mask;
+    struct key_table_slot *slot = find(&table->slots[(size_t)index * KEY_TABLE_WAYS], key);
+    uint64_t value = slot != NULL ? atomic_load_explicit(&slot->value, memory_order_acquire) : 0;
+    bool is_its_own =
+        value != CHANGING && slot != NULL &&
+        atomic_load_explicit(&slot->key, memory_order_relaxed) == key; /* after the value */
+    return is_its_own ? value : 0;
+}

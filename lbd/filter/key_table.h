@@ -55,5 +55,7 @@ void key_table_fini(struct key_table *table);
 struct key_table_slot *key_table_update(struct key_table *table, uint64_t key,
                                         const struct key_table_rule *rule, void *arg,
                                         enum key_table_change *change);
+/* The number of a key as it is now; 0: it is not there. */
+uint64_t key_table_value(const struct key_table *table, uint64_t key);
 
 #endif

@@ -49,3 +49,10 @@ bool rate_take(struct key_table *table, const struct rate *rate, uint64_t key, u
     taken->is_eviction = taken->is_eviction && taken->change == KEY_TABLE_REPLACED;
     return ok;
 }
+
+uint64_t rate_used(const struct rate *rate, uint64_t value, uint64_t now_ns, bool *is_full)
+{
+    uint64_t spent_ns = value > now_ns ? value - now_ns : 0;
+    *is_full = spent_ns + rate->interval_ns > rate->burst_ns;
+    return (spent_ns + rate->interval_ns - 1) / rate->interval_ns;
+}

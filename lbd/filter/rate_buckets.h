@@ -34,5 +34,9 @@ void rate_init(struct rate *rate, uint32_t count, uint32_t period_ms, uint32_t b
 /* Takes one. False: there is none. */
 bool rate_take(struct key_table *table, const struct rate *rate, uint64_t key, uint64_t now_ns,
                struct rate_taken *taken);
+/* How many are taken of a bucket that stands in the table as `value`; *is_full: the next is
+ * refused.
+ */
+uint64_t rate_used(const struct rate *rate, uint64_t value, uint64_t now_ns, bool *is_full);
 
 #endif

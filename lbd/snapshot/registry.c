@@ -192,6 +192,7 @@ static void free_policy(struct registry *registry, struct registry_policy *polic
     leave(registry, policy->counters);
     filter_state_unref(policy->state);
     free(policy->keys.url);
+    free(policy->keys.error);
     free((char *)(uintptr_t)policy->keys.text.ptr);
     free(policy->key);
     free(policy);

@@ -93,13 +93,16 @@ struct registry_route {
 
 /* The keys that a policy fetches (control_keys), as they came. */
 struct registry_keys {
-    char *url;            /* owned: whose they are; NULL: nobody was asked yet */
-    struct slice text;    /* owned; empty: none came yet */
-    uint64_t version;     /* of `text`; 0: none came yet */
-    uint64_t versions;    /* that there were */
-    uint64_t next_us;     /* when they are asked for again; monotonic */
-    uint32_t failures;    /* in a row */
-    const void *question; /* control_keys: who is being asked; NULL: nobody */
+    char *url;                /* owned: whose they are; NULL: nobody was asked yet */
+    struct slice text;        /* owned; empty: none came yet */
+    uint64_t version;         /* of `text`; 0: none came yet */
+    uint64_t versions;        /* that there were */
+    uint64_t next_us;         /* when they are asked for again; monotonic */
+    uint32_t failures;        /* in a row */
+    uint64_t fetched_wall_us; /* when they came last, the same or others; 0: never */
+    uint64_t error_wall_us;   /* of `error` */
+    char *error;              /* owned: why they did not come, the last time; NULL: never */
+    const void *question;     /* control_keys: who is being asked; NULL: nobody */
 };
 
 /* A policy of one kind. */

@@ -30,6 +30,11 @@ static struct filter *find(const struct snapshot *snapshot, struct slice name)
     return NULL;
 }
 
+const struct filter *snapshot_filter_find(const struct snapshot *snapshot, struct slice name)
+{
+    return find(snapshot, name);
+}
+
 /* What the policy's file holds; nothing when it has none. The caller forgets it. */
 static bool read_file(const struct conf_policy *policy, struct slice *text, struct err *err)
 {
@@ -128,6 +133,8 @@ static struct filter *again(const struct conf *conf, struct filter *old,
     struct filter *fresh = make(conf, policy, live, tls, &err);
     if (fresh == NULL) {
         old->refused = stamp_of(conf, policy);
+        free(old->refused_why);
+        old->refused_why = mem_slicedup(slice_from(err.text));
         log_warn("policy.file_refused", "policy=%.*s why=\"%s\" now=\"as before\"",
                  SLICE_ARG(policy->name), err.text);
         return filter_ref(old);

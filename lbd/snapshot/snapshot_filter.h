@@ -26,6 +26,8 @@ const struct filter_chain *snapshot_filter_chain(struct snapshot *snapshot,
 /* Are the files that its policies name, and the keys that were fetched for them, as they were when
  * they were read last? */
 bool snapshot_filter_is_current(const struct snapshot *snapshot, const struct registry *registry);
+/* NULL: there is no policy of that name. */
+const struct filter *snapshot_filter_find(const struct snapshot *snapshot, struct slice name);
 void snapshot_filter_fini(struct snapshot *snapshot);
 
 #endif

@@ -137,6 +137,11 @@ enum counters_decision { /* what a policy said to a request */
                          COUNTERS_DECISION_WAIT,   /* it had to think; another one follows */
                          COUNTERS_DECISION_COUNT
 };
+enum counters_memo { /* what was known of a login, a token, a request */
+                     COUNTERS_MEMO_HIT,
+                     COUNTERS_MEMO_MISS,
+                     COUNTERS_MEMO_COUNT
+};
 enum counters_callback { /* what came of asking a callback of mail */
                          COUNTERS_CALLBACK_OK,
                          COUNTERS_CALLBACK_REFUSED,

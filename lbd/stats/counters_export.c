@@ -33,6 +33,7 @@ WORDS(CHECK, "result", "passed", "failed", "not_run")
 WORDS(STICKY, "result", "hit", "new", "unknown", "rebalanced", "refused")
 WORDS(SPLIT, "result", "stayed", "new", "unknown", "moved")
 WORDS(DECISION, "decision", "allow", "deny", "shadow", "wait")
+WORDS(MEMO, "result", "hit", "miss")
 WORDS(CIRCUIT, "reason", "requests", "connections", "pending", "retries")
 WORDS(OUTLIER, "reason", "consecutive_failures", "success_rate", "latency")
 WORDS(CALLBACK, "result", "ok", "refused", "wait", "failed", "kept")
@@ -174,6 +175,7 @@ enum { SCOPE_BASIC = 0, SCOPE_FULL = 1 };
 #define UNIT_OF_HANDSHAKE PROMETHEUS_ONE
 #define UNIT_OF_MAIL_LOGIN PROMETHEUS_ONE
 #define UNIT_OF_STICKY    PROMETHEUS_ONE
+#define UNIT_OF_MEMO      PROMETHEUS_ONE
 #define UNIT_OF_SPLIT     PROMETHEUS_ONE
 #define UNIT_OF_CALLBACK  PROMETHEUS_ONE
 #define UNIT_OF_DECISION  PROMETHEUS_ONE

@@ -13,19 +13,6 @@ static uint32_t weight_of(const struct target *target)
     return target->weight != 0 ? target->weight : 1;
 }
 
-/* A prime, so that every stride visits all slots; a hundred for each target where that is so many.
- */
-static uint32_t slots_for(uint32_t count)
-{
-    static const uint32_t primes[] = {251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65537};
-    for (size_t i = 0; i < ARRAY_LEN(primes) - 1; i++) {
-        if (primes[i] >= (uint64_t)count * 100) {
-            return primes[i];
-        }
-    }
-    return primes[ARRAY_LEN(primes) - 1];
-}
-
 /* How a target asks for slots: its own permutation of them, as often as its weight says. */
 struct claim {
     uint32_t next;
@@ -40,7 +27,7 @@ void hash_table_build_maglev(struct hash_table *table, const struct target *targ
     if (count == 0) {
         return;
     }
-    uint32_t slots = slots_for(count);
+    uint32_t slots = HASH_TABLE_SLOTS;
     uint32_t heaviest = 1;
     struct claim *claims = mem_zero(count, sizeof(*claims));
     for (uint32_t i = 0; i < count; i++) {
@@ -63,7 +50,8 @@ void hash_table_build_maglev(struct hash_table *table, const struct target *targ
         }
         claim->credit -= heaviest;
         while (table->targets[claim->next] != FREE) {
-            claim->next = (claim->next + claim->skip) % slots;
+            claim->next += claim->skip;
+            claim->next -= claim->next >= slots ? slots : 0;
         }
         table->targets[claim->next] = (uint16_t)i;
         taken++;

@@ -8,9 +8,10 @@
  *                the first point at or after the key, and those behind it
  *
  * maglev shares keys within one per cent of the weights and finds its slot without a search; when a
- * target comes or goes, a few keys of others move too. ring_hash moves the keys of that target and
- * no other, and shares within some ten per cent; the lighter a
- * target the less exactly.
+ * target comes or goes, up to one per cent of the keys of others move too. It has the same number
+ * of slots whatever the number of targets: with another one every key would move. ring_hash moves
+ * the keys of that target and no other, and shares within some ten per cent; the lighter a target
+ * the less exactly.
  *
  * All targets are in it, whatever their health: who is unfit is passed by when an order is walked
  * (hash_pick), so that its keys alone go elsewhere, and come back with it.
@@ -18,7 +19,7 @@
  * Seeds follow from names: every lbd with the same servers has the same table, after a restart too.
  *
  * Limits: 65537 slots; 1048576 points, or one per target where that is more. Memory: the caller's
- * arena. Threads: built on control; read on any.
+ * arena, 128 KiB for maglev. Threads: built on control; read on any.
  */
 #ifndef LBD_BALANCE_HASH_TABLE_H
 #define LBD_BALANCE_HASH_TABLE_H
@@ -28,7 +29,8 @@
 #include "lbd/balance/target.h"
 #include "lbd/base/arena.h"
 
-#define HASH_TABLE_POINTS     160U /* of a target of weight 100 */
+#define HASH_TABLE_SLOTS      65537U /* a prime, so that every stride visits all of them */
+#define HASH_TABLE_POINTS     160U   /* of a target of weight 100 */
 #define HASH_TABLE_POINTS_MAX (1024U * 1024U)
 
 struct hash_table {

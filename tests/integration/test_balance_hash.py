@@ -79,6 +79,17 @@ class Hash(LabCase):
         self.assertEqual(set(moved), {"new"})
         self.assertLess(len(moved), 40, "a fifth is its share")
 
+    def test_one_server_less_moves_its_keys(self):
+        ask = self.ASKS["path"][1]
+        for algorithm, moves in (("ring_hash", 0), ("maglev", 2)):
+            with self.subTest(algorithm):
+                self.serve(count=6, algorithm=algorithm, hash={"key": "path", "bound": 10000})
+                before = self.owners(ask, keys=120)
+                self.proxy.delete("/v1/pools/main/servers/c")
+                after = self.owners(ask, keys=120)
+                others = [o for o, n in zip(before, after, strict=True) if o not in ("c", n)]
+                self.assertLessEqual(len(others), moves, "keys of servers that stay")
+
     def test_a_retry_goes_to_the_next_in_the_order(self):
         ask = self.ASKS["path"][1]
         self.serve(workers=1, algorithm="maglev", hash={"key": "path"}, retries=1)

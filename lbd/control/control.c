@@ -172,6 +172,7 @@ static void on_republish_timer(struct loop_timer *timer)
 
 void control_republish_now(struct control *control)
 {
+    control_outlier_recall(control->outlier);
     loop_timer_stop(&control->republish_timer);
     loop_ready_remove(&control->republish_ready);
     republish(control);
@@ -182,6 +183,7 @@ void control_republish_now(struct control *control)
 void control_republish(struct control *control)
 {
     struct loop *loop = control->options.loop;
+    control_outlier_recall(control->outlier);
     if (control->newest == NULL || control->facts.is_draining ||
         loop_timer_is_set(&control->republish_timer)) {
         return;
@@ -236,10 +238,11 @@ static void on_health_changed(struct server *server, void *arg)
     }
 }
 
-/* Perhaps it moved. */
+/* Perhaps it moved. And who else could serve must not rest while it is found dead. */
 static void on_refused(struct server *server, void *arg)
 {
     struct control *control = arg;
+    control_outlier_recall_beside(control->outlier, server);
     control_resolve_hurry(control->resolve, slice_from(server->pool_name),
                           slice_from(server->name));
 }

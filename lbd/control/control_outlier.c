@@ -21,6 +21,7 @@ struct outlier_pool {
     struct outlier_rules rules;    /* what follows from it */
     struct counters_id *counters;  /* held: the pool's block, in which control counts too */
     struct map servers;            /* name -> struct outlier_server */
+    uint32_t resting;              /* of them; in shadow too */
     struct loop_timer timer;       /* the end of the interval */
 };
 
@@ -102,11 +103,12 @@ static void come_back(struct outlier_server *live)
     if (live->why == OUTLIER_NONE) {
         return;
     }
-    log_info("server.outlier", "pool=%s server=%s mode=%s ejected=no reason=%s",
+    log_info("server.outlier", "pool=%s server=%s mode=%s ejected=no reason=%s why=\"%s\"",
              live->server->pool_name, live->server->name,
-             is_shadow(live->pool) ? "shadow" : "enforce", outlier_word(live->why));
+             is_shadow(live->pool) ? "shadow" : "enforce", outlier_word(live->why), live->text);
     post(live, false, 0);
     live->why = OUTLIER_NONE;
+    live->pool->resting--;
     live->back_us = loop_now_us(live->pool->outlier->options.loop);
     live->was_in = false;
     server_forgive(live->server);
@@ -165,6 +167,7 @@ static void take_out(struct outlier_server *live, enum outlier_why why, const ch
     live->times++;
     uint32_t for_ms = outlier_eject_ms(&pool->rules, live->times);
     live->why = why;
+    pool->resting++;
     live->until_wall_us = now_wall_us() + for_ms * UINT64_C(1000);
     (void)snprintf(live->text, sizeof(live->text), "%s", text);
     loop_timer_set(loop, &live->timer, for_ms, on_rested);
@@ -179,6 +182,63 @@ static void take_out(struct outlier_server *live, enum outlier_why why, const ch
     post(live, true, for_ms);
     if (!is_shadow(pool)) {
         set_ejected(live, true);
+    }
+}
+
+/* -- needed after all -- */
+
+/* The one that would be back first, of those that are fit but for their rest. NULL: there is none,
+ * or somebody else but `without` is usable. */
+static struct outlier_server *find_needed(const struct outlier_pool *pool,
+                                          const struct server *without)
+{
+    struct outlier_server *needed = NULL;
+    const struct map_entry *entry = NULL;
+    map_for_each (entry, &pool->servers) {
+        struct outlier_server *live = entry->value;
+        const struct server *server = live->server;
+        if (server == without) {
+            continue;
+        }
+        if (server_is_usable(server)) {
+            return NULL;
+        }
+        bool is_fit = server->is_ejected && server->health == SERVER_UP &&
+                      server->admin == SERVER_READY && !server->is_stopped;
+        if (is_fit && (needed == NULL || live->until_wall_us < needed->until_wall_us)) {
+            needed = live;
+        }
+    }
+    return needed;
+}
+
+static void recall_one(const struct outlier_pool *pool, const struct server *without)
+{
+    struct outlier_server *needed = NULL;
+    if (pool->resting != 0 && !is_shadow(pool)) {
+        needed = find_needed(pool, without);
+    }
+    if (needed != NULL) {
+        (void)snprintf(needed->text, sizeof(needed->text), "no other server is usable");
+        come_back(needed);
+    }
+}
+
+void control_outlier_recall(struct control_outlier *outlier)
+{
+    const struct map_entry *entry = NULL;
+    if (outlier != NULL) {
+        map_for_each (entry, &outlier->pools) {
+            recall_one(entry->value, NULL);
+        }
+    }
+}
+
+void control_outlier_recall_beside(struct control_outlier *outlier, const struct server *server)
+{
+    const struct outlier_pool *pool = map_get(&outlier->pools, slice_from(server->pool_name));
+    if (pool != NULL) {
+        recall_one(pool, server);
     }
 }
 
@@ -409,6 +469,7 @@ void control_outlier_apply(struct control_outlier *outlier, const struct conf *c
             apply_pool(outlier, &conf->pools[i], known);
         }
     }
+    control_outlier_recall(outlier);
 }
 
 /* -- asking us -- */

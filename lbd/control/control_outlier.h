@@ -7,7 +7,8 @@
  *
  * Works on pools whose document has `outlier`. What it finds is over `health`: a server that rests
  * is up, and gets no requests. With mode shadow it is only counted and logged. Never the last
- * usable server, nor more than max_ejected; who fails again soon rests longer.
+ * usable server, nor more than max_ejected; who fails again soon rests longer. When all others of a
+ * pool have gone meanwhile (down, drained, removed), one that rests is back at once.
  *
  * Memory: a reference on each server of such a pool. Threads: control; one instance per process
  * (the hook of server.h has no argument).
@@ -45,6 +46,12 @@ void control_outlier_free(struct control_outlier *outlier);
  * before, everybody returns. */
 void control_outlier_apply(struct control_outlier *outlier, const struct conf *conf,
                            const struct registry *registry);
+
+/* The usability of a server is different: where nobody is usable any more, one that rests is needed
+ * and comes back. NULL is fine. */
+void control_outlier_recall(struct control_outlier *outlier);
+/* Likewise in the pool of `server`, which is about to go: it does not count. */
+void control_outlier_recall_beside(struct control_outlier *outlier, const struct server *server);
 
 struct control_outlier_facts {
     bool is_shadow;         /* it goes on getting requests */

@@ -115,6 +115,59 @@ class Outliers(LabCase):
         self.assertEqual(out.count(None), 1)
         self.assertEqual(self.client.get("/").status, 500)
 
+    def test_one_that_rests_is_back_when_no_other_is_left(self):
+        def check_down(server):
+            server.health = 500
+            self.proxy.wait_health("b", "down")
+
+        def dies(server):
+            server.kill()
+            wait_for(lambda: self.client.get("/") and self.proxy.server_status("b")["health"] == "down",
+                     "b is down")
+
+        gone = {
+            "down by its check": check_down,
+            "dead": dies,
+            "drained by hand": lambda _: self.proxy.admin("b", "drain"),
+            "drained in the document": lambda _: self.proxy.patch(
+                "/v1/pools/main/servers/b", {"admin_state": "maint"}),
+            "removed": lambda _: self.proxy.delete("/v1/pools/main/servers/b"),
+        }
+        for how, act in gone.items():
+            with self.subTest(how):
+                (one, bad) = self.answering("one", 500)
+
+                def healthy(peer):
+                    while True:
+                        is_check = peer.rx().target == "/health"
+                        peer.tx(peer.origin.health if is_check else 200, "two", {"Origin-Name": "two"})
+
+                two = self.origin(healthy, name="two")
+                two.health = 200
+                document = config_for(one, two, pool={
+                    "algorithm": "round_robin", "retries": 0,
+                    "outlier": {"consecutive_failures": 2, "ejection_time": "1h", "max_ejection_time": "1h"}})
+                if how.startswith("down"):
+                    document["pools"]["main"]["health_check"] = "h"
+                    document["health_checks"] = {"h": {
+                        "path": "/health", "interval": "100ms", "timeout": "100ms", "fall": 1,
+                        "expect": {"status": [200, 500]}}}
+                self.proxy = self.lbd(document)
+                self.client = self.connect(self.proxy)
+                if how.startswith("down"):
+                    for server in "ab":
+                        self.proxy.wait_health(server, "up")
+                self.ask_until(lambda: self.outlier("a"), "a rests")
+                self.ask_until(lambda: self.names() == {"two"}, "the other alone answers")
+                bad["status"] = 200
+                if how.startswith("down"):
+                    self.proxy.patch("/v1/health-checks/h", {"expect": {"status": [200]}})
+                act(two)
+                self.ask_until(lambda: self.names() == {"one"}, "a answers again")
+                self.assertIsNone(self.outlier("a"))
+                self.assertIn("server=a mode=enforce ejected=no reason=consecutive_failures "
+                              'why="no other server is usable"', self.proxy.log_text())
+
     def test_shadow(self):
         (one, _), (two, _) = self.answering("one", 500), self.answering("two")
         self.serve(one, two, outlier={"consecutive_failures": 2, "mode": "shadow"})

@@ -6,6 +6,7 @@
  */
 #include "lbd/base/num.h"
 #include "lbd/mail/mail_line.h"
+#include "lbd/mail/smtp_guard.h"
 #include "lbd/proxy/balance_key.h"
 #include "lbd/proxy/mail_record.h"
 #include "lbd/proxy/mail_session_inside.h"
@@ -207,6 +208,19 @@ static bool is_followed(const struct mail_session *mail, const struct mail_welco
             mail_word_in(welcome->capabilities, SLICE("UNAUTHENTICATE")));
 }
 
+/* Of SMTP and Sieve: lines that begin with a word. */
+static bool has_capability(struct slice capabilities, struct slice capability)
+{
+    struct slice line;
+    while (capabilities.len > 0 && slice_split(&capabilities, '\n', &line)) {
+        struct slice word;
+        if (mail_word_next(&line, &word) && slice_eq_nocase(word, capability)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The user is in. */
 static void relay(struct mail_session *mail, struct upstream_conn *server_conn,
                   const struct mail_welcome *welcome)
@@ -234,13 +248,21 @@ static void relay(struct mail_session *mail, struct upstream_conn *server_conn,
             mail_tracked_inherit(kept.tracked);
         }
     }
+    struct smtp_guard guard;
     struct tunnel_begin begin = {
         .session = session,
         .server_conn = server_conn,
         .idle_ms = mail->plan->mail->idle_ms,
         .mail = &kept,
-        .is_guarded = mail->plan->mail->offer.protocol == MAIL_SMTP && !mail->client.is_trusted,
+        .is_sieve_guarded = mail->plan->mail->offer.protocol == MAIL_SIEVE &&
+                            has_capability(welcome->capabilities, SLICE("UNAUTHENTICATE")),
     };
+    if (mail->plan->mail->offer.protocol == MAIL_SMTP && !mail->client.is_trusted) {
+        /* the line that has waited is not answered yet */
+        smtp_guard_init(&guard, has_capability(welcome->capabilities, SLICE("CHUNKING")),
+                        mail->is_relay ? 1 : 0);
+        begin.smtp = &guard;
+    }
     session->conn.user = NULL;
     if (!tunnel_open(&begin)) {
         session->conn.user = mail;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/mail/sieve_guard.h"
 #include "lbd/mail/smtp_guard.h"
 #include "lbd/net/sock_opt.h"
 #include "lbd/proxy/cause.h"
@@ -20,7 +21,8 @@ static const struct relay_ops tcp_ops;
 static const struct relay_ops websocket_ops;
 static const struct relay_ops mail_ops;
 static const struct relay_ops tracked_ops;
-static const struct relay_ops guarded_ops;
+static const struct relay_ops smtp_ops;
+static const struct relay_ops sieve_ops;
 
 static struct tunnel *tunnel_of(struct relay *relay)
 {
@@ -44,7 +46,7 @@ static bool is_tracked(const struct tunnel *tunnel)
 
 static bool is_guarded(const struct tunnel *tunnel)
 {
-    return tunnel->relay.ops == &guarded_ops;
+    return tunnel->relay.ops == &smtp_ops || tunnel->relay.ops == &sieve_ops;
 }
 
 static bool is_mail(const struct tunnel *tunnel)
@@ -151,9 +153,12 @@ static bool may_hear_bye(const struct tunnel *tunnel)
     return may;
 }
 
-/* What a client says to a server of SMTP. */
+/* What a client says to a server that it could tell too much. */
 struct tunnel_guard {
-    struct smtp_guard guard;
+    union {
+        struct smtp_guard smtp;
+        struct sieve_guard sieve;
+    };
     struct tunnel *tunnel;
     struct loop_ready ready;
 };
@@ -310,32 +315,49 @@ static uint64_t on_responses(struct relay *relay, struct slice bytes)
     return unseen;
 }
 
-/* The client wants to be somebody else. */
+/* The client wants to be somebody else, or might. */
 static void on_forged(struct loop_ready *ready)
 {
-    static char text[] = "521 5.7.0 XCLIENT is for trusted clients\r\n";
-    struct tunnel *tunnel = container_of(ready, struct tunnel_guard, ready)->tunnel;
-    struct iovec piece = {.iov_base = text, .iov_len = sizeof(text) - 1};
+    static char end[] = "\r\n";
+    struct tunnel_guard *guard = container_of(ready, struct tunnel_guard, ready);
+    struct tunnel *tunnel = guard->tunnel;
+    const char *text = tunnel->relay.ops == &sieve_ops
+                           ? "BYE \"UNAUTHENTICATE ends the session here.\""
+                           : smtp_guard_refusal(&guard->smtp);
+    struct iovec pieces[] = {{.iov_base = (char *)(uintptr_t)text, .iov_len = strlen(text)},
+                             {.iov_base = end, .iov_len = sizeof(end) - 1}};
     relay_stop(&tunnel->relay);
-    (void)!conn_write(&session_in(tunnel)->conn, &piece, 1); /* gone, and nothing is to be done */
+    (void)!conn_write(&session_in(tunnel)->conn, pieces, 2); /* gone, and nothing is to be done */
     finish(tunnel, CLOSE_BAD_COMMANDS, true);
 }
 
-static size_t on_mail_commands(struct relay *relay, struct slice bytes)
+static size_t pass_mail(struct relay *relay, struct slice bytes, bool may)
 {
-    struct tunnel_guard *guard = tunnel_of(relay)->mail.guard;
-    if (smtp_guard_client(&guard->guard, bytes)) {
+    struct tunnel *tunnel = tunnel_of(relay);
+    if (may) {
         return bytes.len;
     }
     relay_hold(relay);
-    loop_ready_put(session_in(guard->tunnel)->conn.loop, &guard->ready, on_forged);
+    loop_ready_put(session_in(tunnel)->conn.loop, &tunnel->mail.guard->ready, on_forged);
     return 0;
 }
 
-static uint64_t on_mail_replies(struct relay *relay, struct slice bytes)
+static size_t on_smtp_commands(struct relay *relay, struct slice bytes)
+{
+    bool may = smtp_guard_client(&tunnel_of(relay)->mail.guard->smtp, bytes);
+    return pass_mail(relay, bytes, may);
+}
+
+static size_t on_sieve_commands(struct relay *relay, struct slice bytes)
+{
+    bool may = sieve_guard_client(&tunnel_of(relay)->mail.guard->sieve, bytes);
+    return pass_mail(relay, bytes, may);
+}
+
+static uint64_t on_smtp_replies(struct relay *relay, struct slice bytes)
 {
     if (bytes.ptr != NULL) {
-        smtp_guard_server(&tunnel_of(relay)->mail.guard->guard, bytes);
+        smtp_guard_server(&tunnel_of(relay)->mail.guard->smtp, bytes);
     }
     return 0;
 }
@@ -420,11 +442,13 @@ static const struct relay_ops tracked_ops = {.done = on_done,
                                              .pass = on_commands,
                                              .keeps = keeps_server,
                                              .loses = loses_server};
-static const struct relay_ops guarded_ops = {.done = on_done,
-                                             .on_moved = on_moved,
-                                             .look = on_mail_replies,
-                                             .pass = on_mail_commands,
-                                             .loses = loses_server};
+static const struct relay_ops smtp_ops = {.done = on_done,
+                                          .on_moved = on_moved,
+                                          .look = on_smtp_replies,
+                                          .pass = on_smtp_commands,
+                                          .loses = loses_server};
+static const struct relay_ops sieve_ops = {
+    .done = on_done, .on_moved = on_moved, .pass = on_sieve_commands, .loses = loses_server};
 static const struct relay_ops websocket_ops = {
     .done = on_done, .on_moved = on_moved, .look = on_frames};
 
@@ -486,10 +510,13 @@ bool tunnel_open(const struct tunnel_begin *begin)
         tunnel->mail = *begin->mail;
         ops = begin->mail->tracked != NULL ? &tracked_ops : &mail_ops;
     }
-    if (begin->mail != NULL && begin->is_guarded) {
-        ops = &guarded_ops;
+    if (begin->mail != NULL && (begin->smtp != NULL || begin->is_sieve_guarded)) {
+        ops = begin->smtp != NULL ? &smtp_ops : &sieve_ops;
         tunnel->mail.guard = mem_zero(1, sizeof(*tunnel->mail.guard));
         tunnel->mail.guard->tunnel = tunnel;
+        if (begin->smtp != NULL) {
+            tunnel->mail.guard->smtp = *begin->smtp;
+        }
     }
     if (ops == &tracked_ops) {
         tunnel->mail.tracked->over = on_over;

@@ -27,6 +27,7 @@
 struct access_record;
 struct exchange;
 struct session;
+struct smtp_guard;
 struct upstream_conn;
 struct access_kept;
 struct mail_tracked;
@@ -36,7 +37,7 @@ struct tunnel_mail {
     struct mail_seat seat;
     union {
         struct mail_tracked *tracked; /* owned; NULL: nobody looks at what passes */
-        struct tunnel_guard *guard;   /* the tunnel's, with is_guarded */
+        struct tunnel_guard *guard;   /* the tunnel's, when it began with one */
     };
 };
 
@@ -61,7 +62,8 @@ struct tunnel_begin {
     uint32_t first_byte_ms;             /* 0: the client may be silent */
     const struct access_record *record; /* NULL: log off */
     const struct tunnel_mail *mail;     /* NULL: it is none; what it has is the tunnel's now */
-    bool is_guarded;                    /* SMTP of a client that nobody trusts: smtp_guard */
+    const struct smtp_guard *smtp;      /* of a client that nobody trusts; else NULL */
+    bool is_sieve_guarded;              /* the server would let another user in: sieve_guard */
 };
 
 /* What came from either end before is passed on first. False: no memory, nothing was taken. */

@@ -117,6 +117,31 @@ class Sieve(MailCase):
         client.send(b'AUTHENTICATE "PLAIN" "%s"\r\nAUTHENTICATE "PLAIN" "%s"\r\nLOGOUT\r\n' % (wrong, PLAIN))
         self.assertRegex(client.read_rest(), rb'NO "Authentication failed\."\r\nOK "Logged in\."\r\nOK')
 
+    def test_nobody_becomes_another_user_behind_the_login(self):
+        """UNAUTHENTICATE (RFC 5804 2.14.1), as Cyrus has it."""
+        heard = []
+
+        def server(peer):
+            peer.send(b'"IMPLEMENTATION" "x"\r\n"SASL" "PLAIN"\r\n"UNAUTHENTICATE"\r\nOK\r\n')
+            try:
+                while True:
+                    heard.append(peer.reader.line())
+                    peer.send(b"OK\r\n")
+            except (EOFError, ConnectionError):
+                pass
+        self.open(f"127.0.0.1:{self.origin(server).port}")
+        for pieces in ((b"NOOP\r\nUNAUTHENTICATE\r\n",), (b"NOOP\r\nunauth", b"enticate\r\n")):
+            client = self.raw()
+            self.lines_until(client, b"OK")
+            client.send(b'AUTHENTICATE "PLAIN" "%s"\r\n' % PLAIN)
+            self.lines_until(client, b"OK")
+            client.send(pieces[0])
+            for piece in pieces[1:]:
+                self.lines_until(client, b"OK")
+                client.send(piece)
+            self.assertEqual(client.read_rest(), b'BYE "UNAUTHENTICATE ends the session here."\r\n')
+        self.assertEqual([line for line in heard if b"AUTHENTICATE" not in line.upper()], [b"NOOP"])
+
     def test_the_server_knows_the_client(self):
         dovecot = self.dovecot()
         self.open(dovecot.address("sieve"), listener={"proxy_protocol_from": ["127.0.0.1/32"]})

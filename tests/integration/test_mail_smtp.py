@@ -18,6 +18,12 @@ def encoded(*parts):
     return base64.b64encode(b"".join(parts))
 
 
+def until(client, begin):
+    """Reads lines up to one that begins so."""
+    while not client.reader.line().startswith(begin):
+        pass
+
+
 class Smtp(MailCase):
     protocol = "smtp"
 
@@ -179,6 +185,55 @@ class Smtp(MailCase):
         self.assertIn(b"XCLIENT ADDR", self.mail_of("anna"))
         self.assertEqual(inside.docmd("xclient", "ADDR=192.0.2.66 LOGIN=otto")[0], 521)
         self.assertEqual(self.lines("end")[0]["reason"], "bad_commands")
+
+    def test_chunks_hide_nothing_and_are_not_looked_at(self):
+        """A command that follows a chunk without a line's end, and text of a chunk that looks like one."""
+        self.open(self.servers())
+        chunk = b"Subject: of chunks\r\n\r\nXCLIENT ADDR=192.0.2.66\r\n"
+        inside = self.smtp()
+        inside.login("anna", "secret")
+        for _ in range(2):
+            self.assertEqual(inside.mail("anna@dovecot.test")[0], 250)
+            self.assertEqual(inside.rcpt("anna@dovecot.test")[0], 250)
+            inside.send(b"BDAT %d\r\n" % len(chunk) + chunk)
+            self.assertEqual(inside.getreply()[0], 250)
+            inside.send(b"BDAT 4 LAST\r\nend\n")
+            self.assertEqual(inside.getreply()[0], 250)
+        self.assertIn(b"XCLIENT ADDR", self.mail_of("anna"))
+        inside.send(b"BDAT 3 LAST\r\nendXCLIENT ADDR=192.0.2.66\r\n")
+        self.assertEqual(inside.getreply()[0], 521)
+        self.assertNotIn("192.0.2.66", self.sender.log_path.read_text())
+
+    def test_what_waits_behind_the_end_of_a_message(self):
+        """RFC 2920: the next message's commands come with the end of the one before."""
+        self.open(self.servers(), mail={"login": "none"})
+        client = self.raw()
+        head = b"MAIL FROM:<anna@dovecot.test>\r\nRCPT TO:<anna@dovecot.test>\r\nDATA\r\n"
+        client.send(b"EHLO c\r\n" + head)  # nobody is logged in: Postfix refuses RCPT, and then DATA
+        until(client, b"554 5.5.1")
+        client.send(b"RSET\r\nMAIL FROM:<anna@dovecot.test>\r\nXCLIENT LOGIN=anna\r\n")
+        self.assertRegex(client.read_rest(), rb"521 5\.7\.0")
+        self.open(self.sender.address("submission"))
+        client = self.raw()
+        client.send(b"EHLO c\r\nAUTH PLAIN " + encoded(b"\0anna\0secret") + b"\r\nRSET\r\nDATA\r\n")
+        until(client, b"503 5.5.1")
+        client.send(head)
+        for _ in range(2):
+            until(client, b"354 ")
+            client.send(b"Subject: x\r\n\r\nXCLIENT ADDR=192.0.2.66\r\n.\r\n" + head)
+        until(client, b"354 ")
+        client.send(b".\r\nQUIT\r\n")
+        self.assertIn(b"221 2.0.0", client.read_rest())
+
+    def test_no_tls_that_ends_at_the_server(self):
+        """Behind it nobody would see an XCLIENT."""
+        self.open(self.servers(certificate=self.certificate), mail={"login": "none"})
+        client = self.smtp()
+        client.ehlo()
+        self.assertEqual(client.mail("x@example.org")[0], 250)
+        client.ehlo()
+        self.assertTrue(client.has_extn("starttls"))
+        self.assertEqual(client.docmd("STARTTLS")[0], 521)
 
     def test_a_relay_port(self):
         """Nobody logs in: MAIL chooses the server, which hears the client's EHLO and address."""

@@ -20,5 +20,5 @@ foreach(test IN LISTS tests)
     list(APPEND labels tsan)
   endif()
   set_tests_properties(${name} PROPERTIES
-    LABELS "${labels}" ENVIRONMENT "${unit_env}" TIMEOUT 120)
+    LABELS "${labels}" ENVIRONMENT "${unit_env}" TIMEOUT 900)
 endforeach()

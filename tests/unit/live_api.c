@@ -11,7 +11,7 @@
 
 #include "lbd/base/now.h"
 
-#define LIMIT_US 10000000U
+#define LIMIT_US 60000000U
 
 static const char web[] =
     "\"listeners\":{\"web\":{\"bind\":[\"127.0.0.1:0\"],\"protocol\":\"http\","

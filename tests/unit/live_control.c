@@ -13,7 +13,7 @@
 #include "lbd/base/now.h"
 #include "lbd/control/conf_file.h"
 
-#define LIMIT_US 10000000U
+#define LIMIT_US 60000000U
 
 static void on_ready(void *arg)
 {

@@ -52,7 +52,7 @@ void live_control_write(const struct live_control *live, const char *document, c
 void live_control_end(struct live_control *live);
 /* Ends it and removes the directory. */
 void live_control_stop(struct live_control *live);
-/* Runs the loop until *flag, for at most 10 s. */
+/* Runs the loop until *flag, for at most 60 s. */
 void live_control_until(struct live_control *live, const bool *flag);
 /* One pass of the loop. */
 void live_control_turn(struct live_control *live);

@@ -187,7 +187,8 @@ START_TEST(a_change_of_state_is_published_without_a_revision)
     ck_assert(live_control_admin(&live, "a", SERVER_DRAIN));
     control_republish(live.control);
     control_republish(live.control); /* the same pass: one generation */
-    for (int i = 0; i < 200 && control_facts(live.control)->adopted_generation == generation; i++) {
+    for (int i = 0; i < 4000 && control_facts(live.control)->adopted_generation == generation;
+         i++) {
         live_control_turn(&live);
     }
     ck_assert_uint_eq(control_facts(live.control)->adopted_generation, generation + 1);

@@ -271,7 +271,7 @@ START_TEST(many_changes_leave_one_snapshot)
         (void)live_control_change(&live, CONF_EDIT_PUT, "/pools/q",
                                   i % 2 == 0 ? "{}" : "{\"retries\":2}");
     }
-    for (int i = 0; i < 100 && control_facts(live.control)->snapshots > 1; i++) {
+    for (int i = 0; i < 4000 && control_facts(live.control)->snapshots > 1; i++) {
         live_control_turn(&live);
     }
     ck_assert_uint_eq(control_facts(live.control)->snapshots, 1);

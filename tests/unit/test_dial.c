@@ -42,7 +42,7 @@ static bool dial(const struct addr *address, int *fd, enum close_reason *reason)
         break;
     }
     struct pollfd event = {.fd = *fd, .events = POLLOUT};
-    ck_assert_int_eq(poll(&event, 1, 5000), 1);
+    ck_assert_int_eq(poll(&event, 1, 60000), 1);
     return dial_finish(*fd, reason);
 }
 

@@ -49,7 +49,7 @@ static void wait_for_all(struct mailbox *mailbox)
 {
     while (done_count < JOBS) {
         struct pollfd watch = {.fd = mailbox_fd(mailbox), .events = POLLIN};
-        ck_assert_int_eq(poll(&watch, 1, 10000), 1);
+        ck_assert_int_eq(poll(&watch, 1, 60000), 1);
         (void)mailbox_drain(mailbox);
     }
 }

@@ -15,7 +15,7 @@
 #include "lbd/worker/worker.h"
 #include "tests/unit/unit.h"
 
-enum { WORKERS = 2, WAIT_MS = 10000 };
+enum { WORKERS = 2, WAIT_MS = 60000 };
 
 /* -- a server that answers every request -- */
 

@@ -171,6 +171,12 @@ static void write_connections_limit(struct api_scrape *scrape, uint32_t index)
     put(scrape, facts_of(scrape)->max_connections);
 }
 
+static void write_memory_limit(struct api_scrape *scrape, uint32_t index)
+{
+    (void)index;
+    put(scrape, facts_of(scrape)->max_memory_bytes);
+}
+
 /* -- the configuration -- */
 
 static void write_revision(struct api_scrape *scrape, uint32_t index)
@@ -552,6 +558,7 @@ const struct api_scrape_family api_scrape_process[] = {
     GAUGE("lbd_workers", write_workers, "Worker threads."),
     GAUGE("lbd_connections", write_connections, "Client connections that are open."),
     GAUGE("lbd_connections_limit", write_connections_limit, "Client connections that may be open."),
+    GAUGE("lbd_memory_limit_bytes", write_memory_limit, "Memory that connections and requests may have (daemon.max_memory)."),
 
     GAUGE("lbd_config_revision", write_revision, "Revision of the configuration."),
     GAUGE("lbd_config_info", write_config_info, "Hash and source of the configuration; always 1."),

@@ -8,6 +8,7 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
+#include "lbd/control/control_pressure.h"
 #include "lbd/stats/counters.h"
 
 /* In the order in which they are written; the bit of a scope is 1 << section. */
@@ -152,6 +153,28 @@ static void write_mail(struct json_write *w, const struct conf *conf)
     json_write_object_end(w);
 }
 
+/* What connections and requests have, and how near the limits are. */
+static void write_pressure(struct json_write *w, const struct control *control,
+                           const struct control_facts *facts)
+{
+    uint64_t memory = 0;
+    for (uint32_t i = 0; i < facts->workers; i++) {
+        struct counters_loop sum;
+        counters_read(COUNTERS_LOOP, i, &sum);
+        memory += sum.memory_bytes;
+    }
+    json_write_member_u64(w, "memory_bytes", memory);
+    json_write_member_u64(w, "memory_limit_bytes", facts->max_memory_bytes);
+    json_write_key(w, "overload");
+    json_write_object_begin(w);
+    for (unsigned i = 0; i < PRESSURE_KINDS; i++) {
+        enum pressure_kind kind = (enum pressure_kind)i;
+        json_write_member_text(w, pressure_kind_word(kind),
+                               pressure_stage_word(kind, control_pressure(control, kind)));
+    }
+    json_write_object_end(w);
+}
+
 /* -- sections: each writes one object and steps on -- */
 
 static bool write_process(struct stats *self)
@@ -180,6 +203,7 @@ static bool write_process(struct stats *self)
     json_write_member_u64(w, "workers", facts->workers);
     json_write_member_u64(w, "connections", connections);
     json_write_member_u64(w, "connections_limit", facts->max_connections);
+    write_pressure(w, self->control, facts);
     write_traffic(w, &all);
     write_mail(w, self->conf);
     return true;

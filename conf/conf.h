@@ -1098,6 +1098,8 @@ struct conf_daemon {
     uint32_t resolver_count;
     uint32_t max_connections; /* of the process; 0: from the descriptor limit */
     uint32_t max_buffered_bytes;
+    uint32_t max_memory_bytes; /* 0: three quarters of what the process may have */
+    uint32_t shed_lag_ms;      /* 0: nothing is shed for it */
     enum log_level log_level;
     enum log_format log_format;
     struct slice log_path;        /* "stderr" or a file */

@@ -114,10 +114,25 @@ static bool check_access_log(const struct conf_access_log *log, const struct con
     return ok;
 }
 
+#define MEMORY_MIN 1048576U /* what a few dozen connections have */
+
+static bool check_memory(const struct conf_daemon *daemon, const struct conf_path *parent,
+                         struct conf_errors *errors)
+{
+    if (daemon->max_memory_bytes == 0 || daemon->max_memory_bytes >= MEMORY_MIN) {
+        return true;
+    }
+    PATH(path, parent, SLICE("max_memory"));
+    conf_errors_add(errors, &path, "out-of-range", SLICE_NONE,
+                    "must be at least 1MiB, or 0: three quarters of what the process may have");
+    return false;
+}
+
 bool conf_check_daemon(const struct conf_daemon *daemon, struct conf_errors *errors)
 {
     const struct conf_path root = {0};
     PATH(path, &root, SLICE("daemon"));
     bool ok = check_api(&daemon->api, &path, errors);
+    ok = check_memory(daemon, &path, errors) && ok;
     return check_access_log(&daemon->access_log, &path, errors) && ok;
 }

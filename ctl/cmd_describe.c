@@ -187,7 +187,7 @@ static void print_conditions(struct ctl *ctl, const struct json *conditions)
         char since[WHEN_TEXT_MAX];
         struct slice type = ctl_text(condition, "type");
         bool is_true = json_bool(json_get(condition, SLICE("status")));
-        bool is_bad = slice_eq(type, SLICE("Degraded"));
+        bool is_bad = slice_eq(type, SLICE("Degraded")) || slice_eq(type, SLICE("Overloaded"));
         when_write_text(since, ctl_text(condition, "since"));
         print_table_cellf(&table, PRINT_PLAIN, "  %.*s", SLICE_ARG(type));
         print_table_cell(&table, is_true != is_bad ? PRINT_GOOD : PRINT_BAD,

@@ -10,37 +10,15 @@
 
 enum { SHOWN = 100, HELD_MAX = 4096, TYPE_WIDTH = 19, NAME_WIDTH = 20 };
 
-const char *const cmd_events_types[] = {"config.applied",
-                                        "config.rejected",
-                                        "config.rolled_back",
-                                        "config.unconfirmed",
-                                        "config.confirmed",
-                                        "server.health",
-                                        "server.error",
-                                        "server.admin",
-                                        "override.set",
-                                        "override.cleared",
-                                        "override.expired",
-                                        "override.superseded",
-                                        "drain.started",
-                                        "drain.progress",
-                                        "drain.done",
-                                        "listener.up",
-                                        "listener.drain",
-                                        "daemon.drain",
-                                        "api.denied",
-                                        "cert.loaded",
-                                        "cert.expiring",
-                                        "cert.expired",
-                                        "cert.failed",
-                                        "pool.capabilities",
-                                        "server.outlier",
-                                        "server.interview",
-                                        "dns.changed",
-                                        "dns.failed",
-                                        "keys.changed",
-                                        "keys.failed",
-                                        NULL};
+const char *const cmd_events_types[] = {
+    "config.applied",   "config.rejected",  "config.rolled_back", "config.unconfirmed",
+    "config.confirmed", "server.health",    "server.error",       "server.admin",
+    "override.set",     "override.cleared", "override.expired",   "override.superseded",
+    "drain.started",    "drain.progress",   "drain.done",         "listener.up",
+    "listener.drain",   "daemon.drain",     "api.denied",         "cert.loaded",
+    "cert.expiring",    "cert.expired",     "cert.failed",        "pool.capabilities",
+    "server.outlier",   "server.interview", "dns.changed",        "dns.failed",
+    "keys.changed",     "keys.failed",      "daemon.overload",    NULL};
 
 /* A text and the spaces up to the next column. */
 static void print_padded(struct ctl *ctl, enum print_color color, struct slice text, size_t width)
@@ -69,6 +47,9 @@ static enum print_color color_of(const struct json *event)
         slice_eq(type, SLICE("server.interview")) || slice_eq(type, SLICE("api.denied")) ||
         slice_eq(type, SLICE("keys.failed"))) {
         return PRINT_WARN;
+    }
+    if (slice_eq(type, SLICE("daemon.overload"))) {
+        return slice_eq(ctl_text(event, "data.to"), SLICE("normal")) ? PRINT_GOOD : PRINT_WARN;
     }
     if (slice_eq(type, SLICE("cert.expiring"))) {
         return PRINT_WARN;

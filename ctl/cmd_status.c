@@ -256,7 +256,7 @@ static uint32_t print_conditions(struct ctl *ctl, const struct json *conditions)
     json_for_each(condition, conditions)
     {
         struct slice type = ctl_text(condition, "type");
-        bool wanted = !slice_eq(type, SLICE("Degraded"));
+        bool wanted = !slice_eq(type, SLICE("Degraded")) && !slice_eq(type, SLICE("Overloaded"));
         if (json_bool(json_get(condition, SLICE("status"))) == wanted ||
             slice_eq(type, SLICE("Ready"))) {
             continue;

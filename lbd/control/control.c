@@ -10,6 +10,8 @@
 #include "lbd/control/conf_file.h"
 #include "lbd/control/control_conditions.h"
 #include "lbd/control/control_inside.h"
+#include "lbd/control/control_pressure.h"
+#include "lbd/control/memory_share.h"
 #include "lbd/snapshot/snapshot_build.h"
 #include "lbd/snapshot/snapshot_pool_tls.h"
 #include "lbd/stats/log_writer.h"
@@ -226,6 +228,21 @@ static uint32_t find_max_connections(const struct conf_daemon *daemon)
     return (uint32_t)most;
 }
 
+#define MEBIBYTE (UINT64_C(1) << 20U)
+
+/* The rest is for what is no connection: the configuration, metrics, the kernel's buffers. */
+static uint64_t find_max_memory(const struct conf_daemon *daemon)
+{
+    uint64_t share = memory_share() / 4 * 3;
+    return daemon->max_memory_bytes != 0 ? daemon->max_memory_bytes
+                                         : share - share % MEBIBYTE; /* one reads it */
+}
+
+static void on_pressed(const struct worker_pressure *pressure, void *arg)
+{
+    control_pressure_note(arg, pressure);
+}
+
 /* -- what health and resolve say -- */
 
 static void on_health_changed(struct server *server, void *arg)
@@ -363,6 +380,7 @@ struct control *control_new(const struct control_options *options, struct err *e
     control->facts.needs_preconditions = options->daemon->api.require_preconditions != 0;
     control->facts.started_wall_us = now_wall_us();
     control->facts.max_connections = find_max_connections(options->daemon);
+    control->facts.max_memory_bytes = find_max_memory(options->daemon);
     control->facts.workers =
         options->daemon->workers != 0 ? options->daemon->workers : workers_auto_count();
     server_on_free(give_server_id_back);
@@ -540,10 +558,13 @@ bool control_start(struct control *control, struct conf_document *seed, struct e
         .access_log = control->access_log,
         .max_connections = control->facts.max_connections,
         .max_buffered_bytes = control->options.daemon->max_buffered_bytes,
+        .max_memory_bytes = control->facts.max_memory_bytes,
+        .shed_lag_ms = control->options.daemon->shed_lag_ms,
         .resolvers = control->options.daemon->resolvers,
         .resolver_count = control->options.daemon->resolver_count,
         .drain_timeout_ms = control->options.daemon->drain_timeout_ms,
         .released = on_released,
+        .pressed = on_pressed,
         .arg = control,
     };
     bool ok = snapshot != NULL && control_prepare(control, snapshot, err) &&

@@ -298,6 +298,7 @@ struct control_facts {
     uint64_t republished; /* generations without a revision */
     uint32_t workers;
     uint32_t max_connections;
+    uint64_t max_memory_bytes; /* of connections and requests; 0: any number */
     struct histogram_duration apply_duration;
     struct histogram_duration persist_duration;
 };

@@ -5,6 +5,7 @@
 
 #include "lbd/base/now.h"
 #include "lbd/control/control_inside.h"
+#include "lbd/control/control_pressure.h"
 
 /* -- what is noted -- */
 
@@ -384,6 +385,23 @@ static void say_ready(struct control *control, struct control_condition *out, ui
         "%s", why);
 }
 
+static void say_overloaded(struct control *control, struct control_condition *out, uint64_t now)
+{
+    struct condition *noted = &control->process.overloaded;
+    enum pressure_kind kind = PRESSURE_MEMORY;
+    bool is_overloaded = control_pressure_find(control, &kind);
+    (void)condition_note(noted, is_overloaded, now);
+    if (is_overloaded) {
+        static const char *const reasons[PRESSURE_KINDS] = {"Connections", "Buffers", "Memory",
+                                                            "Lag"};
+        uint8_t stage = control_pressure(control, kind);
+        say(out, "Overloaded", noted, reasons[kind], "%s %s: %s", pressure_kind_word(kind),
+            pressure_stage_word(kind, stage), pressure_stage_means(kind, stage));
+    } else {
+        say(out, "Overloaded", noted, "AsExpected", "no limit of the process is near");
+    }
+}
+
 uint32_t control_conditions_process(struct control *control,
                                     struct control_condition out[CONTROL_CONDITIONS_MAX])
 {
@@ -417,7 +435,8 @@ uint32_t control_conditions_process(struct control *control,
                 ? "the file differs from the saved configuration, which is the one that runs"
                 : "the file said the same as the saved configuration");
     }
-    return 4;
+    say_overloaded(control, &out[4], now);
+    return 5;
 }
 
 void control_conditions_metrics(struct control *control, struct control_condition *condition)

@@ -45,7 +45,7 @@ uint32_t control_conditions_pool(struct control *control, struct slice name,
                                  struct control_condition out[CONTROL_CONDITIONS_MAX]);
 uint32_t control_conditions_server(struct control *control, struct slice pool, struct slice name,
                                    struct control_condition out[CONTROL_CONDITIONS_MAX]);
-/* Ready, Degraded, ConfigConfirmed, SeedInSync. */
+/* Ready, Degraded, ConfigConfirmed, SeedInSync, Overloaded. */
 uint32_t control_conditions_process(struct control *control,
                                     struct control_condition out[CONTROL_CONDITIONS_MAX]);
 /* MetricsComplete is the API's to judge, which hands in all but `since`. */

@@ -39,6 +39,7 @@
 #include "lbd/control/drains.h"
 #include "lbd/control/events.h"
 #include "lbd/control/overrides.h"
+#include "lbd/proxy/pressure.h"
 #include "lbd/snapshot/snapshot_retire.h"
 #include "lbd/stats/access_format.h"
 
@@ -51,6 +52,7 @@ struct control_noted {
 struct control_process_conditions {
     struct condition ready;
     struct condition degraded;
+    struct condition overloaded;
     struct condition confirmed;
     struct condition seed;
     struct condition metrics;
@@ -104,6 +106,7 @@ struct control {
     uint64_t expiry_wall_us;        /* the first one; 0: none */
     char not_ready[320];            /* why the process is not, when it was drained by hand */
     struct control_facts facts;
+    uint8_t pressure[SNAPSHOT_WORKERS_MAX][PRESSURE_KINDS]; /* the stage of each worker */
 
     struct mailbox mailbox; /* what workers say */
     struct loop_watch mailbox_watch;

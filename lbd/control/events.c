@@ -17,7 +17,7 @@ static const char *const types[] = {
     "listener.drain",   "daemon.drain",     "api.denied",         "cert.loaded",
     "cert.expiring",    "cert.expired",     "cert.failed",        "pool.capabilities",
     "server.outlier",   "server.interview", "dns.changed",        "dns.failed",
-    "keys.changed",     "keys.failed",
+    "keys.changed",     "keys.failed",      "daemon.overload",
 };
 
 struct events {

@@ -69,7 +69,7 @@ void gzip_pool_fini(struct gzip_pool *pool, struct net_worker *net)
 struct gzip_coder *gzip_coder_take(struct gzip_pool *pool, struct net_worker *net, int level)
 {
     struct gzip_coder *coder = pool->kept;
-    if (pool->taken >= GZIP_CODERS_MAX || net_worker_is_tight(net)) {
+    if (pool->taken >= GZIP_CODERS_MAX || net_worker_spares(net, NET_SPARED_CODER)) {
         return NULL;
     }
     if (coder == NULL) {
@@ -93,7 +93,7 @@ struct gzip_coder *gzip_coder_take(struct gzip_pool *pool, struct net_worker *ne
 void gzip_coder_give(struct gzip_pool *pool, struct net_worker *net, struct gzip_coder *coder)
 {
     pool->taken--;
-    if (pool->kept_count >= GZIP_CODERS_KEPT || net_worker_is_tight(net)) {
+    if (pool->kept_count >= GZIP_CODERS_KEPT || net_worker_is_tight(net) || net->is_lean) {
         coder_free(net, coder);
         return;
     }

@@ -66,6 +66,17 @@ uint32_t h2_conn_streams(const struct h2_conn *h2)
     return h2->stream_count;
 }
 
+uint64_t h2_conn_held(const struct h2_conn *h2)
+{
+    uint64_t held = 0;
+    for (size_t i = 0; i < H2_BUCKETS; i++) {
+        for (const struct h2_stream *s = h2->streams[i]; s != NULL; s = s->next) {
+            held += flow_len(&s->inbox) + flow_len(&s->outbox);
+        }
+    }
+    return held;
+}
+
 uint32_t h2_conn_room(const struct h2_conn *h2)
 {
     uint32_t most = h2->limits.max_streams < h2->peer_max_streams ? h2->limits.max_streams

@@ -70,5 +70,7 @@ uint32_t h2_conn_room(const struct h2_conn *h2);
 struct stream *h2_conn_open(struct h2_conn *h2);
 /* How many are open. */
 uint32_t h2_conn_streams(const struct h2_conn *h2);
+/* Bytes of bodies that wait in its streams, either way. */
+uint64_t h2_conn_held(const struct h2_conn *h2);
 
 #endif

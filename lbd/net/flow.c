@@ -2,7 +2,6 @@
 #include "lbd/net/flow.h"
 
 #include <assert.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -52,9 +51,11 @@ void net_worker_fini(struct net_worker *net)
 
 static struct flow_buffer *buffer_take(struct net_worker *net, size_t wanted)
 {
-    bool large = wanted > FLOW_SMALL_BYTES - sizeof(struct flow_buffer);
+    bool large = wanted > FLOW_SMALL_BYTES - sizeof(struct flow_buffer) &&
+                 !net_worker_spares(net, NET_SPARED_LARGE);
     size_t size = large ? FLOW_LARGE_BYTES : FLOW_SMALL_BYTES;
     if (net->held_bytes + size > net->held_max) {
+        net->denied++;
         return NULL;
     }
     struct flow_buffer *buffer = slab_take(large ? &net->large_buffers : &net->small_buffers);

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
 #include "lbd/base/slice.h"
@@ -30,6 +31,13 @@ struct flow {
 
 /* What the connections of one thread share: scratch for reading, room for writing heads, slabs.
  * Slot LOOP_SLOT_NET. */
+enum net_spared { /* what was not taken when memory was short, so often */
+                  NET_SPARED_LARGE,
+                  NET_SPARED_PIPE,
+                  NET_SPARED_CODER,
+                  NET_SPARED_COUNT
+};
+
 struct net_worker {
     char *
         scratch; /* FLOW_SCRATCH_BYTES of kept bytes in front, then FLOW_SCRATCH_BYTES for a read */
@@ -43,6 +51,11 @@ struct net_worker {
     size_t held_tight;     /* ... and beyond this nobody is let in */
     int pipes[64][2];      /* empty pipes for relay */
     unsigned pipe_count;
+    uint32_t tls_conns; /* connections that speak TLS */
+    bool is_lean; /* memory is short: buffers are small, bodies take no pipes, nothing is compressed
+                   */
+    uint64_t denied; /* times that there was no room: held_max */
+    uint64_t spared[NET_SPARED_COUNT];
 };
 
 void net_worker_init(struct net_worker *net);
@@ -57,6 +70,14 @@ static inline bool net_worker_is_tight(const struct net_worker *net)
 static inline bool net_worker_is_short(const struct net_worker *net)
 {
     return net->held_bytes > net->held_short;
+}
+
+/* Is memory too short for what only makes things faster? Counts it then. */
+static inline bool net_worker_spares(struct net_worker *net, enum net_spared what)
+{
+    bool spares = net->is_lean || (what == NET_SPARED_CODER && net_worker_is_tight(net));
+    net->spared[what] += spares ? 1 : 0;
+    return spares;
 }
 
 /* Appends a copy. False when there is no memory; the flow is then unchanged. */

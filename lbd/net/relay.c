@@ -79,6 +79,9 @@ static void look_at(struct relay *relay, const struct relay_way *way, struct sli
 
 static bool pipe_take(struct net_worker *net, int pipe_fds[2])
 {
+    if (net_worker_spares(net, NET_SPARED_PIPE)) {
+        return false;
+    }
     if (net->pipe_count > 0) {
         net->pipe_count--;
         pipe_fds[0] = net->pipes[net->pipe_count][0];
@@ -99,7 +102,7 @@ static void pipe_give(struct net_worker *net, struct relay_way *way)
     if (way->pipe[0] < 0) {
         return;
     }
-    if (way->in_pipe == 0 && net->pipe_count < ARRAY_LEN(net->pipes)) {
+    if (way->in_pipe == 0 && net->pipe_count < ARRAY_LEN(net->pipes) && !net->is_lean) {
         net->pipes[net->pipe_count][0] = way->pipe[0];
         net->pipes[net->pipe_count][1] = way->pipe[1];
         net->pipe_count++;

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum cause_of { OF_NOTHING, OF_LISTENER, OF_ROUTE, OF_POOL, OF_SERVER };
+enum cause_of { OF_NOTHING, OF_LISTENER, OF_ROUTE, OF_POOL, OF_SERVER, OF_PROCESS };
 enum cause_unit { UNIT_NONE, UNIT_MS, UNIT_BYTES, UNIT_COUNT };
 
 struct row {
@@ -56,6 +56,10 @@ static const struct row rows[CLOSE_REASON_COUNT] = {
         POOL("limits/connections", UNIT_COUNT, circuit.max[CIRCUIT_CONNECTIONS]),
     [CLOSE_POOL_PENDING_LIMIT] = POOL("limits/pending", UNIT_COUNT, circuit.max[CIRCUIT_PENDING]),
     [CLOSE_SERVER_LIMIT] = {"max_connections", OF_SERVER, UNIT_COUNT, 0},
+    [CLOSE_OVERLOAD] = {"max_buffered", OF_PROCESS, UNIT_BYTES, 0},
+    [CLOSE_BUFFER_HOLDER] = {"max_buffered", OF_PROCESS, UNIT_BYTES, 0},
+    [CLOSE_MEMORY_SHORT] = {"max_memory", OF_PROCESS, UNIT_BYTES, 0},
+    [CLOSE_SHED] = {"shed_lag", OF_PROCESS, UNIT_MS, 0},
 };
 
 static const struct row route_response = {"timeouts/response", OF_ROUTE, UNIT_MS,
@@ -79,10 +83,13 @@ static const struct row *row_of(enum close_reason reason, const struct cause_fac
     if (reason == CLOSE_SERVER_IDLE_TIMEOUT && facts->route != NULL && facts->route->idle_ms != 0) {
         return &route_idle;
     }
+    if (reason == CLOSE_BUFFER_HOLDER && !facts->is_short_of_buffers) {
+        return &rows[CLOSE_MEMORY_SHORT];
+    }
     return &rows[reason];
 }
 
-static void write_value(struct cause *cause, enum cause_unit unit, uint32_t value)
+static void write_value(struct cause *cause, enum cause_unit unit, uint64_t value)
 {
     switch (unit) {
     case UNIT_NONE:
@@ -172,6 +179,16 @@ bool cause_find(struct cause *cause, enum close_reason reason, const struct caus
         (void)snprintf(cause->pointer, sizeof(cause->pointer), "/pools/%.*s/%s",
                        SLICE_ARG(pool->name), row->key);
         write_value(cause, row->unit, number_at(pool, row->offset));
+        return true;
+    case OF_PROCESS:
+        if (facts->limits == NULL || (reason == CLOSE_OVERLOAD && !facts->is_short_of_buffers)) {
+            return false; /* or descriptors, or the client's own share */
+        }
+        (void)snprintf(cause->pointer, sizeof(cause->pointer), "/daemon/%s", row->key);
+        write_value(cause, row->unit,
+                    row == &rows[CLOSE_SHED]           ? facts->limits->shed_lag_ms
+                    : row == &rows[CLOSE_MEMORY_SHORT] ? facts->limits->memory_bytes
+                                                       : facts->limits->buffered_bytes);
         return true;
     case OF_SERVER:
         return pool != NULL && find_full(cause, row, pool);

@@ -20,6 +20,7 @@
 #include "lbd/base/close_reason.h"
 #include "lbd/base/num.h"
 #include "lbd/proxy/plan.h"
+#include "lbd/proxy/pressure.h"
 #include "lbd/upstream/pool.h"
 
 #define CAUSE_POINTER_MAX 192
@@ -31,6 +32,8 @@ struct cause_facts {
     const struct route *route;
     bool is_call;      /* a gRPC call or tunnel, with the listener's tunnel_idle */
     bool is_uploading; /* the server had not taken all of the request */
+    const struct pressure_limits *limits; /* NULL: not known */
+    bool is_short_of_buffers;             /* what waits, and not memory in all */
 };
 
 struct cause {

@@ -31,6 +31,10 @@ static bool find_cause(const struct exchange *x, struct cause *cause)
         .route = x->route,
         .is_call = x->is_call,
         .is_uploading = !x->request_done,
+        .limits = &x->proxy->relief.limits,
+        .is_short_of_buffers =
+            x->proxy->relief.stages[PRESSURE_BUFFERS] >= PRESSURE_BUFFERS_SHORT ||
+            net_worker_is_short(conn_net(&x->session->conn)),
     };
     if (cause_find(cause, (enum close_reason)x->reason, &facts)) {
         return true;
@@ -427,12 +431,20 @@ static bool is_for_us(const struct exchange *x)
            tls_session_is_for(tls_conn_session(conn), message_host(&x->head->request));
 }
 
+/* There is too much to do, and nothing of it has begun. */
+static void give_up(struct exchange *x, enum close_reason reason, enum counters_relief what)
+{
+    counter_add(&x->proxy->counters->loop.relief[what], 1);
+    exchange_fail(x, reason);
+}
+
 static enum exchange_verdict step_route(struct exchange *x)
 {
     struct message *request = &x->head->request;
     x->is_grpc = grpc_is_request(request);
-    if (LB_UNLIKELY(net_worker_is_short(conn_net(&x->session->conn)))) {
-        exchange_fail(x, CLOSE_OVERLOAD);
+    if (LB_UNLIKELY(net_worker_is_short(conn_net(&x->session->conn)) || x->proxy->relief.refuses)) {
+        give_up(x, x->proxy->relief.refuses ? CLOSE_MEMORY_SHORT : CLOSE_OVERLOAD,
+                COUNTERS_RELIEF_REFUSED);
         return EXCHANGE_WAIT;
     }
     if (LB_UNLIKELY(!session_is_let_in(x->session))) {
@@ -467,6 +479,10 @@ static enum exchange_verdict step_admit(struct exchange *x)
     struct message *request = &x->head->request;
     if (x->route == NULL) {
         exchange_fail(x, CLOSE_NO_ROUTE);
+        return EXCHANGE_WAIT;
+    }
+    if (LB_UNLIKELY((uint8_t)x->route->queue_class >= x->proxy->relief.sheds)) {
+        give_up(x, CLOSE_SHED, COUNTERS_RELIEF_SHED);
         return EXCHANGE_WAIT;
     }
     if (x->route->action != CONF_ACTION_POOL) {

@@ -858,7 +858,7 @@ static void on_up_head(struct stream *stream, struct message *message)
         .framed = chunked && !coded && stream->version == STREAM_HTTP1 &&
                   x->down->version == STREAM_HTTP1 && !client_http10,
         .upgrade = status == 101,
-        .close = !x->request_done || x->session->front->closes,
+        .close = !x->request_done || session_closes(x->session),
     };
     stream->want_framed = head.framed;
     struct stream_piece piece;

@@ -31,7 +31,7 @@ static void send_answer(struct exchange *x, struct message *answer, struct slice
         .framing = has_body && !is_head && body.len > 0 ? FRAMING_LENGTH : FRAMING_NONE,
         .content_length = has_body ? body.len : 0,
         .has_length = has_body,
-        .close = close || x->session->front->closes,
+        .close = close || session_closes(x->session),
     };
     if (x->head->filters != NULL) {
         filter_run_response(x->head->filters, answer);

@@ -41,7 +41,7 @@ static bool must_pause(const struct proxy_worker *proxy)
     const struct net_worker *net = loop_slot(proxy->loop, LOOP_SLOT_NET);
     return atomic_load_explicit(&proxy->open_connections, memory_order_relaxed) >=
                proxy->max_connections ||
-           net_worker_is_tight(net);
+           net_worker_is_tight(net) || proxy->relief.refuses;
 }
 
 static void on_unpause(struct loop_timer *timer)
@@ -64,6 +64,7 @@ static void on_unpause(struct loop_timer *timer)
 void front_pause_all(struct proxy_worker *proxy, uint64_t again_ms)
 {
     proxy->accept_paused = true;
+    counter_add(&proxy->counters->loop.relief[COUNTERS_RELIEF_ACCEPT], 1);
     struct list_node *node;
     list_for_each (node, &proxy->fronts) {
         struct front *front = list_entry(node, struct front, link);

@@ -22,6 +22,7 @@ void proxy_worker_init(struct proxy_worker *proxy, struct loop *loop,
     proxy->access_log = access_log;
     proxy->worker = worker;
     proxy->max_connections = max_connections;
+    relief_init(proxy, &(struct pressure_limits){.max_connections = max_connections}, 1);
     list_init(&proxy->fronts);
     list_init(&proxy->sweeps);
     door_queue_init(&proxy->door, loop);
@@ -46,6 +47,7 @@ void proxy_worker_fini(struct proxy_worker *proxy)
         proxy->goodbyes_again = false;
         sweep_stop(&proxy->goodbyes);
     }
+    relief_fini(proxy);
     assert(list_is_empty(&proxy->sweeps));
     mirror_worker_fini(&proxy->mirrors);
     loop_timer_stop(&proxy->accept_again);

@@ -20,6 +20,7 @@
 #include "lbd/proxy/door.h"
 #include "lbd/proxy/mail_callback.h"
 #include "lbd/proxy/mirror.h"
+#include "lbd/proxy/relief.h"
 #include "lbd/proxy/sweep.h"
 #include "lbd/stats/access_log.h"
 #include "lbd/stats/counters.h"
@@ -61,6 +62,7 @@ struct proxy_worker {
     struct mirror_worker mirrors;
     struct crowd *mail_crowd; /* of the process: mail clients that are not logged in */
     struct recent recent;     /* requests that failed or were slow */
+    struct relief relief;     /* what is given up near the limits */
     uint64_t request_id_base;
     uint64_t requests;
     uint64_t accepted;

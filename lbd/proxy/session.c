@@ -61,8 +61,10 @@ void session_end(struct session *session, enum close_reason reason)
     atomic_store_explicit(&proxy->open_connections, open - 1, memory_order_relaxed);
     upstream_stream_forget_client(proxy->upstream, session->id);
     sweep_leave_session(proxy, session);
+    relief_leave_session(&proxy->relief, session);
     list_remove(&session->link);
-    if (reason == CLOSE_READER_TOO_SLOW || reason == CLOSE_CLIENT_WRITE_TIMEOUT) {
+    if (reason == CLOSE_READER_TOO_SLOW || reason == CLOSE_CLIENT_WRITE_TIMEOUT ||
+        reason == CLOSE_BUFFER_HOLDER) {
         sock_opt_drop_at_close(session->conn.fd); /* else the kernel holds it all on (R3) */
     }
     conn_close(&session->conn);
@@ -277,11 +279,21 @@ static void on_close(struct conn *conn, enum close_reason reason, bool linger)
     }
 }
 
+/* A connection that ends with this request for want of connections or memory. */
+static void count_kept(const struct session *session)
+{
+    if (!session->front->closes) {
+        struct counters_worker *counters = session->front->proxy->counters;
+        counter_add(&counters->loop.relief[COUNTERS_RELIEF_KEEP_ALIVE], 1);
+    }
+}
+
 static void on_request(struct conn *conn, struct stream *stream, struct message *message)
 {
     struct session *session = session_of(conn);
     session->conn.count++;
-    if (session->front->closes) {
+    if (LB_UNLIKELY(session_closes(session))) {
+        count_kept(session);
         struct http_conn *http = http_conn_on(conn);
         http->ops->drain(http);
     }

@@ -86,6 +86,12 @@ static inline struct session *session_of(struct conn *conn)
     return container_of(conn, struct session, conn);
 }
 
+/* Do its answers say close: its listener goes, or connections or memory are short? */
+static inline bool session_closes(const struct session *session)
+{
+    return session->front->closes || session->front->proxy->relief.closes;
+}
+
 /* Takes an accepted descriptor; it is closed when there is no memory. */
 void session_start(struct front *front, int fd, const struct sockaddr *peer);
 /* The client speaks HTTP/2: by ALPN, or its preface lies in conn->in. */

@@ -63,6 +63,7 @@ struct snapshot {
     struct mail_callback **mail_callbacks; /* counted */
     uint32_t mail_callback_count;
     uint32_t worker_count;
+    bool has_low;         /* a route of the lowest class, that may be shed */
     struct lease *leases; /* one per worker, owned; `released` is the worker's to set */
 };
 

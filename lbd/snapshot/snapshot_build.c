@@ -440,6 +440,7 @@ static struct route *build_route(struct snapshot *snapshot, const struct snapsho
     route->buffer_request = conf->buffering.request_bytes;
     route->buffer_response = conf->buffering.response_bytes;
     route->queue_class = conf->priority_class;
+    snapshot->has_low = snapshot->has_low || conf->priority_class == CONF_PRIORITY_LOW;
     route->forward_trailers = conf->trailers == CONF_TRAILERS_FORWARD;
     route->is_unlogged = conf->access_log == 0;
     route->server_timing = conf->server_timing != 0;

@@ -152,6 +152,19 @@ enum counters_callback { /* what came of asking a callback of mail */
 };
 #define COUNTERS_MAIL_MECHANISMS 6
 enum { COUNTERS_MAIL_LOGIN_COUNT = COUNTERS_MAIL_MECHANISMS * COUNTERS_LOGIN_COUNT };
+enum counters_relief { /* what was given up near the limits, see proxy/relief.h */
+                       COUNTERS_RELIEF_KEEP_ALIVE,
+                       COUNTERS_RELIEF_IDLE_CLIENT,
+                       COUNTERS_RELIEF_IDLE_SERVER,
+                       COUNTERS_RELIEF_ACCEPT,
+                       COUNTERS_RELIEF_LARGE_BUFFER,
+                       COUNTERS_RELIEF_PIPE,
+                       COUNTERS_RELIEF_COMPRESSION,
+                       COUNTERS_RELIEF_HOLDER,
+                       COUNTERS_RELIEF_REFUSED,
+                       COUNTERS_RELIEF_SHED,
+                       COUNTERS_RELIEF_COUNT
+};
 enum counters_loop_state { COUNTERS_LOOP_BUSY, COUNTERS_LOOP_IDLE, COUNTERS_LOOP_COUNT };
 
 /* endings are indexed by enum close_reason */

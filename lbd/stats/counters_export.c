@@ -38,6 +38,8 @@ WORDS(CIRCUIT, "reason", "requests", "connections", "pending", "retries")
 WORDS(OUTLIER, "reason", "consecutive_failures", "success_rate", "latency")
 WORDS(CALLBACK, "result", "ok", "refused", "wait", "failed", "kept")
 WORDS(LOOP, "state", "busy", "idle")
+WORDS(RELIEF, "action", "keep_alive", "idle_client", "idle_server", "accept", "large_buffer",
+      "pipe", "compression", "holder", "request", "low_priority")
 
 static struct slice word_of_ending(size_t index)
 {
@@ -170,6 +172,7 @@ enum { SCOPE_BASIC = 0, SCOPE_FULL = 1 };
 #define UNIT_OF_OUTLIER  PROMETHEUS_ONE
 #define UNIT_OF_ENDING   PROMETHEUS_ONE
 #define UNIT_OF_PROTOCOL PROMETHEUS_ONE
+#define UNIT_OF_RELIEF   PROMETHEUS_ONE
 #define UNIT_OF_LOOP     PROMETHEUS_MICROSECONDS
 #define UNIT_OF_TLS       PROMETHEUS_ONE
 #define UNIT_OF_HANDSHAKE PROMETHEUS_ONE

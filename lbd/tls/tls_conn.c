@@ -131,6 +131,15 @@ static void tls_shut(struct conn *conn)
     }
 }
 
+/* A loop without connections of clients may have no net_worker. */
+static void count_one(const struct conn *conn, int more)
+{
+    struct net_worker *net = conn_net(conn);
+    if (net != NULL) {
+        net->tls_conns += (uint32_t)more;
+    }
+}
+
 static void tls_close(struct conn *conn)
 {
     struct tls_link *link = link_of(conn);
@@ -139,6 +148,7 @@ static void tls_close(struct conn *conn)
     }
     tls_session_free(link->session);
     free(link);
+    count_one(conn, -1);
     conn->transport = &tcp_transport;
     (void)close(conn->fd);
 }
@@ -148,6 +158,7 @@ void tls_conn_give_up(struct conn *conn)
     struct tls_link *link = link_of(conn);
     tls_session_free(link->session);
     free(link);
+    count_one(conn, -1);
     conn->transport = &tcp_transport;
 }
 
@@ -161,6 +172,7 @@ static void set_session(struct conn *conn, struct tls_session *session)
                                         .close = tls_close},
                               .session = session};
     conn->transport = &link->verbs;
+    count_one(conn, 1);
 }
 
 bool tls_conn_init(struct conn *conn, struct tls_context *context, const char *peer_name,

@@ -243,6 +243,35 @@ void idle_give(struct upstream_worker *upstream, struct upstream_conn *self)
     }
 }
 
+/* How long its oldest one waits. */
+static uint32_t oldest_ms(const struct server_worker *server, uint32_t now_ms)
+{
+    return now_ms - oldest(server)->conn.count;
+}
+
+uint32_t idle_close_oldest(struct upstream_worker *upstream, uint32_t max)
+{
+    uint32_t now_ms = (uint32_t)(loop_now_us(upstream->loop) / 1000);
+    uint32_t longest_ms = 0;
+    uint32_t closed = 0;
+    struct list_node *node;
+    struct list_node *next;
+    list_for_each (node, &upstream->with_idle) {
+        uint32_t ms = oldest_ms(list_entry(node, struct server_worker, with_idle), now_ms);
+        longest_ms = ms > longest_ms ? ms : longest_ms;
+    }
+    /* the last quarter of that: one look at each server, and no server's all before another's */
+    list_for_each_safe (node, next, &upstream->with_idle) {
+        struct server_worker *server = list_entry(node, struct server_worker, with_idle);
+        while (closed < max && server->idle_count > 0 &&
+               oldest_ms(server, now_ms) >= longest_ms - longest_ms / 4) {
+            close_idle(upstream, oldest(server));
+            closed++;
+        }
+    }
+    return closed;
+}
+
 void idle_close_all(struct upstream_worker *upstream)
 {
     struct list_node *node;

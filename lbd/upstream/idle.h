@@ -11,8 +11,8 @@
  * again (not the server's newest, so there is no surplus to measure), and with that client's end it
  * is closed.
  *
- * One that its server would soon close by itself is closed before (keep_alive.h); conn.count is when
- * it became idle, in ms.
+ * One that its server would soon close by itself is closed before (keep_alive.h); conn.count is
+ * when it became idle, in ms.
  *
  * Threads: worker.
  */
@@ -33,6 +33,9 @@ void idle_give(struct upstream_worker *upstream, struct upstream_conn *conn);
 void idle_forget_client(struct upstream_worker *upstream, uint64_t client_id);
 /* Closes those of servers that are not to be used any more. After a snapshot was adopted. */
 void idle_sweep(struct upstream_worker *upstream);
+/* Memory is short: closes those that wait longest, of all servers, `max` at most. How many. Those
+ * of one client each stay: they go with it. */
+uint32_t idle_close_oldest(struct upstream_worker *upstream, uint32_t max);
 /* Closes all, at the worker's end. */
 void idle_close_all(struct upstream_worker *upstream);
 

@@ -434,6 +434,25 @@ void shared_sweep(struct upstream_worker *upstream)
     drain_some(upstream, 0);
 }
 
+uint32_t shared_drain_idle(struct upstream_worker *upstream)
+{
+    uint32_t count = 0;
+    struct list_node *node;
+    struct list_node *inner;
+    list_for_each (node, &upstream->with_shared) {
+        struct server_worker *server = list_entry(node, struct server_worker, with_shared);
+        list_for_each (inner, &server->shared) {
+            struct shared *self = list_entry(inner, struct shared, link);
+            if (self->h2 != NULL && self->waiting == 0 && h2_conn_streams(self->h2) == 0 &&
+                h2_conn_room(self->h2) > 0) {
+                drain(self);
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
 void shared_forget_client(struct upstream_worker *upstream, uint64_t client_id)
 {
     if (upstream->bound_shared > 0) {

@@ -38,6 +38,8 @@ struct stream *shared_adopt(struct upstream_worker *upstream, struct upstream_co
                             uint32_t response_ms);
 /* Ends those of servers that are not to be used any more, politely. */
 void shared_sweep(struct upstream_worker *upstream);
+/* Ends those that carry no request, politely. How many. */
+uint32_t shared_drain_idle(struct upstream_worker *upstream);
 /* This client has gone: ends those that are for nobody else. */
 void shared_forget_client(struct upstream_worker *upstream, uint64_t client_id);
 /* Ends all, at the worker's end. */

@@ -17,6 +17,9 @@
 
 #define TIDY_MS 250
 
+/* Of OpenSSL, for a connection that is idle: it is not asked, and not counted to the byte. */
+#define TLS_CONN_BYTES (14U * 1024)
+
 /* -- how many -- */
 
 /* CPUs' worth of time the cgroup grants ("max" or no file: no limit), at least 1. */
@@ -92,6 +95,33 @@ static void on_tidy(struct loop_timer *timer)
     }
 }
 
+/* What it holds for connections and requests. What HPACK keeps, arenas beyond their first block and
+ * the kernel's buffers are not in it. */
+static uint64_t memory_of(const struct worker *worker)
+{
+    const struct slab *slabs[] = {
+        &worker->http.h1_conns,          &worker->http.h2_conns,
+        &worker->http.h2_streams,        &worker->upstream.conns,
+        &worker->upstream.shared,        &worker->proxy.sessions,
+        &worker->proxy.exchanges,        &worker->proxy.exchange_heads,
+        &worker->proxy.tunnels,          &worker->proxy.imap_tracks,
+        &worker->proxy.tcp_sessions,     &worker->proxy.mail_sessions,
+        &worker->proxy.exchange_tunnels,
+    };
+    uint64_t bytes = worker->net.held_bytes + (uint64_t)worker->net.tls_conns * TLS_CONN_BYTES;
+    for (size_t i = 0; i < ARRAY_LEN(slabs); i++) {
+        bytes += slabs[i]->objects * slabs[i]->object_bytes;
+    }
+    return bytes;
+}
+
+static void count_spared(struct counters_loop *counters, const struct net_worker *net)
+{
+    counter_set(&counters->relief[COUNTERS_RELIEF_LARGE_BUFFER], net->spared[NET_SPARED_LARGE]);
+    counter_set(&counters->relief[COUNTERS_RELIEF_PIPE], net->spared[NET_SPARED_PIPE]);
+    counter_set(&counters->relief[COUNTERS_RELIEF_COMPRESSION], net->spared[NET_SPARED_CODER]);
+}
+
 static void on_pass(struct loop *loop, void *arg)
 {
     struct worker *worker = arg;
@@ -102,9 +132,44 @@ static void on_pass(struct loop *loop, void *arg)
     counter_set(&counters->us[COUNTERS_LOOP_IDLE], stats.idle_us);
     counter_set(&counters->last_pass_wall_us, loop_wall_us(loop));
     counter_set(&counters->buffered_bytes, worker->net.held_bytes);
+    relief_look(&worker->proxy, memory_of(worker), stats.busy_us);
+    counter_set(&counters->memory_bytes, worker->proxy.relief.memory_bytes);
+    count_spared(counters, &worker->net);
     if (!loop_timer_is_set(&worker->tidy_timer) && !is_tidy(worker)) {
         loop_timer_set(loop, &worker->tidy_timer, TIDY_MS, on_tidy);
     }
+}
+
+/* -- a stage of pressure, for control -- */
+
+struct stage_message {
+    struct mailbox_message message;
+    const struct workers *workers;
+    struct worker_pressure pressure;
+};
+
+static void stage_at_control(struct mailbox_message *message, void *receiver)
+{
+    struct stage_message *self = container_of(message, struct stage_message, message);
+    const struct workers_options *options = &self->workers->options;
+    (void)receiver;
+    options->pressed(&self->pressure, options->arg);
+    free(self);
+}
+
+static void on_stage(struct proxy_worker *proxy, enum pressure_kind kind, uint64_t used,
+                     uint64_t limit)
+{
+    const struct worker *worker = container_of(proxy, struct worker, proxy);
+    struct stage_message *self = mem_zero(1, sizeof(*self));
+    self->message.deliver = stage_at_control;
+    self->workers = worker->workers;
+    self->pressure = (struct worker_pressure){.worker = worker->number,
+                                              .kind = kind,
+                                              .stage = proxy->relief.stages[kind],
+                                              .used = used,
+                                              .limit = limit};
+    mailbox_post(worker->workers->options.control, &self->message);
 }
 
 static void *run(void *arg)
@@ -144,6 +209,12 @@ static bool worker_init(struct worker *worker, struct workers *workers, uint32_t
     uint32_t share = options->max_connections / options->count;
     proxy_worker_init(&worker->proxy, worker->loop, &worker->upstream, log, number,
                       share > 0 ? share : 1);
+    const struct pressure_limits limits = {.memory_bytes = options->max_memory_bytes,
+                                           .buffered_bytes = options->max_buffered_bytes,
+                                           .max_connections = options->max_connections,
+                                           .shed_lag_ms = options->shed_lag_ms};
+    relief_init(&worker->proxy, &limits, options->count);
+    worker->proxy.relief.on_stage = options->pressed != NULL ? on_stage : NULL;
     worker->proxy.mail_cache =
         mail_cache_worker_new(workers->mail_cache, number, &worker->mailbox, &worker->upstream);
     worker->proxy.mail_users = workers->mail_users;

@@ -22,6 +22,7 @@
 #include "lbd/base/err.h"
 #include "lbd/base/mailbox.h"
 #include "lbd/net/loop.h"
+#include "lbd/proxy/pressure.h"
 #include "lbd/snapshot/snapshot.h"
 
 struct workers;
@@ -31,18 +32,31 @@ struct mail_answers;
 struct mail_bans;
 struct mail_users;
 
+/* A stage that a worker is in, and why. */
+struct worker_pressure {
+    uint32_t worker;
+    enum pressure_kind kind;
+    uint8_t stage;
+    uint64_t used; /* of its part; of lag: microseconds of a pass */
+    uint64_t limit;
+};
+
 struct workers_options {
     uint32_t count;                /* 1 to SNAPSHOT_WORKERS_MAX */
     struct mailbox *control;       /* where answers go; its receiver is control's business */
     struct log_writer *access_log; /* NULL: off */
     uint32_t max_connections;      /* of the process, split over the workers */
     uint32_t max_buffered_bytes;   /* likewise; 0: any number */
+    uint64_t max_memory_bytes;     /* likewise; 0: any number */
+    uint32_t shed_lag_ms;          /* 0: nothing is shed */
     uint64_t drain_timeout_ms;     /* of a listener that was removed; of clients that must show
                                       more than they have */
     const struct slice *resolvers; /* for callbacks of mail: "ip:port"; none: the system's */
     uint32_t resolver_count;
     void (*released)(struct snapshot *snapshot,
                      void *arg); /* on control: nobody reads it any more */
+    /* NULL, or on control: a worker went over to another stage (proxy/pressure.h). */
+    void (*pressed)(const struct worker_pressure *pressure, void *arg);
     void *arg;
 };
 

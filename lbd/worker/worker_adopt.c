@@ -94,6 +94,8 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot, struct worke
     lease_init(lease, on_released, &hold->parts[worker->number]);
     proxy->lease = lease;
     proxy->revision = snapshot->revision;
+    /* that passes are long is nobody's business where nothing is to be shed */
+    proxy->relief.limits.shed_lag_ms = snapshot->has_low ? worker->workers->options.shed_lag_ms : 0;
     if (!proxy->draining) {
         adopt_fronts(worker, snapshot, old);
     }

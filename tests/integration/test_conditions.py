@@ -41,7 +41,7 @@ class Conditions(LabCase):
         self.assertEqual(
             {name: c["status"] for name, c in self.conditions(proxy, "/v1/status").items()},
             {"Ready": True, "Degraded": False, "ConfigConfirmed": True, "SeedInSync": True,
-             "MetricsComplete": True},
+             "Overloaded": False, "MetricsComplete": True},
         )
         for path in ("/v1/routes/none/status", "/v1/listeners/none/status",
                      "/v1/pools/none/status", "/v1/pools/main/servers/none/status"):

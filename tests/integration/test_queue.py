@@ -39,7 +39,7 @@ class Queue(LabCase):
     def serve(self, *servers, workers=1, queue=None, routes=None, **pool):
         pool["queue"] = {"max": 100, "timeout": "30s", **(queue or {})}
         sections = {"routes": routes} if routes else {}
-        self.proxy = self.lbd(config_for(*servers, pool=pool, **sections), daemon={"workers": workers})
+        self.proxy = self.lbd(config_for(*servers, pool=pool, **sections), daemon={"workers": workers, "shed_lag": "0s"})
 
     def one(self, held, **server):
         """One server with one place."""

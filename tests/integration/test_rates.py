@@ -26,6 +26,8 @@ class Rates(LabCase):
                     peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {BIG}\r\n\r\n")
                     for _ in range(0, BIG, 50_000):
                         peer.send(b"x" * 50_000)
+                elif request.target == "/some":
+                    peer.tx(200, b"x" * 40_000)
                 elif request.target == "/chunked":
                     peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                     for _ in range(0, BIG, 50_000):
@@ -238,13 +240,15 @@ class Memory(Rates):
         self.serve({}, {"write_idle": "1h"}, daemon={"workers": 1, "max_buffered": "1MiB"})
         victim = self.connect(self.proxy)
         self.assertEqual(victim.get("/").status, 200)
-        client = H2Client(self.proxy.address(), options=[(INITIAL_WINDOW_SIZE, 0)])
-        self.addCleanup(client.close)
-        for stream in range(1, 200, 2):
-            client.send(headers(stream, BIG_GET))
+        clients = []  # each holds less than is worth a reset
+        for _ in range(40):
+            clients.append(H2Client(self.proxy.address(), options=[(INITIAL_WINDOW_SIZE, 0)]))
+            self.addCleanup(clients[-1].close)
+        for client in clients:
+            client.send(headers(1, (*GET[:3], (":path", "/some"))))
             client.settle()
         self.wait_for(
-            lambda: self.proxy.metric("lbd_worker_buffered_bytes", worker="0") > 900_000, "much is held"
+            lambda: self.proxy.metric("lbd_worker_buffers_stage", worker="0") >= 2, "much is held"
         )
         self.assertLessEqual(self.proxy.metric("lbd_worker_buffered_bytes", worker="0"), 1 << 20)
         refused = victim.get("/")
@@ -255,7 +259,9 @@ class Memory(Rates):
         late.send_request("GET", "/")
         with self.assertRaises(TimeoutError):
             late.read_response()
-        client.abort()
+        self.assertEqual(self.proxy.metric("lbd_worker_relief_total", worker="0", action="holder"), 0)
+        for client in clients:
+            client.abort()
         self.wait_for(
             lambda: self.proxy.metric("lbd_worker_buffered_bytes", worker="0") == 0, "it is given back"
         )

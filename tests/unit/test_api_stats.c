@@ -49,6 +49,7 @@ START_TEST(every_object_has_its_numbers)
         "process.uptime_seconds",
         "process.connections",
         "process.connections_limit",
+        "process.memory_limit_bytes",
         "process.requests",
         "process.responses.5xx",
         "process.request_duration.p99_ms",

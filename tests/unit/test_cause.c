@@ -61,6 +61,36 @@ START_TEST(it_names_the_setting_and_its_value)
 }
 END_TEST
 
+START_TEST(limits_of_the_process)
+{
+    static const struct pressure_limits limits = {.memory_bytes = UINT64_C(3) << 30U,
+                                                  .buffered_bytes = 1U << 20U,
+                                                  .max_connections = 1000,
+                                                  .shed_lag_ms = 20};
+    static const struct {
+        enum close_reason reason;
+        bool is_short_of_buffers;
+        const char *pointer;
+        const char *value;
+    } cases[] = {
+        {CLOSE_OVERLOAD, true, "/daemon/max_buffered", "1MiB"},
+        {CLOSE_OVERLOAD, false, "", ""}, /* descriptors, or the client's own share */
+        {CLOSE_BUFFER_HOLDER, true, "/daemon/max_buffered", "1MiB"},
+        {CLOSE_BUFFER_HOLDER, false, "/daemon/max_memory", "3GiB"},
+        {CLOSE_MEMORY_SHORT, false, "/daemon/max_memory", "3GiB"},
+        {CLOSE_SHED, false, "/daemon/shed_lag", "20ms"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct cause cause;
+        const struct cause_facts facts = {.limits = &limits,
+                                          .is_short_of_buffers = cases[i].is_short_of_buffers};
+        (void)cause_find(&cause, cases[i].reason, &facts);
+        ck_assert_str_eq(cause.pointer, cases[i].pointer);
+        ck_assert_str_eq(cause.value, cases[i].value);
+    }
+}
+END_TEST
+
 START_TEST(without_a_plan_or_pool_there_is_nothing_to_name)
 {
     const struct cause_facts nothing = {.plan = NULL};
@@ -110,6 +140,6 @@ START_TEST(a_policy_said_no)
 }
 END_TEST
 
-UNIT_TESTS("cause", it_names_the_setting_and_its_value,
+UNIT_TESTS("cause", limits_of_the_process, it_names_the_setting_and_its_value,
            without_a_plan_or_pool_there_is_nothing_to_name, a_full_server_is_named,
            a_tunnel_was_silent, a_policy_said_no)

@@ -367,6 +367,8 @@ START_TEST(the_daemon_has_defaults)
         ck_assert_uint_eq(daemon->drain_timeout_ms, 30000);
         ck_assert_uint_eq(daemon->resolver_count, 0);
         ck_assert_uint_eq(daemon->max_connections, 0);
+        ck_assert_uint_eq(daemon->max_memory_bytes, 0);
+        ck_assert_uint_eq(daemon->shed_lag_ms, 20);
         ck_assert_uint_eq(daemon->log_level, LOG_LEVEL_INFO);
         ck_assert_uint_eq(daemon->log_format, LOG_FORMAT_TEXT);
         ck_assert(slice_eq(daemon->log_path, SLICE("stderr")));
@@ -384,6 +386,7 @@ START_TEST(the_daemon_reads_its_keys)
         "{'daemon':{'workers':3,'user':'','api':{'listen':['unix:a','unix:/b']},"
         "'observe':{'listen':['127.0.0.1:0']},'config_source':'file','state_dir':'s',"
         "'drain_timeout':'0s','resolvers':['[::1]:53'],'max_connections':9,"
+        "'max_memory':'2GiB','shed_lag':'50ms',"
         "'log':{'level':'debug','format':'json','path':'l'},'access_log':{'path':'x'},},}",
         &errors);
     ck_assert_ptr_nonnull(daemon);
@@ -396,6 +399,8 @@ START_TEST(the_daemon_reads_its_keys)
     ck_assert_uint_eq(daemon->drain_timeout_ms, 0);
     ck_assert(slice_eq(daemon->resolvers[0], SLICE("[::1]:53")));
     ck_assert_uint_eq(daemon->max_connections, 9);
+    ck_assert_uint_eq(daemon->max_memory_bytes, 2147483648U);
+    ck_assert_uint_eq(daemon->shed_lag_ms, 50);
     ck_assert_uint_eq(daemon->log_level, LOG_LEVEL_DEBUG);
     ck_assert_uint_eq(daemon->log_format, LOG_FORMAT_JSON);
     ck_assert(slice_eq(daemon->access_log_path, SLICE("x")));
@@ -410,7 +415,8 @@ START_TEST(the_daemon_refuses_mistakes)
         "{'daemon':{'workers':0}}",      "{'daemon':{'workers':65}}",
         "{'daemon':{'workers':'many'}}", "{'daemon':{'api':{'listen':['0.0.0.0:1']}}}",
         "{'daemon':{'listeners':{}}}",   "{'daemon':7}",
-        "{'daemon':{'state_dir':''}}",
+        "{'daemon':{'state_dir':''}}",   "{'daemon':{'max_memory':'1000KiB'}}",
+        "{'daemon':{'max_memory':-1}}",  "{'daemon':{'shed_lag':'2m'}}",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct conf_errors errors;

@@ -97,7 +97,8 @@ START_TEST(writes_the_daemon)
         "\"groups\":{\"admin\":\"lbd-admin\",\"operate\":\"lbd-operate\",\"read\":\"lbd-read\"}",
         "\"limits\":{\"connections\":256,\"connections_per_address\":64,",
         "\"config_source\":\"api\"",
-        "\"drain_timeout\":\"30s\",\"max_connections\":0,\"max_buffered\":\"1GiB\"",
+        "\"drain_timeout\":\"30s\",\"max_connections\":0,\"max_buffered\":\"1GiB\","
+        "\"max_memory\":\"0\",\"shed_lag\":\"20ms\"",
         "\"log\":{\"level\":\"info\",\"format\":\"text\",\"path\":\"stderr\"}",
         "\"access_log\":{\"path\":\"off\"",
     };

@@ -96,6 +96,7 @@ START_TEST(all_is_well_at_first)
     expect(PROCESS, "", "", "Ready", true, "Serving");
     expect(PROCESS, "", "", "Degraded", false, "AsExpected");
     expect(PROCESS, "", "", "SeedInSync", true, "Same");
+    expect(PROCESS, "", "", "Overloaded", false, "AsExpected");
     expect(PROCESS, "", "", "ConfigConfirmed", true, "Confirmed");
     ck_assert_uint_eq(control_conditions_pool(live.control, SLICE("none"), found), 0);
     ck_assert_uint_eq(control_conditions_route(live.control, SLICE("none"), found), 0);

@@ -22,6 +22,6 @@ foreach(journey IN LISTS journeys)
     list(APPEND labels memory)
   endif()
   set_tests_properties(integration/${name} PROPERTIES
-    LABELS "${labels}" TIMEOUT 240
+    LABELS "${labels}" TIMEOUT 1500
     ENVIRONMENT "LBD_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/lbd;LBCTL_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/lbctl;LBD_SANITIZE=${LB_SANITIZE};CLIENTS_BUILD=${CMAKE_BINARY_DIR}/clients")
 endforeach()

@@ -23,7 +23,7 @@ const soon = (ms) => ({ deadline: Date.now() + ms });
 const failure = (error) => ({ code: error.code, details: error.details });
 
 // The status, with the trailers, comes after the answer.
-function unary(name, request, options = soon(20000), metadata = new grpc.Metadata()) {
+function unary(name, request, options = soon(60000), metadata = new grpc.Metadata()) {
   return new Promise((resolve) => {
     const seen = {};
     const call = client[name](request, metadata, options, (error, value) => {
@@ -41,7 +41,7 @@ const calls = {
   async Echo() {
     const metadata = new grpc.Metadata();
     metadata.add("lab-word", "hello");
-    const got = await unary("Echo", Buffer.from("a word"), soon(20000), metadata);
+    const got = await unary("Echo", Buffer.from("a word"), soon(60000), metadata);
     return { ...got, value: got.value && got.value.toString() };
   },
   async Empty() {
@@ -55,10 +55,10 @@ const calls = {
   },
   Fail: () => unary("Fail", Buffer.from("5 no such thing: \u00e9 100%")),
   Hang: () => unary("Hang", Buffer.alloc(0), soon(1000)),
-  Down: () => unary("Echo", Buffer.from("x"), soon(10000)),
+  Down: () => unary("Echo", Buffer.from("x"), soon(60000)),
   Count: () =>
     new Promise((resolve) => {
-      const call = client.Count(Buffer.from("5000"), soon(20000));
+      const call = client.Count(Buffer.from("5000"), soon(60000));
       let right = 0;
       call.on("data", (value) => (right += Number(value.toString()) === right ? 1 : 0));
       call.on("error", (error) => resolve(failure(error)));
@@ -66,7 +66,7 @@ const calls = {
     }),
   Sum: () =>
     new Promise((resolve) => {
-      const call = client.Sum(soon(20000), (error, value) =>
+      const call = client.Sum(soon(60000), (error, value) =>
         resolve(error ? failure(error) : { sum: Number(value.toString()) }),
       );
       for (let i = 1; i <= 1000; i++) {
@@ -77,7 +77,7 @@ const calls = {
   Chat: () =>
     new Promise((resolve) => {
       // Each message waits for the echo of the one before: nothing between may hold one back.
-      const call = client.Chat(soon(20000));
+      const call = client.Chat(soon(60000));
       let turns = 0;
       call.on("data", (value) => {
         if (value.toString() !== `turn ${turns}`) {
@@ -99,7 +99,7 @@ const calls = {
     return { right: all.filter((got, i) => got.value && got.value.toString() === `call ${i}`).length };
   },
   async Cancel() {
-    const call = client.Chat(soon(20000));
+    const call = client.Chat(soon(60000));
     return new Promise((resolve) => {
       call.on("error", (error) => resolve(failure(error)));
       call.on("data", () => call.cancel());

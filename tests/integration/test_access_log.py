@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 from lab import Closed, LabCase, WireError, config_for
-from lab.origin import free_port
+from lab.ports import free_port
 from test_request_tunnel import HANDSHAKE, SWITCH
 
 KEYS = {
@@ -266,7 +266,7 @@ class Reasons(LabCase):
         client.send_request("GET", "/", HANDSHAKE)
         client.read_head()
         client.shut_write()
-        self.assertTrue(done.wait(10))
+        self.assertTrue(done.wait(60))
         client.read_rest()
         self.check("tunnel_closed", proxy, 101)
 

@@ -96,7 +96,7 @@ class Agents(LabCase):
         self.says(b"maxconn:1\n", lambda s: "max_connections=1" in self.proxy.log_text(), "a limit")
         hold = threading.Event()
         self.addCleanup(hold.set)
-        self.one.script = lambda peer: (peer.rx(), hold.wait(10), peer.tx(200))
+        self.one.script = lambda peer: (peer.rx(), hold.wait(60), peer.tx(200))
         first = self.connect(self.proxy)
         first.send_request("GET", "/")
         wait_for(lambda: self.status()["connections"] == 1, "one in flight")

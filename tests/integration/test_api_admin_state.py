@@ -33,7 +33,7 @@ class AdminState(LabCase):
         client = self.connect(self.proxy)
         self.proxy.admin("b", "maint")
         self.assertEqual(self.names(client), {"a"})
-        self.assertEqual(self.proxy.metric("lbd_pool_servers", pool="main", state="maintenance"), 1)
+        self.proxy.wait_metric(1, "lbd_pool_servers", pool="main", state="maintenance")
 
     def test_all_drained_is_503(self):
         self.proxy.admin("a", "drain")
@@ -47,7 +47,7 @@ class AdminState(LabCase):
             while True:
                 peer.rx()
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-                go.wait(10)
+                go.wait(60)
                 peer.send("world")
 
         server = self.origin(slow)
@@ -146,7 +146,7 @@ class AdminState(LabCase):
                 self.proxy.admin(server, state)
         stop.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         self.assertEqual(wrong, [])
 
 

@@ -35,25 +35,23 @@ class Endpoints(LabCase):
     def test_what_stays_keeps_its_state(self):
         config = config_for(self.a, self.b)
         config["health_checks"] = {"alive": {"type": "tcp", "interval": "100ms", "rise": 1}}
-        config["pools"]["main"]["health_check"] = "alive"
+        config["pools"]["main"].update(health_check="alive", algorithm="round_robin")
         names = sorted(config["pools"]["main"]["servers"])
         proxy = self.lbd(config)
         for name in names:
             proxy.wait_health(name, "up")
         with self.connect(proxy) as client:
-            for _ in range(6):
-                self.assertEqual(client.get("/").status, 200)
+            self.wait_for(lambda: client.get("/").status == 200 and self.a.request_count >= 3, "requests at the first")
+        served = self.a.request_count
+        proxy.wait_metric(served, "lbd_server_requests_total", pool="main", server=names[0])
         proxy.admin(names[1], "drain")
-        served = proxy.metric("lbd_server_requests_total", pool="main", server=names[0])
-        self.assertGreater(served, 0)
         body = proxy.get("/v1/pools/main/endpoints")
         body["new"] = {"address": "127.0.0.1:1"}
         proxy.put("/v1/pools/main/endpoints", body)
         status = proxy.get("/v1/pools/main/status")["servers"]
         self.assertEqual(status[names[0]]["health"], "up")
         self.assertEqual(status[names[1]]["admin"], "drain")
-        self.assertEqual(proxy.metric("lbd_server_requests_total", pool="main", server=names[0]),
-                         served)
+        proxy.wait_metric(served, "lbd_server_requests_total", pool="main", server=names[0])
 
     def test_refusals(self):
         proxy = self.lbd(config_for(self.a))

@@ -63,7 +63,7 @@ class Guide(LabCase):
         script = "exec 2>&1\n" + "".join(
             f"{command.text}\nprintf '\\n@@@ %s\\n' $?\n" for command in commands)
         done = subprocess.run(["bash"], input=script, capture_output=True, text=True, cwd=folder,
-                              timeout=90, env=environment(LBD_SOCKET=proxy.api_socket, LC_ALL="C.UTF-8"))
+                              timeout=300, env=environment(LBD_SOCKET=proxy.api_socket, LC_ALL="C.UTF-8"))
         blocks = re.split(r"\n@@@ \d+\n", done.stdout)
         self.assertEqual(len(blocks), len(commands) + 1, done)
         return [block.splitlines() for block in blocks[:-1]]

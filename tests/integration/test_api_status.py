@@ -3,7 +3,7 @@
 import unittest
 
 from lab import Client, LabCase, config_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 
 class Status(LabCase):

@@ -5,7 +5,7 @@ import threading
 import unittest
 
 from lab import LabCase, config_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 
 class Groups(LabCase):
@@ -84,7 +84,7 @@ class Groups(LabCase):
         def hold(peer):
             while True:
                 peer.rx()
-                go.wait(20)
+                go.wait(60)
                 peer.tx(200, "x")
 
         self.serve({"a": {"max_connections": 1}, "b": {"priority": 1}}, script=hold)

@@ -4,7 +4,7 @@ import threading
 import unittest
 
 from lab import LabCase, config_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 ALGORITHMS = ("maglev", "ring_hash")
 
@@ -52,7 +52,8 @@ class Hash(LabCase):
 
     def test_a_request_without_the_key_goes_anywhere(self):
         self.serve(algorithm="ring_hash", hash={"key": "cookie", "name": "id"})
-        self.assertEqual(len(set(self.owners(lambda c, _: c.get("/", {"Cookie": "di=1"})))), 4)
+        # by chance: that one of four is not met by 150 of them has 18 zeros behind the point
+        self.assertEqual(len(set(self.owners(lambda c, _: c.get("/", {"Cookie": "di=1"}), keys=150))), 4)
 
     def test_who_is_drained_loses_its_keys_and_gets_them_back(self):
         ask = self.ASKS["path"][1]
@@ -107,7 +108,7 @@ class Hash(LabCase):
         def hold(peer):
             while True:
                 peer.rx()
-                go.wait(20)
+                go.wait(60)
                 peer.tx(200, "x")
 
         for algorithm in ALGORITHMS:
@@ -136,7 +137,7 @@ class Hash(LabCase):
         def hold(peer):
             while True:
                 if peer.rx().target == "/hold":
-                    go.wait(20)
+                    go.wait(60)
                 peer.tx(200, "", {"Origin-Name": "held"})
 
         self.serve(

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 from lab import LabCase, certs, config_for, h2, wait_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 TOKEN = re.compile(r"\Alb=([0-9a-f]{16})((?:; [^;]+)*)\Z")
 
@@ -187,7 +187,7 @@ class Sticky(LabCase):
         self.stays(clients)
         os.rename(self.key_file("another, of sixteen bytes\n"), secret)
         wait_for(lambda: self.ask(clients["a"])[1] is not None, "values of the other key")
-        self.assertIn("secret.loaded", self.proxy.log_text())
+        self.proxy.wait_log("secret.loaded")
         self.assertFalse(set(self.belong().values()) & set(clients.values()))
 
     # -- when the server is not usable

@@ -28,6 +28,13 @@ class Files(LabCase):
     def status(self, proxy, path="/v1/certificates/shop/status"):
         return proxy.get(path)
 
+    @staticmethod
+    def replace(path, text):
+        """At once: half a file is bad in another way."""
+        fresh = path.with_suffix(".fresh")
+        fresh.write_text(text)
+        os.replace(fresh, path)
+
     def condition(self, status, kind):
         return next(found for found in status["conditions"] if found["type"] == kind)
 
@@ -43,14 +50,14 @@ class Files(LabCase):
         self.wait_for(lambda: proxy.get("/v1/config/status")["workers"][0]["generation"] > generation, "a generation")
         loaded = proxy.get("/v1/events?types=cert.loaded&name=certificate/shop")["events"]
         self.assertEqual(len(loaded), 2)
-        self.assertEqual(proxy.metric("lbd_config_revision"), 1)
+        proxy.wait_metric(1, "lbd_config_revision")
 
     def test_a_bad_file_leaves_the_old_one(self):
         proxy = self.lbd(self.document())
         before = self.status(proxy)
         other = self.ca.issue("other", cn="other.test")
         good = self.shop.chain.read_text()
-        self.shop.chain.write_text(other.chain.read_text())  # its key is not there yet
+        self.replace(self.shop.chain, other.chain.read_text())  # its key is not there yet
         self.wait_for(lambda: "failure" in self.status(proxy), "the failure")
         status = self.status(proxy)
         self.assertEqual(status["sha256"], before["sha256"])
@@ -63,7 +70,7 @@ class Files(LabCase):
         self.assertIn("#/certificates/shop", pointers)
         # changes of other things are not held up by it
         self.assertEqual(proxy.patch("/v1/pools/main", {"retries": 2}).status, 200)
-        self.shop.chain.write_text(good)
+        self.replace(self.shop.chain, good)
         self.wait_for(lambda: "failure" not in self.status(proxy), "the end of the failure")
 
     def test_a_ca_set_changes(self):
@@ -71,7 +78,7 @@ class Files(LabCase):
         status = self.status(proxy, "/v1/ca-sets/inside/status")
         self.assertEqual((status["count"], status["subjects"], status["state"]), (1, ["CN=test CA"], "valid"))
         second = Authority(self.directory / "second", "second CA")
-        self.ca.certificate.write_text(self.ca.certificate.read_text() + second.certificate.read_text())
+        self.replace(self.ca.certificate, self.ca.certificate.read_text() + second.certificate.read_text())
         self.wait_for(lambda: self.status(proxy, "/v1/ca-sets/inside/status")["count"] == 2, "the second one")
         self.assertEqual(proxy.get("/v1/status")["ca_sets"]["inside"]["count"], 2)
         self.ca.certificate.write_text("nothing\n")

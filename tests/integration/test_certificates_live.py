@@ -39,12 +39,12 @@ class Handshakes:
     def __exit__(self, *_):
         self.stop_now.set()
         for thread in self.threads:
-            thread.join(30)
+            thread.join(60)
 
     def run(self):
         while not self.stop_now.is_set():
             try:
-                with Client(self.address, tls=self.context, name="shop.test", timeout=20) as client:
+                with Client(self.address, tls=self.context, name="shop.test", timeout=60) as client:
                     self.seen.add(client.sock.getpeercert()["serialNumber"].lstrip("0"))
                     status = client.get(host="shop.test").status
                     if status != 200:
@@ -68,7 +68,7 @@ class Live(LabCase):
 
     def shown(self, lbd):
         context = client_context(self.ca)
-        with socket.create_connection(lbd.address(), timeout=20) as sock:
+        with socket.create_connection(lbd.address(), timeout=60) as sock:
             with context.wrap_socket(sock, server_hostname="shop.test") as tls:
                 return tls.getpeercert()["serialNumber"].lstrip("0")
 
@@ -123,13 +123,13 @@ class Live(LabCase):
             done = subprocess.run(
                 ["openssl", "s_client", "-connect", f"127.0.0.1:{lbd.port()}", "-servername", "shop.test", "-status",
                  version, "-CAfile", self.ca.certificate],
-                input="", capture_output=True, text=True, timeout=20)
+                input="", capture_output=True, text=True, timeout=60)
             self.assertIn("OCSP Response Status: successful", done.stdout, version)
             self.assertIn("Cert Status: good", done.stdout)
         lbd.patch("/v1/listeners/web", {"tls": {"ocsp_stapling": False}})
         done = subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{lbd.port()}", "-servername", "shop.test", "-status"],
-            input="", capture_output=True, text=True, timeout=20)
+            input="", capture_output=True, text=True, timeout=60)
         self.assertIn("OCSP response: no response sent", done.stdout)
 
     def test_an_owner_brings_and_takes_its_certificates(self):
@@ -140,7 +140,7 @@ class Live(LabCase):
                                        "tls": {"certificates": ["shop"]}}}}
         lbd.put("/v1/config?owner=me", mine)
         self.assertEqual(lbd.get("/v1/certificates/shop")["meta"], {"managed_by": "me"})
-        with socket.create_connection(lbd.address("mine"), timeout=20) as sock:
+        with socket.create_connection(lbd.address("mine"), timeout=60) as sock:
             with client_context(self.ca).wrap_socket(sock, server_hostname="shop.test") as tls:
                 self.assertEqual(tls.getpeercert()["serialNumber"].lstrip("0"), self.serial(self.pairs[0]))
         other = lbd.api("PUT", "/v1/config?owner=you", {"certificates": mine["certificates"]})

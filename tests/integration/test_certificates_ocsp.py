@@ -46,7 +46,8 @@ class Ocsp(LabCase):
         ocsp = self.ocsp(proxy)
         self.assertTrue(ocsp["stapled"])
         self.assertGreater(ocsp["next_update"], ocsp["this_update"])
-        self.assertGreater(proxy.metric("lbd_tls_ocsp_next_update_timestamp_seconds", certificate="shop"), 0)
+        self.wait_for(
+            lambda: proxy.metric("lbd_tls_ocsp_next_update_timestamp_seconds", certificate="shop") > 0, "lbd_tls_ocsp_next_update_timestamp_seconds")
         self.assertEqual(proxy.get("/v1/status")["certificates"]["shop"]["ocsp"], "good")
 
     def test_the_last_answer_outlives_the_process(self):

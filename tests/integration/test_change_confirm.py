@@ -4,6 +4,7 @@ import json
 import unittest
 
 from lab import Closed, LabCase, WireError, config_for
+from lab.ports import free_port
 from lab.waits import wait_for
 
 
@@ -77,7 +78,7 @@ class Confirm(LabCase):
         self.assertIn("rejected", newest["reason"])
         self.assertNotIn("unconfirmed", self.status())
         self.assertEqual(self.post(number, "reject").status, 409)
-        self.assertEqual(self.proxy.metric("lbd_config_applies_total", result="rolled_back"), 1)
+        self.proxy.wait_metric(1, "lbd_config_applies_total", result="rolled_back")
 
     def test_deadline(self):
         base = self.set_weight(1, "").revision
@@ -89,7 +90,7 @@ class Confirm(LabCase):
         self.assertEqual(self.newest()["rolled_back_to"], base)
         self.assertIn("not confirmed within 5s", self.newest()["reason"])
         self.assertEqual(self.saved_weight(), 1)
-        self.assertIn("config.rolled_back", self.proxy.log_text())
+        self.proxy.wait_log("config.rolled_back")
 
     def test_restart_in_the_window(self):
         for how in ("kill", "stop"):
@@ -105,7 +106,7 @@ class Confirm(LabCase):
                 self.assertIn("restarted", newest["reason"])
                 self.assertEqual((newest["summary"], newest["changes_total"]),
                                  ("pools/main/servers/a/weight: 2 -> 1", 1))
-                self.assertIn("config.rolled_back", self.proxy.log_text())
+                self.proxy.wait_log("config.rolled_back")
                 self.proxy.kill()
                 self.proxy.restart()
                 self.assertEqual(self.newest(), newest, "once")
@@ -225,16 +226,11 @@ class Confirm(LabCase):
     def test_the_way_back_waits_until_it_is_free(self):
         """An address of the base is taken meanwhile: going back fails aloud, and is tried again."""
         import socket
-        thief = socket.socket()
-        thief.bind(("127.0.0.1", 0))
-        taken = thief.getsockname()[1]
-        thief.close()
+        taken = free_port()
         self.proxy.put("/v1/listeners/second",
                        {"bind": [f"127.0.0.1:{taken}"], "protocol": "http"})
         number = self.proxy.delete("/v1/listeners/second?confirm_within=1h").revision
-        thief = socket.socket()
-        thief.bind(("127.0.0.1", taken))
-        thief.listen()
+        thief = socket.create_server(("127.0.0.1", taken))
         answer = self.post(number, "reject")
         self.assertEqual(answer.status, 409, answer)
         self.assertIn("unconfirmed", self.status())

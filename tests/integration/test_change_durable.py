@@ -45,9 +45,9 @@ class Durable(LabCase):
         proxy.write_config(config_for("127.0.0.1:1"))
         proxy.restart()
         self.assertEqual(proxy.get("/v1/pools/main")["retries"], 3)
-        self.assertIn("config.seed_differs", proxy.log_text())
+        proxy.wait_log("config.seed_differs")
         self.assertIn("changes=2 first=\"pools/main/retries: no longer set, was 3\"", proxy.log_text())
-        self.assertEqual(proxy.metric("lbd_config_seed_differs"), 1)
+        proxy.wait_metric(1, "lbd_config_seed_differs")
 
     def test_file_mode_saves_no_configuration(self):
         proxy = self.lbd(config_for(self.server), daemon={"config_source": "file"})
@@ -202,7 +202,7 @@ class Crash(LabCase):
             thread.start()
             self.wait_for(lambda: acknowledged[0] > 3 + round_ * 7, "some changes")
             proxy.kill()
-            thread.join(20)
+            thread.join(60)
             proxy.restart()
             weight = proxy.get("/v1/pools/main/servers/a")["weight"]
             self.assertIn(weight, (acknowledged[0], sent[0]), f"round {round_}")
@@ -224,7 +224,8 @@ class DiskFull(LabCase):
         self.assertEqual((after.etag, after.revision), (before.etag, before.revision))
         self.assertEqual(proxy.api("GET", "/v1/pools/large").status, 404)
         self.assertEqual(client.get("/").status, 200)
-        self.assertGreaterEqual(proxy.metric("lbd_config_persist_failures_total"), 1)
+        self.wait_for(
+            lambda: proxy.metric("lbd_config_persist_failures_total") >= 1, "lbd_config_persist_failures_total")
         free()
         proxy.put("/v1/pools/large", {"servers": servers})
         proxy.kill()

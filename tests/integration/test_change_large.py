@@ -72,7 +72,7 @@ class Large(LabCase):
         self.assertEqual(self.proxy.get("/v1/config"), changed)
         text = b""
         reader = readers[0]
-        reader.settimeout(10)
+        reader.settimeout(30)
         while not text.endswith(b"0\r\n\r\n"):
             text += reader.recv(1 << 20)
         self.assertIn(b'"s99"', text, "the one who began before the change gets the old one whole")

@@ -42,7 +42,7 @@ class Start(LabCase):
         self.proxy.restart()
         self.assertEqual(self.retries(), 3)
         self.assertTrue(self.proxy.get("/v1/config/status")["degraded"])
-        self.assertIn("config.saved_damaged", self.proxy.log_text())
+        self.proxy.wait_log("config.saved_damaged")
         degraded = [c for c in self.proxy.get("/v1/status")["conditions"]
                     if c["type"] == "Degraded"]
         self.assertTrue(degraded[0]["status"])
@@ -241,7 +241,7 @@ class DiskFull(LabCase):
                 self.assertEqual((answer.status, answer.body["type"]),
                                  (507, "/v1/problems/storage"))
                 self.assertEqual(self.everything(proxy), before)
-        self.assertEqual(proxy.metric("lbd_config_persist_failures_total"), len(doors))
+        proxy.wait_metric(len(doors), "lbd_config_persist_failures_total")
         self.filler.unlink()
         for method, path, body in doors:
             self.assertIn(proxy.api(method, path, body).status, (200, 201), path)

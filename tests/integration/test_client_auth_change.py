@@ -245,10 +245,10 @@ class ClientAuthChange(Tls):
         def script(peer):
             while request := peer.rx():
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh")
-                (slow if request.target == "/slow" else never).wait(20)
+                (slow if request.target == "/slow" else never).wait(60)
                 peer.send("i")
 
-        self.begin(script=script, daemon={"drain_timeout": "500ms"})
+        self.begin(script=script, daemon={"drain_timeout": "5s"})
         ends, lasts = self.h1(self.mallory), self.h1(self.mallory)
         for client, target in ((ends, "/slow"), (lasts, "/never")):
             client.send_request("GET", target, host="shop.test")

@@ -38,7 +38,7 @@ class Browser(ClientCase):
         finally:
             os.killpg(browser.pid, signal.SIGTERM)
             try:
-                browser.wait(10)
+                browser.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(browser.pid, signal.SIGKILL)
                 browser.wait()

@@ -41,7 +41,7 @@ done | OPENSSL "$@"
 
 
 class Testssl(ClientCase):
-    hang_limit_s = 230
+    hang_limit_s = 600
 
     def findings(self, **tls):
         self.certificate = self.ca.issue(
@@ -54,7 +54,7 @@ class Testssl(ClientCase):
         report = self.folder / "report.json"
         run("testssl", "--openssl", openssl, "-p", "-s", "-f", "-P", "-S", "-U", "-E", "--warnings", "off", "--color", "0",
             "--add-ca", self.ca.certificate, "--nodns", "none", "--jsonfile", report,
-            f"https://localhost:{self.port}/", timeout=220, check=False)
+            f"https://localhost:{self.port}/", timeout=500, check=False)
         return {entry["id"]: entry for entry in json.loads(report.read_text())}
 
     def check(self, found, expected):

@@ -3,7 +3,7 @@
 import unittest
 
 from lab import LabCase, config_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 TYPES = ["Accepted", "Programmed", "ResolvedRefs", "Ready"]
 KEYS = {"type", "status", "reason", "message", "since", "observed_revision"}
@@ -112,8 +112,8 @@ class Conditions(LabCase):
         self.assertGreater(proxy.metric("lbd_config_confirm_deadline_timestamp_seconds"), 1e9)
         self.assertEqual(proxy.api("POST", "/v1/revisions/2/reject", {}).status, 200)
         self.assertTrue(self.conditions(proxy, "/v1/status")["ConfigConfirmed"]["status"])
-        self.assertEqual(proxy.metric("lbd_config_confirm_deadline_timestamp_seconds"), 0)
-        self.assertEqual(proxy.metric("lbd_config_applies_total", result="rolled_back"), 1)
+        proxy.wait_metric(0, "lbd_config_confirm_deadline_timestamp_seconds")
+        proxy.wait_metric(1, "lbd_config_applies_total", result="rolled_back")
 
     def test_a_seed_that_differs(self):
         proxy = self.routed()
@@ -122,7 +122,7 @@ class Conditions(LabCase):
         proxy.restart()
         condition = self.conditions(proxy, "/v1/status")["SeedInSync"]
         self.assertEqual((condition["status"], condition["reason"]), (False, "Different"))
-        self.assertEqual(proxy.metric("lbd_config_seed_differs"), 1)
+        proxy.wait_metric(1, "lbd_config_seed_differs")
 
 
 class Readyz(LabCase):

@@ -143,7 +143,7 @@ class Connections(LabCase):
             self.assertEqual({c["worker"] for c in answer["connections"]}, {0, 1})
         stop.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         self.assertEqual(wrong, [])
 
     def test_the_log_has_the_same_id(self):
@@ -161,7 +161,7 @@ class Check(LabCase):
         good, bad = self.origin(), self.origin(lambda peer: (peer.rx(), peer.tx(503, "no")))
         config = config_for(good, bad, "127.0.0.1:1")
         config["health_checks"] = {"hourly": {"type": "http", "path": "/hc", "interval": "1h",
-                                              "timeout": "2s", "rise": 1, "fall": 1}}
+                                              "timeout": "20s", "rise": 1, "fall": 1}}
         config["pools"]["main"]["health_check"] = "hourly"
         proxy = self.lbd(config)
         path = "/v1/pools/main/servers/{}/check"
@@ -250,7 +250,7 @@ class Check(LabCase):
         thread.start()
         self.wait_for(lambda: silent.connection_count >= 2, "the check is under way")
         proxy.stop()
-        thread.join(20)
+        thread.join(60)
         self.assertFalse(thread.is_alive())
 
     def post(self, proxy, path):

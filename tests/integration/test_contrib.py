@@ -26,7 +26,7 @@ NAME = re.compile(r"\b(?:lbd|process)_[a-z0-9_]+")
 
 
 def promtool(*args, cwd=PROMETHEUS):
-    return subprocess.run(["promtool", *args], cwd=cwd, text=True, capture_output=True, timeout=60)
+    return subprocess.run(["promtool", *args], cwd=cwd, text=True, capture_output=True, timeout=200)
 
 
 def rules():
@@ -149,7 +149,7 @@ class Names(LabCase):
         def script(peer):
             while True:
                 if peer.rx().target == "/slow":
-                    go.wait(20)
+                    go.wait(60)
                 peer.tx(200, "x")
 
         server = self.origin(script)
@@ -176,7 +176,7 @@ class Names(LabCase):
             "tls": {"chain_file": str(own.chain), "key_file": str(own.key)},
         })
         proxy.wait_health("a", "up")
-        user = imaplib.IMAP4("127.0.0.1", proxy.port("imap"), timeout=10)
+        user = imaplib.IMAP4("127.0.0.1", proxy.port("imap"), timeout=30)
         self.addCleanup(user.shutdown)
         user.login("anna", "secret")
         self.connect(proxy).get("/r")

@@ -6,7 +6,7 @@ import unittest
 
 from lab import LabCase, Origin, config_for, wait_for
 from lab.dns import SERVFAIL, Dnsmasq, NameServer, find_dnsmasq
-from lab.origin import free_port
+from lab.ports import free_port
 
 
 class DnsCase(LabCase):
@@ -20,8 +20,8 @@ class DnsCase(LabCase):
 
     def twins(self, *hosts):
         """Origins on one port of these addresses, named after them."""
-        first = self.origin(name=hosts[0], host=hosts[0])
-        return [first] + [self.origin(name=host, host=host, port=first.port) for host in hosts[1:]]
+        port = free_port(*hosts)
+        return [self.origin(name=host, host=host, port=port) for host in hosts]
 
     def ask(self, count=1):
         """The names of the origins that answered."""
@@ -69,13 +69,14 @@ class Follows(DnsCase):
 
         def slow(peer):
             if peer.rx().target == "/slow":
-                held.wait(20)
+                held.wait(60)
             peer.tx(200, b"late")
             peer.close()
 
         self.addCleanup(held.set)
-        old = self.origin(slow, host="127.0.0.2")
-        self.origin(name="new", host="127.0.0.3", port=old.port)
+        port = free_port("127.0.0.2", "127.0.0.3")
+        old = self.origin(slow, host="127.0.0.2", port=port)
+        self.origin(name="new", host="127.0.0.3", port=port)
         self.names({"app.test": "127.0.0.2"})
         self.start(f"app.test:{old.port}")
         self.proxy.wait_health("a", "up")
@@ -132,7 +133,8 @@ class Trouble(DnsCase):
                 wait_for(lambda: self.status()["dns"].get("error") == "no such name", "noticed")
                 self.proxy.wait_health("a", health)
                 self.assertEqual(self.status()["dns"]["stale"], rule == "keep")
-                self.assertEqual(self.connect(self.proxy).get("/").status, 200 if rule == "keep" else 503)
+                wanted = 200 if rule == "keep" else 503
+                wait_for(lambda wanted=wanted: self.connect(self.proxy).get("/").status == wanted, f"{wanted}")
                 self.dns.names["app.test"] = "127.0.0.1"
                 self.proxy.wait_health("a", "up")
                 wait_for(lambda: "error" not in self.status()["dns"], "all is well again")
@@ -141,19 +143,20 @@ class Trouble(DnsCase):
     def test_stale_for(self):
         origin = self.origin(name="app")
         self.names({"app.test": "127.0.0.1"})
-        self.start(f"app.test:{origin.port}", dns={"stale_for": "1500ms", "retry": "100ms"})
+        self.start(f"app.test:{origin.port}", dns={"stale_for": "4s", "retry": "100ms"})
         self.proxy.wait_health("a", "up")
         self.dns.code = SERVFAIL
         wait_for(lambda: self.status()["dns"]["stale"], "stale")
         self.assertEqual(self.connect(self.proxy).get("/").status, 200)
-        self.assertEqual(self.proxy.metric("lbd_dns_names_stale"), 1)
+        self.proxy.wait_metric(1, "lbd_dns_names_stale")
         self.proxy.wait_health("a", "unresolved")
         self.assertEqual(self.status()["resolved"], None)
         self.dns.code = 0
         self.proxy.wait_health("a", "up")
-        self.assertGreaterEqual(self.proxy.metric("lbd_dns_queries_total", result="failed"), 1)
-        self.assertGreaterEqual(self.proxy.metric("lbd_dns_queries_total", result="found"), 2)
-        self.assertEqual(self.proxy.metric("lbd_dns_names"), 1)
+        self.wait_for(
+            lambda: self.proxy.metric("lbd_dns_queries_total", result="failed") >= 1, "lbd_dns_queries_total")
+        self.wait_for(lambda: self.proxy.metric("lbd_dns_queries_total", result="found") >= 2, "lbd_dns_queries_total")
+        self.proxy.wait_metric(1, "lbd_dns_names")
         self.assertEqual([e["message"] for e in self.events("dns.failed")],
                          ["no name server could be reached, or all of them failed; what was known is kept"])
         self.assertEqual([e["message"] for e in self.events("dns.changed")],
@@ -190,7 +193,7 @@ class Templates(DnsCase):
         self.proxy.patch("/v1/pools/main/servers/a", {"weight": 8})
         self.assertEqual(self.proxy.server_status("a-127-0-0-4")["effective_weight"], 8)
         self.wait_names("127.0.0.2", "127.0.0.4")
-        self.assertEqual(self.proxy.metric("lbd_server_up", pool="main", server="a-127-0-0-4"), 1)
+        self.proxy.wait_metric(1, "lbd_server_up", pool="main", server="a-127-0-0-4")
 
         self.proxy.delete("/v1/pools/main/servers/a")
         self.assertEqual(self.pool_status()["servers"], {})
@@ -217,7 +220,7 @@ class Templates(DnsCase):
         origin = self.origin(name="app")
         self.start(f"dns:app.test:{origin.port}", dns={"retry": "100ms", "on_empty": "down"})
         self.proxy.wait_health("a", "unresolved")
-        self.assertEqual(self.connect(self.proxy).get("/").get("Lbd-Reason"), "unresolved")
+        wait_for(lambda: self.connect(self.proxy).get("/").get("Lbd-Reason") == "unresolved", "workers know it")
         self.dns.names["app.test"] = "127.0.0.1"
         self.wait_members("a-127-0-0-1")
         self.wait_names("app", count=2)
@@ -275,7 +278,7 @@ class Real(DnsCase):
     def test_dnsmasq(self):
         origins = self.twins("127.0.0.2", "127.0.0.3")
         port = origins[0].port
-        self.dns = Dnsmasq(free_port(), {"app.test": ["127.0.0.2"], "web.test": ["127.0.0.3"]},
+        self.dns = Dnsmasq({"app.test": ["127.0.0.2"], "web.test": ["127.0.0.3"]},
                            [f"srv-host=_http._tcp.app.test,web.test,{port},0,5"])
         self.addCleanup(self.dns.stop)
         self.dns.wait()

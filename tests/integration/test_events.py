@@ -100,7 +100,7 @@ class Events(LabCase):
         self.flip("a")
         self.assertEqual(answers, [])
         self.proxy.admin("b", "drain")
-        thread.join(20)
+        thread.join(60)
         self.assertEqual([e["name"] for e in answers[0]["events"]], ["main/b"])
         answer = self.proxy.get(f"/v1/events?since={answers[0]['next']}&wait=50ms")
         self.assertEqual([e for e in answer["events"] if not e["type"].startswith("drain.")], [])

@@ -71,6 +71,8 @@ class Explain(LabCase):
         for pool in ("both", "open"):
             self.wait_for(lambda pool=pool: self.proxy.get(f"/v1/pools/{pool}/status")["servers"]["dead"]
                           ["health"] == "down", "the dead server is found dead")
+        for server in "ab":
+            self.proxy.wait_health(server, "up", pool="both")
         self.logged = 0
 
     def explain(self, question):

@@ -72,10 +72,10 @@ class Forwarded(LabCase):
                                        "203.0.113.7 10.0.0.2", "%00", "'; drop table")):
             told, client = self.told(f"X-Forwarded-For: {value}\r\n")
             self.assertEqual((client, told["X-Forwarded-For"]), ("127.0.0.1", "127.0.0.1"), value)
-            self.assertEqual(self.proxy.metric("lbd_http_forwarded_broken_total", listener="web"), count + 1)
+            self.proxy.wait_metric(count + 1, "lbd_http_forwarded_broken_total", listener="web")
         for value in ("unknown", "_hidden", "203.0.113.7, unknown"):
             self.assertEqual(self.told(f"X-Forwarded-For: {value}\r\n")[1], "127.0.0.1")
-        self.assertEqual(self.proxy.metric("lbd_http_forwarded_broken_total", listener="web"), 6)
+        self.proxy.wait_metric(6, "lbd_http_forwarded_broken_total", listener="web")
 
     def test_hundreds_of_members(self):
         self.start({**TRUSTED, "depth": 3})

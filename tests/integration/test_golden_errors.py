@@ -36,7 +36,7 @@ def on_a_terminal(*args, cwd):
             break
         seen += block
     os.close(ours)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     assert out == b"", out
     return process.returncode, seen.replace(b"\r\n", b"\n").decode("utf-8", "replace")
 
@@ -63,7 +63,7 @@ class Golden(unittest.TestCase):
         for name in CASES:
             with self.subTest(name):
                 got = subprocess.run([LBD_BIN, "-t", "--json", "-c", f"{name}.jsonc"], cwd=GOLDEN,
-                                     capture_output=True, text=True, env=environment(), timeout=30)
+                                     capture_output=True, text=True, env=environment(), timeout=60)
                 self.assertEqual(got.returncode, 0 if name == "warnings" else 78, got)
                 self.assertEqual(got.stderr, "")
                 self.assertEqual(json.loads(got.stdout)["valid"], name == "warnings")

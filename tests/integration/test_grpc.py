@@ -103,10 +103,9 @@ class Grpc(LabCase):
             client.answer(stream)
         found = {"OK": 2, "NOT_FOUND": 1, "UNAUTHENTICATED": 1, "UNKNOWN": 2, "UNAVAILABLE": 1, "CANCELLED": 0}
         for status, count in found.items():
-            self.assertEqual(
-                self.proxy.metric("lbd_grpc_responses_total", listener="web", grpc_status=status), count, status)
-        self.assertEqual(self.proxy.metric("lbd_grpc_responses_total"), 7)
-        self.assertEqual(self.proxy.metric("lbd_pool_grpc_responses_total", pool="main", grpc_status="OK"), 2)
+            self.proxy.wait_metric(count, "lbd_grpc_responses_total", listener="web", grpc_status=status)
+        self.proxy.wait_metric(7, "lbd_grpc_responses_total")
+        self.proxy.wait_metric(2, "lbd_pool_grpc_responses_total", pool="main", grpc_status="OK")
 
     def test_to_a_server_of_http1(self):
         def script(peer):

@@ -8,6 +8,7 @@ after, and memory and CPU of lbd stay within what is said here (LBD_FLOOD_FIGURE
 import contextlib
 import itertools
 import os
+import socket
 import threading
 import time
 import unittest
@@ -89,6 +90,8 @@ class Floods(LabCase):
 
     def ends_calmly(self, client, chunks, most, reads=True):
         """The flood is over after at most so many chunks beyond what the sockets hold."""
+        # what waits in sockets while lbd waits for a processor counts, too: that is to be little
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         count = client.flood(itertools.islice(chunks, 1_000_000), reads)
         self.assertLess(count, most)
         client.read_to_end()
@@ -378,7 +381,7 @@ class Floods(LabCase):
                 while got < 50:
                     got += client.read().kind == RST_STREAM
             self.wait_for(
-                lambda: self.server.open_connections() <= 2, "the origin is let go", timeout=10
+                lambda: self.server.open_connections() <= 2, "the origin is let go", timeout=30
             )
 
     def test_a_connection_window_that_never_opens(self):
@@ -403,7 +406,7 @@ class Floods(LabCase):
                 client.send(window_update(0, 0x7FFF0000 - 65535))
                 self.open_big(client, 50)
             self.wait_for(
-                lambda: self.proxy.metric("lbd_connections") <= 1, "they are gone", timeout=10
+                lambda: self.proxy.metric("lbd_connections") <= 1, "they are gone", timeout=30
             )
 
     def test_requests_whose_bodies_stall(self):
@@ -465,15 +468,16 @@ class Floods(LabCase):
         thread = threading.Thread(target=flood)
         thread.start()
         try:
-            slowest = 0
+            most_s = 0
             for _ in range(100):
-                begin = time.monotonic()
+                begin_s = self.proxy.cpu_seconds()
                 self.assertEqual(self.victim.request(OURS).status, 200)
-                slowest = max(slowest, time.monotonic() - begin)
-            self.assertLess(slowest, 1.0)
+                most_s = max(most_s, self.proxy.cpu_seconds() - begin_s)
+            # of lbd's time, which the flood had before the other one was served: a busy machine does not count
+            self.assertLess(most_s, 0.1 * CPU_FACTOR)
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(60)
 
 
 if __name__ == "__main__":

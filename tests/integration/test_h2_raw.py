@@ -14,7 +14,7 @@ import tempfile
 import threading
 import unittest
 
-from lab import LabCase, config_for
+from lab import TIMEOUT, LabCase, config_for
 from lab.certs import Authority, client_context
 from lab.h2 import (
     ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH,
@@ -27,7 +27,7 @@ from lab.h2 import (
     window_update, with_padding,
 )
 
-PATIENCE_S = 5.0
+PATIENCE_S = float(TIMEOUT)
 SENTINEL = 1001  # the stream that shows that the connection lives
 WINDOW = 65535
 

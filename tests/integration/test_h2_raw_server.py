@@ -13,7 +13,7 @@ import struct
 import threading
 import unittest
 
-from lab import Client, Closed, LabCase, WireError, config_for
+from lab import TIMEOUT, Client, Closed, LabCase, WireError, config_for
 from lab.h2 import (
     ACK, CANCEL, COMPRESSION_ERROR, DATA, ENABLE_PUSH, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM,
     FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE,
@@ -23,7 +23,7 @@ from lab.h2 import (
     settings, settings_ack, window_update, with_padding,
 )
 
-PATIENCE_S = 5.0
+PATIENCE_S = float(TIMEOUT)
 SANITIZED = bool(os.environ.get("LBD_SANITIZE"))
 OK_HEAD = ((":status", "200"),)
 

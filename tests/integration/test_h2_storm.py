@@ -278,7 +278,7 @@ class Storm(LabCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(SECONDS + 30)
+            thread.join(SECONDS + 120)
         release.set()
         self.assertTrue(proxy.is_running())
         self.assertEqual(errors, [])

@@ -6,7 +6,7 @@ import unittest
 from lab import LabCase, config_for, wait_for
 from lab.lbd import run_lbctl
 
-FAST = {"interval": "100ms", "timeout": "400ms", "rise": 1, "fall": 1}
+FAST = {"interval": "100ms", "timeout": "20s", "rise": 1, "fall": 1}
 
 
 class Checks(LabCase):
@@ -14,6 +14,9 @@ class Checks(LabCase):
         self.proxy = self.lbd(config_for(origin, pool={"health_check": "hc", **pool},
                                          health_checks={"hc": {**FAST, **check}}))
         return self.proxy
+
+    def wait_words(self, words):
+        wait_for(lambda: words in self.words(), words)
 
     def words(self):
         return self.proxy.server_status("a").get("last_check", "")
@@ -32,12 +35,12 @@ class Checks(LabCase):
         self.proxy.wait_health("a", "up")
         state["body"] = "database: gone"
         self.proxy.wait_health("a", "down")
-        self.assertIn("its body does not have what is expected", self.words())
+        self.wait_words("its body does not have what is expected")
         state["body"] = "database: ok"
         self.proxy.wait_health("a", "up")
         state["ready"] = "no"
         self.proxy.wait_health("a", "down")
-        self.assertEqual(self.words(), 'HTTP 200 without the line "X-Ready: yes"')
+        self.wait_words('HTTP 200 without the line "X-Ready: yes"')
 
     def test_words_over_tcp(self):
         answers = {"say": b"+PONG\r\n"}
@@ -50,7 +53,7 @@ class Checks(LabCase):
             peer.send(answers["say"] or b"")
 
         self.checked(self.origin(script), {
-            "type": "tcp", "send": "PING\r\n\\x00", "receive": "PONG"})
+            "type": "tcp", "send": "PING\r\n\\x00", "receive": "PONG", "timeout": "400ms"})
         self.proxy.wait_health("a", "up")
         self.assertEqual(heard[0], b"PING\r\n\0")
         for say, words in ((b"-LOADING\r\n", 'it said "-LOADING'),
@@ -58,7 +61,7 @@ class Checks(LabCase):
                            (None, "timed out after 400ms waiting for an answer")):
             with self.subTest(say):
                 answers["say"] = say
-                wait_for(lambda: words in self.words(), words)
+                self.wait_words(words)
                 self.proxy.wait_health("a", "down")
 
     def test_hostile_servers_are_down_and_bounded(self):
@@ -86,9 +89,10 @@ class Checks(LabCase):
         for script, words in ((endless_line, "malformed answer"), (endless_body, "does not have"),
                               (drip, "timed out after 400ms"), (interim, "64 KiB")):
             with self.subTest(script.__name__):
-                self.checked(self.origin(script), {"expect": {"body": "fine"}})
+                limit = {"timeout": "400ms"} if "400ms" in words else {}
+                self.checked(self.origin(script), {"expect": {"body": "fine"}, **limit})
                 self.proxy.wait_health("a", "down")
-                self.assertIn(words, self.words())
+                self.wait_words(words)
 
     def test_a_port_of_its_own(self):
         health, server = self.origin(), self.origin(name="server")

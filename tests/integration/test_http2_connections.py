@@ -19,7 +19,7 @@ class Http2Connections(LabCase):
         """Answers when the test says so."""
         while True:
             peer.rx()
-            self.go.wait(10)
+            self.go.wait(60)
             peer.tx(200, "slow")
 
     def open(self, script=None, **config):

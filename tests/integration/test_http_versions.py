@@ -233,7 +233,7 @@ class Versions(LabCase):
         def script(peer):
             peer.rx_head()
             peer.tx(413, "too much")
-            done.wait(10)
+            done.wait(60)
 
         proxy = self.lbd(config_for(self.origin(script)))
         client = h2.H2Client(proxy.address())

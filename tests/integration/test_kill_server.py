@@ -110,7 +110,7 @@ class KillServer(LabCase):
             self.addCleanup(back.stop)
         for name in "abc":
             self.proxy.wait_health(name, "up")
-        self.assertEqual(client.get("/").status, 200)
+        self.wait_for(lambda: client.get("/").status == 200, "that they are back reaches the workers")
 
 
 if __name__ == "__main__":

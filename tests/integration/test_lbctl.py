@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab import LabCase, config_for, run_lbctl
 from lab.lbd import environment
-from lab.origin import free_port
+from lab.ports import free_port
 
 OK, NO, USAGE, UNREACHABLE, DENIED, NOT_FOUND, CONFLICT, INVALID, TIMED_OUT, REFUSED = range(10)
 
@@ -183,7 +183,7 @@ class Lbctl(LabCase):
 
         def script(peer):
             peer.rx()
-            go.wait(20)
+            go.wait(60)
             peer.tx(200, "x")
 
         server = self.origin(script)
@@ -263,7 +263,7 @@ class Lbctl(LabCase):
 
         done = subprocess.run(
             f"'{LBCTL_BIN}' --socket '{self.proxy.api_socket}' get config | true", shell=True,
-            capture_output=True, text=True, timeout=30, env=environment(),
+            capture_output=True, text=True, timeout=60, env=environment(),
         )
         self.assertNotIn("rror", done.stderr)
 

@@ -43,7 +43,7 @@ class Top(TerminalCase):
 
     def test_80_by_24(self):
         terminal = self.start("servers")
-        text = terminal.wait(r"main/b")
+        text = terminal.wait(r"main/b(.|\n)*q quit")  # all of it is drawn
         self.assertTrue(terminal.is_alternate())
         lines = text.split("\n")
         self.assertRegex(lines[1], r"connections?  .* req/s  .*% errors  p50 .* p95 .* p99 .* ms")
@@ -216,7 +216,7 @@ class Questions(TerminalCase):
 
         def script(peer):
             peer.rx()
-            go.wait(20)
+            go.wait(60)
             peer.tx(200, "x")
 
         server = self.origin(script)

@@ -17,6 +17,7 @@ import unittest
 from lab import LabCase, wait_for
 from lab.certs import Authority
 from lab.machines import Machine, Mailbox, Refused
+from lab.ports import free_ports
 
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
 MODULE = "/usr/lib/nginx/modules/ngx_mail_module.so"
@@ -87,14 +88,6 @@ class AuthServer:
                 pass
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 class CallbackCase(LabCase):
     def lbd_with(self, url, machine, callback=None, pool=None, limits=None, listener=None,
                  protocols=("imap", "pop3", "smtp"), mail=None, **sections):
@@ -109,7 +102,7 @@ class CallbackCase(LabCase):
             "pools": {protocol: {"servers": {"b1": {"address": machine.address(protocol)},
                                              "b2": {"address": "127.0.0.1:1"}}, "mail": {}, **(pool or {})}
                       for protocol in protocols},
-            "mail_callbacks": {"auth": {"urls": url if isinstance(url, list) else [url], "timeout": "2s",
+            "mail_callbacks": {"auth": {"urls": url if isinstance(url, list) else [url], "timeout": "20s",
                                         **(callback or {})}},
             **sections,
         })
@@ -145,7 +138,7 @@ class CallbackCase(LabCase):
         return {protocol: f"127.0.0.1:{port}" for protocol, port in ports.items()}
 
     def box(self, address, protocol):
-        box = Mailbox(address, protocol, timeout=15)
+        box = Mailbox(address, protocol, timeout=30)
         self.addCleanup(box.close)
         return box
 
@@ -227,7 +220,7 @@ class AgainstNginx(CallbackCase):
         for address in (theirs["imap"], ours["imap"]):
             host, port = address.rsplit(":", 1)
             self.auth.asked.clear()
-            with socket.create_connection((host, int(port)), timeout=10) as client:
+            with socket.create_connection((host, int(port)), timeout=30) as client:
                 client.sendall(f"PROXY TCP4 192.0.2.7 127.0.0.1 1234 {port}\r\n".encode())
                 client.makefile("rb").readline()
                 client.sendall(b"a LOGIN joe secret\r\n")
@@ -349,7 +342,7 @@ class RelayAgainstNginx(CallbackCase):
         self.relay.heard.clear()
         host, port = address.rsplit(":", 1)
         replies = []
-        with socket.create_connection((host, int(port)), timeout=15) as sock, sock.makefile("rb") as lines:
+        with socket.create_connection((host, int(port)), timeout=30) as sock, sock.makefile("rb") as lines:
             def reply():
                 line = b"-"
                 while line[3:4] == b"-" or line == b"-":

@@ -113,7 +113,7 @@ class ClientCase(LabCase):
         self.assertEqual(straight, through)
         return through
 
-    def run_client(self, *command, side=None, stdin="", timeout=60, check=True, **env):
+    def run_client(self, *command, side=None, stdin="", timeout=200, check=True, **env):
         environment = {**os.environ, **({"HOME": str(side.home)} if side else {}), "LC_ALL": "C.UTF-8", **env}
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, input=stdin,
                               timeout=timeout, env=environment, check=False)
@@ -138,9 +138,9 @@ class ClientCase(LabCase):
 class Imap(ClientCase):
     def imaplib(self, side, how):
         if how == "tls":
-            client = imaplib.IMAP4_SSL("localhost", side.port("imaps"), ssl_context=client_context(self.ca), timeout=10)
+            client = imaplib.IMAP4_SSL("localhost", side.port("imaps"), ssl_context=client_context(self.ca), timeout=60)
         else:
-            client = imaplib.IMAP4("localhost", side.port("imap"), timeout=10)
+            client = imaplib.IMAP4("localhost", side.port("imap"), timeout=60)
             if how == "starttls":
                 client.starttls(client_context(self.ca))
         said = [client.login("anna", PASSWORD) if how == "clear" else
@@ -163,7 +163,7 @@ class Imap(ClientCase):
 
     def test_login_that_fails(self):
         def scenario(side):
-            client = imaplib.IMAP4("localhost", side.port("imap"), timeout=10)
+            client = imaplib.IMAP4("localhost", side.port("imap"), timeout=60)
             with self.assertRaises(imaplib.IMAP4.error) as raised:
                 client.login("anna", "wrong")
             client.shutdown()
@@ -187,7 +187,7 @@ class Imap(ClientCase):
             return b"".join(lines)
 
         def scenario(side):
-            with socket.create_connection(("127.0.0.1", side.port("imap")), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", side.port("imap")), timeout=60) as client:
                 stream = client.makefile("rwb")
                 stream.readline()
                 stream.write(b'a LOGIN {4}\r\n')
@@ -310,7 +310,7 @@ remotepasseval = {PASSWORD!r}
 ssl = yes
 sslcacertfile = {self.ca.certificate}
 """)
-            self.run_client("offlineimap", "-o", "-c", config, side=side, timeout=60)
+            self.run_client("offlineimap", "-o", "-c", config, side=side)
             return self.bodies(side.home / "offline/INBOX")
         self.assertEqual(self.same(scenario), [list(one) for one in self.WANTED])
 
@@ -334,9 +334,9 @@ set wait_key=no mbox_type=Maildir abort_key=\\Cx
 class Pop3(ClientCase):
     def poplib(self, side, how):
         if how == "tls":
-            client = poplib.POP3_SSL("localhost", side.port("pop3s"), context=client_context(self.ca), timeout=10)
+            client = poplib.POP3_SSL("localhost", side.port("pop3s"), context=client_context(self.ca), timeout=60)
         else:
-            client = poplib.POP3("localhost", side.port("pop3"), timeout=10)
+            client = poplib.POP3("localhost", side.port("pop3"), timeout=60)
             if how == "starttls":
                 client.stls(client_context(self.ca))
         client.user("berta")
@@ -435,7 +435,7 @@ class Sieve(ClientCase):
                     done = subprocess.run(
                         ["sieve-connect", "-s", "localhost", "-p", str(side.port("sieve")), "-u", "berta", "--passwordfd",
                          str(file.fileno()), "--tlscafile", str(self.ca.certificate), *map(str, words)],
-                        capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, pass_fds=[file.fileno()],
+                        capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL, pass_fds=[file.fileno()],
                         env={**os.environ, "HOME": str(side.home)}, check=False)
                 return done.returncode, done.stdout, done.stderr
             said = [act("--upload", "--localsieve", script, "--remotesieve", "keep"), act("--list"),
@@ -469,9 +469,9 @@ class Smtp(ClientCase):
 
     def smtplib(self, side, how):
         if how == "tls":
-            client = smtplib.SMTP_SSL("localhost", side.port("smtps"), context=client_context(self.ca), timeout=10)
+            client = smtplib.SMTP_SSL("localhost", side.port("smtps"), context=client_context(self.ca), timeout=60)
         else:
-            client = smtplib.SMTP("localhost", side.port("smtp"), timeout=10)
+            client = smtplib.SMTP("localhost", side.port("smtp"), timeout=60)
             client.ehlo("me.test")
             if how == "starttls":
                 client.starttls(context=client_context(self.ca))

@@ -73,9 +73,9 @@ class Examples(MailCase):
         """A logged-in client; `tls`: "at once", "starttls" or None."""
         port = self.proxy.port(listener)
         if tls == "at once":
-            client = imaplib.IMAP4_SSL("localhost", port, ssl_context=self.context(), timeout=10)
+            client = imaplib.IMAP4_SSL("localhost", port, ssl_context=self.context(), timeout=30)
         else:
-            client = imaplib.IMAP4("localhost", port, timeout=10)
+            client = imaplib.IMAP4("localhost", port, timeout=30)
         self.addCleanup(self._forget, client)
         if tls == "starttls":
             client.starttls(self.context())
@@ -95,11 +95,11 @@ class All(Examples):
         for user in USERS[:3]:
             self.imap_at("imaps", user, "at once")
             self.imap_at("imap", user, "starttls")
-            box = poplib.POP3_SSL("localhost", self.proxy.port("pop3s"), context=self.context(), timeout=10)
+            box = poplib.POP3_SSL("localhost", self.proxy.port("pop3s"), context=self.context(), timeout=30)
             self.addCleanup(box.close)
             box.user(user)
             self.assertTrue(box.pass_("secret").startswith(b"+OK"))
-            mail = smtplib.SMTP_SSL("localhost", self.proxy.port("submissions"), context=self.context(), timeout=10)
+            mail = smtplib.SMTP_SSL("localhost", self.proxy.port("submissions"), context=self.context(), timeout=30)
             self.addCleanup(mail.close)
             self.assertEqual(mail.login(user, "secret")[0], 235)
             place = self.on(user)
@@ -180,7 +180,7 @@ class Perdition(Examples):
         self.assertEqual(self.on("joe@example.com"), "b1")
         self.imap_at("imap", "ann@example.com", "starttls")
         self.assertEqual(self.on("ann@example.com"), "b2")
-        self.assertEqual(len(self.servers["b2"].logins("ann.smith")), 1)
+        wait_for(lambda: len(self.servers["b2"].logins("ann.smith")) == 1, "the login in Dovecot's log")
         self.imap_at("imap", "kim@example.com", "starttls")
         self.assertEqual(self.on("kim@example.com"), "b1")
 
@@ -196,7 +196,8 @@ class Webmail(Examples):
             wait_for(lambda: self.proxy.get("/v1/mail/cache")["parked"] == 1, "the connection to be kept")
         cache = self.proxy.get("/v1/mail/cache")
         self.assertEqual(cache["hits"], 2, cache)
-        self.assertEqual(sum(len(server.logins("joe@example.com")) for server in self.servers.values()), 1)
+        wait_for(lambda: sum(len(server.logins("joe@example.com")) for server in self.servers.values()) == 1,
+                 "one login in the logs of both Dovecots")
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ class Imap(MailCase):
         wait_for(lambda: not is_in(), "the old key refused")
         path = self.secret_file("another key")
         wait_for(is_in, "the new key")
-        self.assertIn("secret.loaded", self.proxy.log_text())
+        self.proxy.wait_log("secret.loaded")
         os.unlink(path)  # the last one that could be read stays, whatever else becomes new
         wait_for(lambda: "secret.failed" in self.proxy.log_text(), "a line in the log")
         self.proxy.put("/v1/pools/other", {"mail": {}, "servers": {"x": {"address": "127.0.0.1:9"}}})

@@ -134,7 +134,7 @@ class Edges(MailCase):
 
     def connect(self, proxy, protocol):
         """And reads the greeting."""
-        client = Client(proxy.address(protocol), timeout=20)
+        client = Client(proxy.address(protocol), timeout=60)
         self.addCleanup(client.close)
         line = client.reader.line()
         while protocol == "sieve" and not line.startswith(b"OK"):
@@ -171,7 +171,7 @@ class Edges(MailCase):
                     client.close()
 
     def box(self, proxy, protocol):
-        box = Mailbox("%s:%d" % proxy.address(protocol), protocol, timeout=20)
+        box = Mailbox("%s:%d" % proxy.address(protocol), protocol, timeout=60)
         self.addCleanup(box.close)
         return box
 
@@ -214,6 +214,8 @@ class Edges(MailCase):
                 half = self.connect(proxy, protocol)
                 half.send(b"AUTHENTICATE" if protocol == "sieve" else b"NO")
                 half.read_rest()
+                # a login has several lines, and a busy machine takes its time for them
+                proxy.patch(f"/v1/listeners/{protocol}", {"mail": {"timeouts": {"read": "5m"}}})
                 inside = self.box(proxy, protocol)
                 inside.log_in("anna")
                 inside.reader.read()

@@ -74,7 +74,7 @@ class ByHand(Operate):
         self.ended(client)
         self.login()
         self.assertEqual((self.place()["server"], self.place()["pinned"]), (after, True))
-        self.assertEqual(len(self.servers["ab".index(after)].logins("anna")), 1)
+        wait_for(lambda: len(self.servers["ab".index(after)].logins("anna")) == 1, "the login in Dovecot's log")
         self.lbctl("release", "anna")
         self.assertFalse(self.place()["pinned"])
 
@@ -210,7 +210,7 @@ class Emptied(Operate):
         self.proxy.admin("x", "drain", pool="old")
         self.assertTrue(self.proxy.put(path, {"mode": "flush"}).body["done"])
         self.proxy.delete("/v1/pools/old")
-        time.sleep(1.2)  # they are looked at once a second
+        time.sleep(3)  # they are looked at once a second
         self.proxy.put("/v1/pools/old", pool)
         self.assertEqual(self.proxy.api("GET", path).status, 404)
 

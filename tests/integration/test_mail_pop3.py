@@ -20,9 +20,9 @@ class Pop3(MailCase):
     def pop3(self, tls=False):
         port = self.proxy.port("mail")
         if tls:
-            client = poplib.POP3_SSL("localhost", port, context=self.context(), timeout=10)
+            client = poplib.POP3_SSL("localhost", port, context=self.context(), timeout=30)
         else:
-            client = poplib.POP3("127.0.0.1", port, timeout=10)
+            client = poplib.POP3("127.0.0.1", port, timeout=30)
         self.addCleanup(client.close)
         return client
 

@@ -104,7 +104,7 @@ class UnderLoad(LabCase):
     def test_a_login_that_is_under_way_is_answered(self):
         """One that is held back because it failed, and one whose server takes its time."""
         slow = threading.Event()
-        server = ImapServer(self, told=lambda connection, what: what == "in" and slow.wait(10))
+        server = ImapServer(self, told=lambda connection, what: what == "in" and slow.wait(60))
         self.addCleanup(slow.set)
         proxy = self.lbd(self.document(servers={"b1": {"address": server.address}}))
         clients = [Client(proxy.address("mail")) for _ in range(2)]

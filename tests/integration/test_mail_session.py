@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from lab import wait_for
+from lab import TIMEOUT, wait_for
 from lab.certs import client_context
 from lab.client import reset_socket
 from lab.mail import MailCase
@@ -98,7 +98,7 @@ class Imap(MailCase):
 
     def one_server(self):
         listening = socket.create_server(("127.0.0.1", 0))
-        listening.settimeout(10)
+        listening.settimeout(30)
         self.addCleanup(listening.close)
         return listening
 
@@ -125,16 +125,15 @@ class Seen(MailCase):
                                  (None, "imap", "opening", None)})
         only = self.proxy.get("/v1/connections?user=anna")
         self.assertEqual((only["total"], only["connections"][0]["user"]), (1, "anna"))
-        self.assertEqual(self.proxy.metric("lbd_mail_sessions", protocol="imap"), 2)
-        self.assertEqual(self.proxy.metric("lbd_mail_clients", protocol="imap"), 1)
-        self.assertEqual(self.proxy.metric("lbd_server_connections", pool="boxes", server="a"), 2)
+        self.proxy.wait_metric(2, "lbd_mail_sessions", protocol="imap")
+        self.proxy.wait_metric(1, "lbd_mail_clients", protocol="imap")
+        self.proxy.wait_metric(2, "lbd_server_connections", pool="boxes", server="a")
         nobody.shutdown()
         self.assertEqual(self.proxy.api("DELETE", f"/v1/connections/{only['connections'][0]['id']}").status, 204)
         end = self.lines("end", 2)
         self.assertIn(("anna", "killed"), {(line.get("user"), line["reason"]) for line in end})
         self.proxy.wait_metric(1, "lbd_mail_sessions", protocol="imap")
-        self.assertEqual(self.proxy.metric("lbd_mail_logins_total", protocol="imap", mechanism="login_command",
-                                           result="ok"), 2)
+        self.proxy.wait_metric(2, "lbd_mail_logins_total", protocol="imap", mechanism="login_command", result="ok")
 
 
 class Limits(MailCase):
@@ -171,6 +170,7 @@ class Limits(MailCase):
         second.reader.line()
         self.assertRegex(second.reader.line(), rb"^b NO \[UNAVAILABLE\]")
         self.assertEqual(self.lines("login")[0]["reason"], "login_wait")
+        self.proxy.patch("/v1/pools/boxes", {"mail": {"login_wait": "1m"}})
         second.send(b"c LOGIN anna secret\r\n")
         dovecot.thaw()
         self.assertRegex(second.reader.line(), rb"^c OK")
@@ -209,7 +209,7 @@ class Relay(MailCase):
             peer.send(line.split()[0] + b" OK [CAPABILITY IMAP4rev1] in\r\n")
             peer.reader.line()
             peer.send(b"+ go\r\n")
-            self.go.wait(10)
+            self.go.wait(60)
             left, digest = size, hashlib.sha256()
             while left:
                 data = bytes(peer.reader.buffer) or peer.sock.recv(min(left, 1 << 20))
@@ -263,17 +263,18 @@ class Relay(MailCase):
         while not client.reader.line().startswith(b"a OK"):
             pass
         took = []
-        for _ in range(20):
+        for _ in range(60):
             began = time.monotonic()
             client.send(b"b SELECT x\r\n")
             while not client.reader.line().startswith(b"b OK"):
                 pass
             took.append(time.monotonic() - began)
-        self.assertLess(sorted(took)[10], 0.030, "delayed ACK and Nagle together are 40 ms")
+        # they would strike each time but for the first few; a busy machine strikes now and then
+        self.assertLess(sorted(took[20:])[5], 0.030, "delayed ACK and Nagle together are 40 ms")
 
     def test_a_server_that_dies_lets_its_clients_go_one_after_the_other(self):
         """All at once they would come back at once. Who says something meanwhile sees at once that it is over."""
-        count, gone = 60, threading.Event()
+        count, gone = 200, threading.Event()
 
         def server(peer):
             peer.send(b"* OK [CAPABILITY IMAP4rev1] hi\r\n")
@@ -282,7 +283,7 @@ class Relay(MailCase):
                 peer.send(b"* CAPABILITY IMAP4rev1\r\n" + line.split()[0] + b" OK done\r\n")
                 line = peer.reader.line()
             peer.send(line.split()[0] + b" OK [CAPABILITY IMAP4rev1] in\r\n")
-            gone.wait(20)
+            gone.wait(60)
 
         self.open(self.origin(server).address,
                   mail={"limits": {"connections_per_address": 0, "sessions_per_user": 0}}, daemon={"workers": 1})
@@ -298,7 +299,7 @@ class Relay(MailCase):
         for client in clients:
             client.sock.settimeout(0)
         waiting, began = list(clients), time.monotonic()
-        while waiting and time.monotonic() - began < 10:
+        while waiting and time.monotonic() - began < TIMEOUT:
             for client in list(waiting):
                 try:
                     if client.sock.recv(100) == b"":
@@ -308,7 +309,7 @@ class Relay(MailCase):
                     pass
             time.sleep(0.002)
         self.assertEqual(waiting, [])
-        self.assertGreater(ended[-1] - ended[0], 0.1, "50 at 200 a second are a quarter of a second")
+        self.assertGreater(ended[-1] - ended[0], 0.1, "200 at 200 a second are a second")
 
     def test_half_close(self):
         def server(peer):
@@ -365,7 +366,7 @@ class Starttls(MailCase):
         self.assertNotIn(b"a OK", text)
         self.assertNotIn(b"b ", text)
         self.assertEqual(self.lines("end")[0]["reason"], "starttls_injection")
-        self.assertEqual(self.proxy.metric("lbd_http_endings_total", listener="mail", reason="starttls_injection"), 1)
+        self.proxy.wait_metric(1, "lbd_http_endings_total", listener="mail", reason="starttls_injection")
 
     def test_a_handshake_that_fails_ends_it(self):
         dovecot = self.dovecot()
@@ -385,7 +386,7 @@ class Starttls(MailCase):
         self.assertEqual(client.login("anna", "secret")[0], "OK")
         self.assertEqual(client.select("INBOX")[0], "OK")
         client.logout()
-        self.assertIn("TLS", dovecot.log_text())
+        dovecot.wait_log("TLS")
 
     def test_of_a_server_whose_name_is_another(self):
         dovecot = self.dovecot(certificate=self.certificate, cleartext=False)
@@ -422,7 +423,7 @@ class Pop3(MailCase):
         dovecot = self.dovecot()
         dovecot.deliver("anna", b"Subject: hello\r\n\r\nbody\r\n")
         self.open(dovecot.address("pop3"), tls=True, mail={"starttls": True})
-        client = poplib.POP3("127.0.0.1", self.proxy.port("mail"), timeout=10)
+        client = poplib.POP3("127.0.0.1", self.proxy.port("mail"), timeout=30)
         client.stls(self.unnamed())
         client.user("anna")
         client.pass_("secret")
@@ -435,7 +436,7 @@ class Pop3(MailCase):
     def test_wrong_password(self):
         dovecot = self.dovecot()
         self.open(dovecot.address("pop3"))
-        client = poplib.POP3("127.0.0.1", self.proxy.port("mail"), timeout=10)
+        client = poplib.POP3("127.0.0.1", self.proxy.port("mail"), timeout=30)
         client.user("anna")
         with self.assertRaisesRegex(poplib.error_proto, "AUTH"):
             client.pass_("wrong")
@@ -451,7 +452,7 @@ class Submission(MailCase):
         sink = self.origin(smtp_sink)
         dovecot = self.dovecot(relay=sink.port)
         self.open(dovecot.address("submission"), tls=True, mail={"starttls": True})
-        client = smtplib.SMTP("127.0.0.1", self.proxy.port("mail"), timeout=10)
+        client = smtplib.SMTP("127.0.0.1", self.proxy.port("mail"), timeout=30)
         client.ehlo("client.example")
         self.assertNotIn("auth", client.esmtp_features)
         client.starttls(context=self.unnamed())
@@ -465,7 +466,7 @@ class Submission(MailCase):
     def test_wrong_password(self):
         dovecot = self.dovecot()
         self.open(dovecot.address("submission"))
-        client = smtplib.SMTP("127.0.0.1", self.proxy.port("mail"), timeout=10)
+        client = smtplib.SMTP("127.0.0.1", self.proxy.port("mail"), timeout=30)
         with self.assertRaises(smtplib.SMTPAuthenticationError):
             client.login("anna", "wrong")
 
@@ -516,7 +517,7 @@ class Origin(MailCase):
                   pool={"mail": {"credentials": "master", "master_user": "lbd",
                                  "master_password_file": self.secret_file("master key")}})
         port = self.proxy.port("mail")
-        client = imaplib.IMAP4_SSL("localhost", port, ssl_context=client_context(self.ca, anna), timeout=10)
+        client = imaplib.IMAP4_SSL("localhost", port, ssl_context=client_context(self.ca, anna), timeout=30)
         self.assertIn("AUTH=EXTERNAL", client.capabilities)
         self.assertEqual(client.authenticate("EXTERNAL", lambda _: b"")[0], "OK")
         self.assertEqual(client.select("INBOX")[0], "OK")

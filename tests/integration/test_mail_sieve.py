@@ -183,7 +183,7 @@ class Sieve(MailCase):
         done = subprocess.run(
             ["sieve-connect", "--server", "localhost", "--port", str(self.proxy.port("mail")), "--user", "anna",
              "--passwordfd", "0", "--tlscafile", str(self.ca.certificate), "--nosrv", "--list"],
-            input=b"secret\n", capture_output=True, timeout=60, check=False)
+            input=b"secret\n", capture_output=True, timeout=200, check=False)
         self.assertEqual((done.returncode, done.stderr.decode()), (0, ""))
 
 

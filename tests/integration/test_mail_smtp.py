@@ -40,9 +40,9 @@ class Smtp(MailCase):
     def smtp(self, tls=False):
         port = self.proxy.port("mail")
         if tls:
-            client = smtplib.SMTP_SSL("localhost", port, local_hostname="client.test", context=self.context(), timeout=10)
+            client = smtplib.SMTP_SSL("localhost", port, local_hostname="client.test", context=self.context(), timeout=30)
         else:
-            client = smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", timeout=10)
+            client = smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", timeout=30)
         self.addCleanup(client.close)
         return client
 
@@ -291,7 +291,7 @@ class Smtp(MailCase):
     def test_a_relay_port_whose_servers_are_all_away_at_the_second_try(self):
         server = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(server.close)
-        server.settimeout(10)
+        server.settimeout(30)
         self.open("127.0.0.1:%d" % server.getsockname()[1], mail={"login": "none"})
         client = self.raw()
         client.send(b"EHLO c\r\nMAIL FROM:<a@b>\r\n")

@@ -7,7 +7,7 @@ import unittest
 from lab import LabCase, wait_for
 from lab.machines import PROTOCOLS, Machine, Mailbox, Refused
 
-CHECK = {"type": "imap", "interval": "200ms", "timeout": "600ms", "rise": 1, "fall": 2}
+CHECK = {"type": "imap", "interval": "200ms", "timeout": "3s", "rise": 1, "fall": 2}
 
 
 class UsersCase(LabCase):
@@ -84,8 +84,7 @@ class Users(UsersCase):
         self.assertEqual(len(shares), 3)
         self.assertLessEqual(max(shares.values()), 500 / 3 * 1.25 + 1)
         for machine in machines:
-            self.assertEqual(self.proxy.metric("lbd_mail_users", group="mail", server=machine.name),
-                             shares[machine.name])
+            self.proxy.wait_metric(shares[machine.name], "lbd_mail_users", group="mail", server=machine.name)
         spills = sum(self.proxy.metric("lbd_mail_affinity_spills_total", group="mail", server=m.name) for m in machines)
         self.assertLess(spills, 250)
 
@@ -324,7 +323,7 @@ class Users(UsersCase):
 
 
 class BruteForce(UsersCase):
-    LIMITS = {"ban_failures": 6, "ban_window": "1m", "ban": "3s", "failures": 1}
+    LIMITS = {"ban_failures": 6, "ban_window": "1m", "ban": "8s", "failures": 1}
 
     def guess(self, user, source):
         with self.assertRaises(Refused):

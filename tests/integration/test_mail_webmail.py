@@ -50,7 +50,7 @@ class Webmail(MailCase):
         self.assertEqual(shown, wanted)
         self.assertGreater(len(straight.logins("anna")), CLICKS)
         self.assertLess(len(behind.logins("anna")), 5)
-        self.assertGreater(proxy.metric("lbd_mail_cache_hits_total"), CLICKS)
+        self.wait_for(lambda: proxy.metric("lbd_mail_cache_hits_total") > CLICKS, "lbd_mail_cache_hits_total")
 
     def test_two_users_do_not_meet(self):
         dovecot = self.mailbox()

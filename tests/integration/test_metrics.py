@@ -7,7 +7,7 @@ import unittest
 
 from lab import Client, Closed, LabCase, config_for
 from lab import metrics as prometheus
-from lab.origin import free_port
+from lab.ports import free_port
 
 # name: (type, labels)
 FAMILIES = {
@@ -145,6 +145,7 @@ class Names(LabCase):
         client = self.connect(self.proxy)
         client.get("/")
         client.get("/r")
+        self.proxy.wait_metric(1, "lbd_route_requests_total", route="r")  # the names are all there now
 
     def test_families(self):
         for name in FULL:
@@ -181,7 +182,7 @@ class Names(LabCase):
     def test_promtool(self):
         done = subprocess.run(
             ["promtool", "check", "metrics"], input=self.proxy.metrics_text(), text=True,
-            capture_output=True, timeout=30,
+            capture_output=True, timeout=60,
         )
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
@@ -256,7 +257,7 @@ class Names(LabCase):
             lines.append(" ".join(words).replace("_total unknown", "_total counter"))
         done = subprocess.run(
             ["promtool", "check", "metrics"], input="\n".join(lines) + "\n", text=True,
-            capture_output=True, timeout=30,
+            capture_output=True, timeout=60,
         )
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
@@ -296,10 +297,10 @@ class Truth(LabCase):
         for name in ("lbd_http_requests_total", "lbd_pool_http_responses_total"):
             for word, count in (("2xx", 2), ("3xx", 1), ("4xx", 2), ("5xx", 1)):
                 proxy.wait_metric(count, name, code_class=word)
-        self.assertEqual(proxy.metric("lbd_server_requests_total", server="a"), 6)
-        self.assertEqual(proxy.metric("lbd_http_request_duration_seconds_count"), 6)
-        self.assertEqual(proxy.metric("lbd_pool_response_duration_seconds_count"), 6)
-        self.assertEqual(proxy.metric("lbd_http_requests_in_flight"), 0)
+        proxy.wait_metric(6, "lbd_server_requests_total", server="a")
+        proxy.wait_metric(6, "lbd_http_request_duration_seconds_count")
+        proxy.wait_metric(6, "lbd_pool_response_duration_seconds_count")
+        proxy.wait_metric(0, "lbd_http_requests_in_flight")
 
     def test_routes(self):
         proxy = self.lbd(config_for(self.origin(), routes={
@@ -315,14 +316,14 @@ class Truth(LabCase):
         clients = [self.connect(proxy) for _ in range(5)]
         for client in clients:
             client.get("/")
-        self.assertEqual(proxy.metric("lbd_listener_connections", listener="web"), 5)
-        self.assertEqual(proxy.metric("lbd_listener_connections_total", listener="web"), 5)
-        self.assertEqual(proxy.metric("lbd_connections"), 5)
-        self.assertEqual(proxy.metric("lbd_worker_connections"), 5)
+        proxy.wait_metric(5, "lbd_listener_connections", listener="web")
+        proxy.wait_metric(5, "lbd_listener_connections_total", listener="web")
+        proxy.wait_metric(5, "lbd_connections")
+        proxy.wait_metric(5, "lbd_worker_connections")
         connects = proxy.metric("lbd_pool_connects_total", pool="main")
         reuses = proxy.metric("lbd_pool_connection_reuses_total", pool="main")
         self.assertEqual(connects + reuses, 5)
-        self.assertEqual(proxy.metric("lbd_pool_idle_connections", pool="main"), connects)
+        proxy.wait_metric(connects, "lbd_pool_idle_connections", pool="main")
         for client in clients:
             client.close()
         proxy.wait_metric(0, "lbd_listener_connections", listener="web")
@@ -343,16 +344,18 @@ class Truth(LabCase):
         received = proxy.metric("lbd_listener_received_bytes_total", listener="web")
         self.assertGreater(received, 50000)
         self.assertLess(received, 51000)
-        self.assertGreater(proxy.metric("lbd_pool_received_bytes_total", pool="main"), 100000)
-        self.assertGreater(proxy.metric("lbd_pool_sent_bytes_total", pool="main"), 50000)
-        self.assertEqual(proxy.metric("lbd_http_request_size_bytes_count", listener="web"), 1)
+        self.wait_for(
+            lambda: proxy.metric("lbd_pool_received_bytes_total", pool="main") > 100000, "lbd_pool_received_bytes_total")
+        self.wait_for(
+            lambda: proxy.metric("lbd_pool_sent_bytes_total", pool="main") > 50000, "lbd_pool_sent_bytes_total")
+        proxy.wait_metric(1, "lbd_http_request_size_bytes_count", listener="web")
 
     def test_in_flight(self):
         go = threading.Event()
 
         def script(peer):
             peer.rx()
-            go.wait(10)
+            go.wait(60)
             peer.tx(200, "x")
 
         server = self.origin(script)
@@ -361,9 +364,9 @@ class Truth(LabCase):
         for client in clients:
             client.send_request("GET", "/")
         server.wait_requests(3)
-        self.assertEqual(proxy.metric("lbd_http_requests_in_flight", listener="web"), 3)
-        self.assertEqual(proxy.metric("lbd_pool_requests_in_flight", pool="main"), 3)
-        self.assertEqual(proxy.metric("lbd_server_connections", pool="main", server="a"), 3)
+        proxy.wait_metric(3, "lbd_http_requests_in_flight", listener="web")
+        proxy.wait_metric(3, "lbd_pool_requests_in_flight", pool="main")
+        proxy.wait_metric(3, "lbd_server_connections", pool="main", server="a")
         go.set()
         for client in clients:
             client.read_response()
@@ -393,10 +396,10 @@ class Truth(LabCase):
         answer = proxy.patch("/v1/pools/main", {"retries": 2})
         proxy.patch("/v1/pools/main", {"retries": 2})
         proxy.api("PATCH", "/v1/pools/main", {"retries": "x"})
-        self.assertEqual(proxy.metric("lbd_config_applies_total", result="applied"), before + 1)
-        self.assertEqual(proxy.metric("lbd_config_applies_total", result="unchanged"), 1)
-        self.assertEqual(proxy.metric("lbd_config_applies_total", result="rejected"), 1)
-        self.assertEqual(proxy.metric("lbd_config_revision"), answer.revision)
+        proxy.wait_metric(before + 1, "lbd_config_applies_total", result="applied")
+        proxy.wait_metric(1, "lbd_config_applies_total", result="unchanged")
+        proxy.wait_metric(1, "lbd_config_applies_total", result="rejected")
+        proxy.wait_metric(answer.revision, "lbd_config_revision")
         for _, value in prometheus.select(proxy.metrics(), "lbd_worker_config_revision").items():
             self.assertEqual(value, answer.revision)
 
@@ -419,7 +422,7 @@ class Truth(LabCase):
             now = proxy.metrics()
             self.assertEqual(prometheus.went_back(before, now), [])
             before = now
-        self.assertEqual(proxy.metric("lbd_server_requests_total", pool="main", server="a"), 20)
+        proxy.wait_metric(20, "lbd_server_requests_total", pool="main", server="a")
 
     def test_counters_of_a_new_object_begin_at_zero(self):
         """A freed slot is never shown with its predecessor's numbers."""
@@ -460,8 +463,8 @@ class Truth(LabCase):
             ("lbd_pool_http_responses_total", {"pool": "other"}),
             ("lbd_route_requests_total", {"route": "r"}),
         ):
-            self.assertEqual(proxy.metric(name, **labels), 10)
-        self.assertEqual(proxy.metric("lbd_http_requests_total", listener="web"), 15)
+            proxy.wait_metric(10, name, **labels)
+        proxy.wait_metric(15, "lbd_http_requests_total", listener="web")
 
     def test_monotone_across_a_thousand_applies(self):
         server = self.origin()
@@ -481,8 +484,8 @@ class Truth(LabCase):
                     self.assertEqual(prometheus.went_back(before, now), [])
                     before = now
         self.assertEqual(prometheus.went_back(before, proxy.metrics()), [])
-        self.assertEqual(proxy.metric("lbd_server_requests_total", pool="main", server="a"), 50)
-        self.assertEqual(proxy.metric("lbd_config_applies_total", result="applied"), 1000)
+        proxy.wait_metric(50, "lbd_server_requests_total", pool="main", server="a")
+        proxy.wait_metric(1000, "lbd_config_applies_total", result="applied")
 
     def test_server_answers_by_class(self):
         def script(peer):
@@ -507,22 +510,22 @@ class ByHand(LabCase):
         self.assertEqual(weights, {"a": 50, "b": 0})
         self.assertEqual(proxy.get("/v1/stats?scope=servers")["servers"]["main/a"]["weight"], 50)
         for kind, count in (("admin_state", 1), ("weight", 1), ("listener", 0), ("process", 0)):
-            self.assertEqual(proxy.metric("lbd_config_overrides", kind=kind), count)
-        self.assertEqual(proxy.metric("lbd_pool_servers", state="maintenance"), 1)
+            proxy.wait_metric(count, "lbd_config_overrides", kind=kind)
+        proxy.wait_metric(1, "lbd_pool_servers", state="maintenance")
         proxy.delete("/v1/pools/main/servers/a/overrides/weight")
-        self.assertEqual(proxy.metric("lbd_server_weight", server="a"), 100)
+        proxy.wait_metric(100, "lbd_server_weight", server="a")
 
     def test_a_listener_and_the_process(self):
         proxy = self.lbd(config_for(self.origin()))
-        self.assertEqual(proxy.metric("lbd_listener_up", listener="web"), 1)
+        proxy.wait_metric(1, "lbd_listener_up", listener="web")
         proxy.put("/v1/listeners/web/admin-state", {"state": "drain"})
-        self.assertEqual(proxy.metric("lbd_listener_up", listener="web"), 0)
+        proxy.wait_metric(0, "lbd_listener_up", listener="web")
         proxy.wait_metric(1, "lbd_drains_total", result="done")
         conditions = {c["type"]: c for c in proxy.get("/v1/listeners/web/status")["conditions"]}
         self.assertEqual((conditions["Ready"]["status"], conditions["Ready"]["reason"]),
                          (False, "Draining"))
         proxy.delete("/v1/listeners/web/admin-state")
-        self.assertEqual(proxy.metric("lbd_listener_up", listener="web"), 1)
+        proxy.wait_metric(1, "lbd_listener_up", listener="web")
         conditions = {c["type"]: c for c in proxy.get("/v1/listeners/web/status")["conditions"]}
         self.assertTrue(conditions["Ready"]["status"], conditions)
         self.assertTrue(conditions["Programmed"]["status"], conditions)
@@ -538,10 +541,10 @@ class ByHand(LabCase):
         proxy.delete("/v1/pools/main/servers/a")
         proxy.delete("/v1/listeners/other")
         proxy.put("/v1/config", before)
-        self.assertEqual(proxy.metric("lbd_server_weight", server="a"), 100)
-        self.assertEqual(proxy.metric("lbd_listener_up", listener="other"), 1)
+        proxy.wait_metric(100, "lbd_server_weight", server="a")
+        proxy.wait_metric(1, "lbd_listener_up", listener="other")
         self.assertEqual(self.connect(proxy, listener="other").get("/").status, 200)
-        self.assertEqual(proxy.metric("lbd_config_overrides"), 0)
+        proxy.wait_metric(0, "lbd_config_overrides")
 
 
 class ComeAndGo(LabCase):

@@ -260,6 +260,7 @@ class Served(LabCase):
                  "revision": str(self.proxy.api("GET", "/v1/version").revision)}
         self.connect(self.proxy).get("/", {"X-Request-Id": "one", "Connection": "nonsense, Host"})
         names["request"] = "one"
+        self.wait_for(lambda: self.proxy.api("GET", "/v1/requests/one").status == 200, "it is told")
         document = self.proxy.get("/v1/openapi.json")
         asked = 0
         for path, item in document["paths"].items():

@@ -127,7 +127,7 @@ class Storm(LabCase):
             self.proxy.admin("a", "drain")
             self.proxy.admin("a", "ready")
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
             self.assertFalse(thread.is_alive())
         self.assertEqual(self.strange, [])
         for name in ("web", "two"):

@@ -85,8 +85,8 @@ class Overrides(LabCase):
         self.assertEqual(len(self.events("override.superseded")), 2)
 
     def test_it_expires(self):
-        self.proxy.put(WEIGHT, {"weight": 300, "expires": "150ms"})
-        self.proxy.put(STATE, {"state": "maint", "expires": "200ms"})
+        self.proxy.put(WEIGHT, {"weight": 300, "expires": "1500ms"})
+        self.proxy.put(STATE, {"state": "maint", "expires": "2s"})
         self.assertIn("expires", self.proxy.get(STATE)["override"])
         self.wait_for(lambda: not self.proxy.get("/v1/overrides")["overrides"], "both have ended")
         self.assertEqual(self.proxy.get(STATE)["state"], "ready")
@@ -191,7 +191,7 @@ class Overrides(LabCase):
                         path.mkdir()
                 self.proxy.start()
                 self.assertTrue(self.proxy.get("/v1/config/status")["degraded"])
-                self.assertIn("overrides.damaged", self.proxy.log_text())
+                self.proxy.wait_log("overrides.damaged")
                 self.proxy.put(STATE, {"state": "drain"})  # and it goes on
                 self.proxy.kill()
                 if path.is_dir():

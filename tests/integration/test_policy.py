@@ -126,7 +126,7 @@ class Policies(LabCase):
             self.assertEqual(behind.read_rest() != b"" if not want else behind.read_response().status == 200, want)
         self.assertEqual(self.decisions("p"), {"allow": 2, "deny": 2, "shadow": 0})
         self.assertEqual(self.decisions("s"), {"allow": 0, "deny": 0, "shadow": 2})
-        self.assertEqual(self.proxy.metric("lbd_listener_connections_rejected_total", reason="acl"), 2)
+        self.proxy.wait_metric(2, "lbd_listener_connections_rejected_total", reason="acl")
         self.proxy.put("/v1/policies/p", {"access": {"deny": ["127.0.0.0/8"]}})
         self.assertEqual(client.get("/").status, 200)  # who is there stays
         answer = self.proxy.api("PATCH", "/v1/listeners/web", {"policies": ["p", "c"]})
@@ -148,7 +148,7 @@ class Policies(LabCase):
                     fields = [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "test")]
                     answer = client.request(fields + [(name.lower(), value) for name, value in spoofs])
                     self.assertIn(answer.status, (400, 403), path)
-        self.assertEqual(self.proxy.metric("lbd_policy_decisions_total", policy="p", decision="allow"), 0)
+        self.proxy.wait_metric(0, "lbd_policy_decisions_total", policy="p", decision="allow")
 
     def test_the_log_and_the_recent_ones_name_the_policy(self):
         client = self.start({"p": {"access": {"deny": ["127.0.0.0/8"]}},

@@ -80,7 +80,8 @@ class Bandwidth(LabCase):
         large.send_request()
         large.read_exact(1000)  # from here on its pauses are long, and short in between
         several()
-        self.assertGreater(self.proxy.metric("lbd_policy_decisions_total", policy="p", decision="wait"), 0)
+        self.wait_for(
+            lambda: self.proxy.metric("lbd_policy_decisions_total", policy="p", decision="wait") > 0, "lbd_policy_decisions_total")
 
     def test_leavers_and_shadow(self):
         client = self.start({"per_request": "1KiB", "burst": "1KiB"})
@@ -90,7 +91,7 @@ class Bandwidth(LabCase):
         self.wait_for(lambda: self.proxy.metric("lbd_http_requests_in_flight", listener="web") == 0, "its end")
         self.proxy.patch("/v1/policies/p", {"mode": "shadow"})
         self.whole(self.connect(self.proxy))
-        self.assertEqual(self.proxy.metric("lbd_policy_decisions_total", policy="p", decision="shadow"), 1)
+        self.proxy.wait_metric(1, "lbd_policy_decisions_total", policy="p", decision="shadow")
 
     def test_what_makes_no_sense(self):
         self.start({"per_request": "1MiB"})

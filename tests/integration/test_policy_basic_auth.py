@@ -90,7 +90,9 @@ class BasicAuth(LabCase):
             os.replace(new, path)
             self.wait_for(lambda: client.get("/", headers=login("ann", "two")).status == 200, "the new password")
             self.assertEqual(client.get("/", headers=login("ann", "one")).status, 401)
-            path.write_text("ann:plain\n")
+            new.write_text("ann:plain\n")
+            new.chmod(0o600)
+            os.replace(new, path)
             self.proxy.wait_log("policy.file_refused")
             self.assertEqual(client.get("/", headers=login("ann", "two")).status, 200)
 

@@ -103,7 +103,7 @@ class ExternalAuth(LabCase):
         self.addCleanup(go.set)
 
         def answer(head):
-            go.wait(20)
+            go.wait(60)
             return respond(403, b"not you")
         self.start(answer, timeout="30s")
         with h2.H2Client(self.proxy.address(), options=[(h2.INITIAL_WINDOW_SIZE, 0)]) as client:

@@ -169,7 +169,7 @@ class Jwt(LabCase):
         self.document["policies"]["token"]["mode"] = "shadow"
         self.proxy.put("/v1/config", self.document)
         self.assertEqual(client.get("/", headers={"Cookie": "session=x"}).status, 200)
-        self.assertEqual(self.proxy.metric("lbd_policy_decisions_total", policy="token", decision="shadow"), 1)
+        self.proxy.wait_metric(1, "lbd_policy_decisions_total", policy="token", decision="shadow")
 
     def test_keys_that_change_end_what_they_signed(self):
         client = self.start()
@@ -226,6 +226,7 @@ class Jwt(LabCase):
             before = self.fetched
             self.wait_for(lambda: self.fetched > before, "a question")
             self.assertEqual(self.ask(client, curve).status, 200)  # as before
+        self.proxy.wait_log("policy.keys_failed")
         self.assertEqual(self.proxy.log_text().count("policy.keys_failed"), 1)
         self.publish(self.signer.keys[3:])
         self.wait_for_answer(client, secret, 200)

@@ -20,7 +20,7 @@ class PoolLimits(LabCase):
         def script(peer):
             while True:
                 peer.rx()
-                go.wait(20)
+                go.wait(60)
                 peer.tx(200, name)
 
         return self.origin(script, name=name), go
@@ -81,7 +81,7 @@ class PoolLimits(LabCase):
         clients = self.hold(2)
         self.assert_reason(self.connect(self.proxy).get("/"), 503, "pool_connections_limit")
         self.assertEqual(self.limited("connections"), 1)
-        self.assertEqual(self.proxy.metric("lbd_server_errors_total"), 0)
+        self.proxy.wait_metric(0, "lbd_server_errors_total")
         go.set()
         for client in clients:
             self.assertEqual(client.read_response("GET").status, 200)
@@ -127,10 +127,10 @@ class PoolLimits(LabCase):
             wait_for(lambda: self.in_flight() == len(clients), "at a server that holds it")
         # every further one that begins at the busy server stays there
         while self.limited("retries") == 0:
-            client = self.connect(self.proxy, timeout=1)
+            client = self.connect(self.proxy)
             client.send_request("GET", "/")
             clients.append(client)
-        self.assertEqual(self.proxy.metric("lbd_pool_retries_in_flight"), 1)
+        self.proxy.wait_metric(1, "lbd_pool_retries_in_flight")
         go.set()
         wait_for(lambda: self.proxy.metric("lbd_pool_retries_in_flight") == 0, "none is left")
         statuses = [client.read_response("GET").status for client in clients]

@@ -23,7 +23,7 @@ class PlainText(http.server.BaseHTTPRequestHandler):
             f"http://{self.target}{self.path}", headers={"Accept": "text/plain"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 body = answer.read()
                 kind = answer.headers["Content-Type"]
             self.types.add(kind)
@@ -68,9 +68,10 @@ class RealPrometheus(LabCase):
         proxy.wait_health("a", "up")
         prometheus = self.scrape(proxy)
         self.wait_for(lambda: set(prometheus.query("up").values()) == {1.0}
-                      and len(prometheus.query("up")) == 2, "both are up", 30)
-        for target in prometheus.get("targets")["activeTargets"]:
-            self.assertEqual((target["health"], target["lastError"]), ("up", ""))
+                      and len(prometheus.query("up")) == 2, "both are up")
+        # one may be late on a busy machine; the next is not
+        self.wait_for(lambda: {(target["health"], target["lastError"])
+                               for target in prometheus.get("targets")["activeTargets"]} == {("up", "")}, "no error")
         self.assertEqual(PlainText.types, {"text/plain; version=0.0.4; charset=utf-8"})
 
         client = self.connect(proxy)
@@ -78,20 +79,15 @@ class RealPrometheus(LabCase):
             client.get("/")
         for job in ("lbd", "text"):
             total = f'lbd_http_requests_total{{job="{job}",protocol="http1",code_class="2xx"}}'
-            self.wait_for(lambda: prometheus.value(total) == 50, f"{job}: 50 requests", 30)
+            self.wait_for(lambda: prometheus.value(total) == 50, f"{job}: 50 requests")
             self.wait_for(lambda: (prometheus.value(f"rate({total}[1m])") or 0) > 0,
-                          f"{job}: a rate", 30)
+                          f"{job}: a rate")
             count = f'lbd_pool_response_duration_seconds_count{{job="{job}"}}'
-            self.wait_for(lambda: prometheus.value(count) == 50, f"{job}: histogram", 30)
-            self.assertEqual(
-                prometheus.value(f'lbd_pool_servers{{job="{job}",state="up"}}'), 1
-            )
-            quantile = prometheus.value(
-                "histogram_quantile(0.99, lbd_pool_response_duration_seconds_bucket"
-                f'{{job="{job}"}})'
-            )
-            self.assertGreater(quantile, 0)
-            self.assertLess(quantile, 10)
+            self.wait_for(lambda: prometheus.value(count) == 50, f"{job}: histogram")
+            up = f'lbd_pool_servers{{job="{job}",state="up"}}'
+            self.wait_for(lambda: prometheus.value(up) == 1, f"{job}: a server")
+            quantile = f'histogram_quantile(0.99, lbd_pool_response_duration_seconds_bucket{{job="{job}"}})'
+            self.wait_for(lambda: 0 < (prometheus.value(quantile) or 0) < 100, f"{job}: a quantile")
 
         # the same series, whatever was negotiated
         for name in ("__name__", "le", "reason", "code_class"):
@@ -114,22 +110,25 @@ class RealPrometheus(LabCase):
         self.assertEqual(kinds["lbd_http_request_duration_seconds"], "histogram")
         self.assertNotIn("unknown", kinds.values())
 
-        rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
-        self.assertGreaterEqual(len(rules), 12)
-        for rule in rules:
+        def rules():
+            return [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
+
+        self.assertGreaterEqual(len(rules()), 12)
+        for rule in rules():
             self.assertIn(rule["health"], ("ok", "unknown"), rule)  # unknown: not evaluated yet
-            self.assertEqual(rule["state"], "inactive", rule)
+        # a scrape that was late may have made one pending for a moment
+        self.wait_for(lambda: {rule["state"] for rule in rules()} == {"inactive"}, "nothing to complain of")
 
     def test_a_dead_lbd_is_seen(self):
         proxy = self.lbd(config_for(self.origin()))
         prometheus = self.scrape(proxy)
-        self.wait_for(lambda: prometheus.value('up{job="lbd"}') == 1, "up", 30)
+        self.wait_for(lambda: prometheus.value('up{job="lbd"}') == 1, "up")
         proxy.stop()
-        self.wait_for(lambda: prometheus.value('up{job="lbd"}') == 0, "down", 30)
+        self.wait_for(lambda: prometheus.value('up{job="lbd"}') == 0, "down")
         self.wait_for(
             lambda: any(a["labels"]["alertname"] == "LbdDown"
                         for a in prometheus.get("alerts")["alerts"]),
-            "an alert", 30,
+            "an alert",
         )
 
 

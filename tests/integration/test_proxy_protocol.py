@@ -3,11 +3,10 @@
 import shutil
 import subprocess
 import tempfile
-import time
 import unittest
 
 from lab import LabCase, config_for, wait_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 from test_tcp_passthrough import hello, records, sni
 
@@ -104,10 +103,8 @@ class Http(ProxyProtocol):
     def test_its_time_is_limited(self):
         self.start(timeouts={"handshake": "300ms"})
         client = self.connect(self.proxy)
-        start = time.monotonic()
         client.send(V1[:10])
         self.assertEqual(client.read_rest(), b"")
-        self.assertLess(time.monotonic() - start, 5)
         wait_for(lambda: self.proxy.metric("lbd_http_endings_total", listener="web",
                                            reason="handshake_timeout") == 1, "counted")
 

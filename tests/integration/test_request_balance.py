@@ -6,7 +6,7 @@ import time
 import unittest
 
 from lab import LabCase, config_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 
 class Balance(LabCase):
@@ -66,12 +66,13 @@ class Balance(LabCase):
             while True:
                 request = peer.rx()
                 if request.target == "/hold":
-                    go.wait(20)
+                    go.wait(60)
                 peer.tx(200, "", {"Origin-Name": "slow"})
 
         busy = self.origin(slow, name="slow")
         idle = self.origin(name="idle")
-        proxy = self.lbd(config_for(busy, idle, pool={"algorithm": "least_request"}))
+        # one worker: it has given a server back before it reads the next request
+        proxy = self.lbd(config_for(busy, idle, pool={"algorithm": "least_request"}), daemon={"workers": 1})
         holders = []
         while busy.request_count == 0:  # park one request on the slow one
             client = self.connect(proxy)
@@ -93,7 +94,7 @@ class Balance(LabCase):
         def hold(peer):
             while True:
                 peer.rx()
-                go.wait(20)
+                go.wait(60)
                 peer.tx(200, "x")
 
         servers = [self.origin(hold, name=n) for n in "abcd"]
@@ -119,7 +120,7 @@ class Balance(LabCase):
         def hold(peer):
             while True:
                 peer.rx()
-                go.wait(20)
+                go.wait(60)
                 peer.tx(200, "x")
 
         servers = [self.origin(hold, name=n) for n in "ab"]
@@ -144,7 +145,7 @@ class Balance(LabCase):
         def slow(peer):
             while True:
                 peer.rx()
-                time.sleep(0.3)
+                time.sleep(3)  # remembered for longer than what follows takes
                 peer.tx(200, "", {"Origin-Name": "slow"})
 
         stalls = self.origin(slow, name="slow")
@@ -154,7 +155,7 @@ class Balance(LabCase):
         )
         while stalls.request_count == 0:
             self.assertEqual(self.connect(proxy).get("/").status, 200)
-        for _ in range(100):  # a connection each: they are spread over the workers
+        for _ in range(60):  # a connection each: they are spread over the workers
             self.assertEqual(self.connect(proxy).get("/").status, 200)
         self.assertLessEqual(stalls.request_count, 4)
         self.assertGreaterEqual(min(o.request_count for o in others), 1)
@@ -167,13 +168,15 @@ class Balance(LabCase):
             pool={"algorithm": "peak_ewma", "retries": 1},
         ))
         client = self.connect(proxy)
+        began = time.monotonic()
         for _ in range(50):
             self.assertEqual(client.get("/").get("Origin-Name"), "alive")
+        spans = 1 + (time.monotonic() - began) // 10  # for so long it rests after three of them
         errors = [
             v for (name, labels), v in proxy.metrics().items()
             if name == "lbd_server_errors_total"
         ]
-        self.assertLessEqual(sum(errors), 3)
+        self.assertLessEqual(sum(errors), 3 * spans)
 
     def test_max_connections_moves_on_to_the_next(self):
         go = threading.Event()
@@ -181,7 +184,7 @@ class Balance(LabCase):
         def hold(peer):
             while True:
                 peer.rx()
-                go.wait(20)
+                go.wait(60)
                 peer.tx(200, "x")
 
         servers = [self.origin(hold, name=n) for n in "ab"]
@@ -217,7 +220,7 @@ class Balance(LabCase):
         self.assertEqual(self.counts(), [30, 10])
 
     def test_slow_start_lets_a_server_grow_into_its_weight(self):
-        client = self.serve([100, 100], algorithm="round_robin", slow_start="3s")
+        client = self.serve([100, 100], algorithm="round_robin", slow_start="15s")
 
         def weights():
             answer = self.proxy.api(

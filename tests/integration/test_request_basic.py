@@ -7,7 +7,7 @@ import time
 import unittest
 
 from lab import Closed, LabCase, config_for, respond
-from lab.origin import free_port
+from lab.ports import free_port
 
 
 class Simple(LabCase):
@@ -400,7 +400,7 @@ class Answers(LabCase):
         client = self.serve(script)
         client.send_request("POST", "/", {"Content-Length": "10"})
         client.send(b"hello")
-        self.assertTrue(first.wait(10), "the first half did not arrive by itself")
+        self.assertTrue(first.wait(60), "the first half did not arrive by itself")
         client.send(b"world")
         self.assertEqual(client.read_response().text, "ok")
 
@@ -410,7 +410,7 @@ class Answers(LabCase):
         def script(peer):
             peer.rx()
             peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-            more.wait(10)
+            more.wait(60)
             peer.send("5\r\nworld\r\n0\r\n\r\n")
 
         client = self.serve(script)
@@ -500,7 +500,7 @@ class Errors(LabCase):
         def script(peer):
             while True:
                 peer.rx()
-                go.wait(10)
+                go.wait(60)
                 peer.tx(200, "slow")
 
         server = self.origin(script)
@@ -555,10 +555,10 @@ class Errors(LabCase):
             self.assert_reason(client.get("/"), 503, "overload")
         resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, before)
         self.assertEqual(client.get("/").status, 200)
-        self.assertEqual(proxy.metric("lbd_server_up"), 2)
-        self.assertEqual(proxy.metric("lbd_server_errors_total"), 0)
-        self.assertEqual(proxy.metric("lbd_pool_retries_total"), 0)
-        self.assertEqual(proxy.metric("lbd_http_endings_total", reason="overload"), 6)
+        proxy.wait_metric(2, "lbd_server_up")
+        proxy.wait_metric(0, "lbd_server_errors_total")
+        proxy.wait_metric(0, "lbd_pool_retries_total")
+        proxy.wait_metric(6, "lbd_http_endings_total", reason="overload")
         self.assertNotIn("server.kept", proxy.log_text())
 
     def test_respond_bytes_helper_is_well_formed(self):

@@ -174,7 +174,7 @@ class Leaving(LabCase):
         client.send_request("GET", "/")
         server.wait_requests(1)
         client.abort()
-        self.assertTrue(gone.wait(10), "the server was not told")
+        self.assertTrue(gone.wait(60), "the server was not told")
         (line,) = proxy.wait_access_log(1)
         self.assertEqual(line["reason"], "client_abort")
         self.wait_for(lambda: proxy.metric("lbd_http_client_aborts_total") == 1, "abort counted")
@@ -193,7 +193,7 @@ class Leaving(LabCase):
         client.send_request("GET", "/")
         server.wait_requests(1)
         client.close()  # orderly, no reset
-        self.assertTrue(gone.wait(10), "the server works for nobody")
+        self.assertTrue(gone.wait(60), "the server works for nobody")
         (line,) = proxy.wait_access_log(1)
         self.assertEqual(line["reason"], "client_abort")
 
@@ -222,7 +222,7 @@ class Leaving(LabCase):
         response = client.read_response("POST")
         self.assertEqual((response.status, response.text), (413, "enough"))
         self.assertEqual(response.get("Connection"), "close")
-        pusher.join(10)
+        pusher.join(60)
         (line,) = proxy.wait_access_log(1)
         self.assertEqual((line["status"], line["reason"]), (413, "ok"))
 
@@ -246,7 +246,7 @@ class Leaving(LabCase):
         pusher = threading.Thread(target=push, daemon=True)
         pusher.start()
         self.assert_reason(client.read_response("POST"), 502, "server_reset")
-        pusher.join(10)
+        pusher.join(60)
 
     def test_server_reset_that_comes_with_the_last_bytes(self):
         """Bytes and the reset behind them lie in the socket before lbd looks: one event for both."""
@@ -310,7 +310,7 @@ class Leaving(LabCase):
         client.read_head()
         client.read_exact(200000)
         client.abort()
-        self.assertTrue(gone.wait(10), "the server still sends")
+        self.assertTrue(gone.wait(60), "the server still sends")
         (line,) = proxy.wait_access_log(1)
         self.assertEqual((line["status"], line["reason"]), (200, "client_abort"))
 
@@ -332,7 +332,7 @@ class Leaving(LabCase):
         client.send(b"x" * 5000)
         server.wait_requests(1)
         client.abort()
-        self.assertTrue(short.wait(10), "the server was left with half a body")
+        self.assertTrue(short.wait(60), "the server was left with half a body")
 
     def test_server_ends_in_the_middle_of_its_answer(self):
         def script(peer):

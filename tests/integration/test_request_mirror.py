@@ -87,7 +87,8 @@ class Mirroring(LabCase):
         client = self.start(shadow)
         for i in range(300):
             self.assertEqual(client.get(f"/{i}").get("Origin-Name"), "main")
-        self.assertGreater(self.proxy.metric("lbd_pool_mirrors_total", pool="shadow"), 100)
+        self.wait_for(
+            lambda: self.proxy.metric("lbd_pool_mirrors_total", pool="shadow") > 100, "lbd_pool_mirrors_total")
         self.proxy.patch("/v1/routes/r", {"action": {"mirror": None}})
         self.assertEqual(client.get("/").status, 200)
         self.proxy.patch("/v1/routes/r", {"action": {"mirror": {"pool": "shadow", "percent": 100}}})

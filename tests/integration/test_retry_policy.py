@@ -5,7 +5,7 @@ import time
 import unittest
 
 from lab import LabCase, config_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 
 def answers(status, body=b"no"):
@@ -40,7 +40,7 @@ class RetryPolicy(LabCase):
         for _ in range(4):
             response = client.get("/")
             self.assertEqual((response.status, response.get("Origin-Name")), (200, "good"))
-        self.assertEqual(self.retries(), bad.request_count)
+        self.proxy.wait_metric(bad.request_count, "lbd_pool_retries_total", pool="main")
         self.assertGreater(bad.request_count, 0)
         # an answer that came whole leaves its connection for others
         self.assertEqual(bad.connection_count, 1)
@@ -107,11 +107,11 @@ class RetryPolicy(LabCase):
 
     def test_per_try_timeout(self):
         slow, good = self.origin(stalls, name="slow"), self.origin(name="good")
-        client = self.serve(slow, good, retry={"on": ["timeout"], "per_try_timeout": "150ms"})
+        client = self.serve(slow, good, retry={"on": ["timeout"], "per_try_timeout": "2s"})
         for _ in range(2):
             self.assertEqual(client.get("/").get("Origin-Name"), "good")
         self.assertGreater(slow.request_count, 0)
-        self.assertEqual(self.retries(), slow.request_count)
+        self.proxy.wait_metric(slow.request_count, "lbd_pool_retries_total", pool="main")
 
     def test_per_try_timeout_without_another_try(self):
         client = self.serve(self.origin(stalls), retry={"on": ["timeout"], "per_try_timeout": "100ms"})
@@ -119,21 +119,21 @@ class RetryPolicy(LabCase):
 
     def test_the_time_for_a_try_does_not_run_while_the_client_sends(self):
         good = self.origin(name="good")
-        client = self.serve(good, retry={"on": ["timeout"], "per_try_timeout": "50ms"})
+        client = self.serve(good, retry={"on": ["timeout"], "per_try_timeout": "3s"})
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
         good.wait_requests(1)
         for byte in "slow":
-            time.sleep(0.06)
+            time.sleep(0.9)
             client.send(byte)
         self.assertEqual(client.read_response().text, "good POST / 4\n")
 
     def test_a_response_timeout_is_one(self):
         slow, good = self.origin(stalls), self.origin(name="good")
-        client = self.serve(slow, good, retry={"on": ["timeout"]}, timeouts={"response": "150ms"})
+        client = self.serve(slow, good, retry={"on": ["timeout"]}, timeouts={"response": "2s"})
         for _ in range(2):
             self.assertEqual(client.get("/").get("Origin-Name"), "good")
         self.assertGreater(slow.request_count, 0)
-        self.assertEqual(self.retries(), slow.request_count)
+        self.proxy.wait_metric(slow.request_count, "lbd_pool_retries_total", pool="main")
 
     def test_a_client_that_goes_while_its_try_rests(self):
         """A minute of rest at most; the client does not wait for it."""
@@ -166,7 +166,7 @@ class RetryPolicy(LabCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(90)
+            thread.join(300)
         self.assertEqual(statuses, [503] * total)
         asked = sum(server.request_count for server in servers)
         self.assertEqual(asked, total + self.retries())

@@ -4,6 +4,7 @@ import json
 import unittest
 
 from lab import LabCase, config_for
+from lab.ports import free_port
 
 
 class Revisions(LabCase):
@@ -127,10 +128,7 @@ class Revisions(LabCase):
         """Dry run, If-Match, and an address that somebody else has taken meanwhile."""
         import socket
         proxy = self.lbd(config_for(self.server))
-        thief = socket.socket()
-        thief.bind(("127.0.0.1", 0))
-        taken = thief.getsockname()[1]
-        thief.close()
+        taken = free_port()
         listener = {"bind": [f"127.0.0.1:{taken}"], "protocol": "http"}
         with_second = proxy.put("/v1/listeners/second", listener).revision
         without = proxy.delete("/v1/listeners/second").revision
@@ -141,9 +139,7 @@ class Revisions(LabCase):
         stale = proxy.api("POST", path, headers={"If-Match": '"0000000000000000"'})
         self.assertEqual(stale.status, 412)
         self.assertEqual(stale.etag, proxy.api("GET", "/v1/config").etag)
-        thief = socket.socket()
-        thief.bind(("127.0.0.1", taken))
-        thief.listen()
+        thief = socket.create_server(("127.0.0.1", taken))
         refused = proxy.api("POST", path)
         self.assertEqual((refused.status, refused.body["type"]),
                          (409, "/v1/problems/cannot-listen"))

@@ -36,28 +36,34 @@ class KeepAlive(LabCase):
         self.assertEqual(self.closes_ms(), 1000)
         self.wait_for(lambda: closed, "lbd closes by itself")
         self.assertGreater(closed[0], 0.5)
-        self.assertEqual(self.idle(), 0)
+        self.wait_for(lambda: self.idle() == 0, "it is counted")
 
     def test_a_server_that_says_nothing(self):
         """What it does twice is its way; what it does once is not."""
         def script(peer):
             peer.rx()
             peer.tx(200, "hi")
-            peer.sock.settimeout(0.4)
+            peer.sock.settimeout(2)
             try:
                 peer.rx()
             except (Closed, socket.timeout):
                 peer.close()
 
         self.serve(script)
-        for seen in (None, 1):
-            self.assertIsNone(self.closes_ms())
-            self.connect(self.proxy).get("/")
-            self.wait_for(lambda: self.idle() == 0, "it is closed")
-            if seen is None:
+        longest = 0
+        for times in range(10):  # a busy machine may make the second one look like another way than the first
+            if times > 0 and self.closes_ms() is not None:
+                break
+            if times > 0:
                 time.sleep(2)  # the closes of one moment are one event
-        self.assertIsNotNone(self.closes_ms())
-        self.assertLess(abs(self.closes_ms() - 400), 150)
+            asked = time.monotonic()
+            self.connect(self.proxy).get("/")
+            self.wait_for(lambda: self.server.open_connections() == 0 and self.idle() == 0, "it is closed")
+            longest = max(longest, time.monotonic() - asked)
+            if times == 0:
+                self.assertIsNone(self.closes_ms())
+        self.assertGreater(self.closes_ms(), 1000)
+        self.assertLess(self.closes_ms(), longest * 1000)
 
     def test_what_is_no_number_is_not_heeded(self):
         def script(peer):

@@ -20,7 +20,7 @@ class Signals(LabCase):
                 request = peer.rx()
                 if request.target == "/hold":
                     peer.origin.held = True
-                    self.go.wait(20)
+                    self.go.wait(60)
                 peer.tx(200, "done")
 
         server = self.origin(script)
@@ -179,7 +179,7 @@ class Signals(LabCase):
         proxy.wait_log("retrys")
         self.assertEqual(proxy.api("GET", "/v1/config").revision, revision)
         self.assertEqual(self.connect(proxy).get("/").get("Origin-Name"), "one")
-        self.assertEqual(proxy.metric("lbd_config_last_apply_success"), 0)
+        proxy.wait_metric(0, "lbd_config_last_apply_success")
 
     def test_hup_names_daemon_keys_that_need_a_restart(self):
         one = self.origin(name="one")
@@ -189,7 +189,7 @@ class Signals(LabCase):
         before = len(proxy.log_text())
         proxy.send_signal(signal.SIGHUP)
         self.wait_for(lambda: "workers" in proxy.log_text()[before:], "the key is named")
-        self.assertIn("restart", proxy.log_text()[before:])
+        self.wait_for(lambda: "restart" in proxy.log_text()[before:], "what it takes")
 
     def test_usr1_reopens_logs(self):
         proxy = self.lbd(config_for(self.origin()))

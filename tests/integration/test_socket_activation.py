@@ -58,7 +58,7 @@ class SocketActivation(LabCase):
         passed = self.unix()
         proxy = self.passing([("api", passed)])
         self.assertEqual(proxy.api("GET", "/v1/config").status, 200)
-        self.assertIn("opened_by=service_manager", proxy.log_text())
+        proxy.wait_log("opened_by=service_manager")
         proxy.stop()
         self.assertTrue(os.path.exists(self.path), "the path is the manager's")
         # a question that is asked while nobody runs waits for the next one
@@ -67,7 +67,7 @@ class SocketActivation(LabCase):
         late.connect(self.path)
         late.sendall(b"GET /v1/status HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\n\r\n")
         proxy.start()
-        late.settimeout(20)
+        late.settimeout(30)
         self.assertTrue(late.recv(64).startswith(b"HTTP/1.1 200 "))
 
     def test_nobody_is_refused_while_it_restarts(self):
@@ -128,6 +128,7 @@ class SocketActivation(LabCase):
 
     def test_another_name_is_told(self):
         proxy = self.passing([("lbd.socket", self.unix(self.path + ".2")), ("api", self.unix())])
+        proxy.wait_log("lbd.socket_not_taken")
         self.assertRegex(proxy.log_text(), r"error lbd.socket_not_taken name=lbd.socket address=unix:\S+api.sock.2 ")
         proxy.stop()
 
@@ -196,7 +197,7 @@ class SocketActivation(LabCase):
     def test_another_listener_of_that_name_is_told(self):
         passed, address = self.inet()
         proxy = self.lbd(config_for(self.origin()), passed=[("web", passed)])
-        self.assertIn(f"lbd.socket_not_taken name=web address={address} ", proxy.log_text())
+        proxy.wait_log(f"lbd.socket_not_taken name=web address={address} ")
         self.assertEqual(self.connect(proxy).get("/").status, 200)
 
 

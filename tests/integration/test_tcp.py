@@ -8,7 +8,7 @@ import time
 import unittest
 
 from lab import Client, LabCase, config_for, wait_for
-from lab.origin import free_port
+from lab.ports import free_port
 
 
 def echo(peer):
@@ -68,9 +68,9 @@ class Bytes(Tcp):
         self.assertEqual(line["protocol"], "tcp")
         self.assertEqual((line["request_bytes"], line["response_bytes"]), (370101, 370101))
         self.assertEqual((line["listener"], line["pool"], line["server"]), ("web", "main", "a"))
-        self.assertEqual(self.metric("lbd_listener_received_bytes_total", listener="web"), 370101)
-        self.assertEqual(self.metric("lbd_pool_received_bytes_total", pool="main"), 370101)
-        self.assertEqual(self.metric("lbd_server_requests_total", pool="main", server="a"), 1)
+        self.proxy.wait_metric(370101, "lbd_listener_received_bytes_total", listener="web")
+        self.proxy.wait_metric(370101, "lbd_pool_received_bytes_total", pool="main")
+        self.proxy.wait_metric(1, "lbd_server_requests_total", pool="main", server="a")
         self.assert_ending("tunnel_closed")
 
     def test_bytes_are_counted_as_they_pass(self):
@@ -81,15 +81,18 @@ class Bytes(Tcp):
             client.send(b"x" * (size - sent))
             wait_for(lambda size=size: self.metric("lbd_pool_received_bytes_total", pool="main")
                      == size, f"{size} bytes")
-            self.assertEqual(self.metric("lbd_listener_received_bytes_total", listener="web"), size)
-            self.assertEqual(self.metric("lbd_listener_sent_bytes_total", listener="web"), size)
+            self.proxy.wait_metric(size, "lbd_listener_received_bytes_total", listener="web")
+            self.proxy.wait_metric(size, "lbd_listener_sent_bytes_total", listener="web")
 
     def test_the_server_speaks_first(self):
         self.open(self.origin(banner))
-        start = time.monotonic()
-        client = self.connect(self.proxy)
-        self.assertEqual(client.reader.line(), b"220 mail.example ESMTP")
-        self.assertLess(time.monotonic() - start, 2, "the kernel waited for the client")
+        took = []
+        for _ in range(3):  # the best of some: this machine may be busy with others
+            start = time.monotonic()
+            client = self.connect(self.proxy)
+            self.assertEqual(client.reader.line(), b"220 mail.example ESMTP")
+            took.append(time.monotonic() - start)
+        self.assertLess(min(took), 5, "the kernel waited for the client")  # it would do so for seven seconds
         client.send("EHLO me\r\n")
         self.assertEqual(client.reader.line(), b"250 EHLO me")
         client.send("QUIT\r\n")
@@ -137,7 +140,7 @@ class Bytes(Tcp):
         self.assertEqual(client.read_rest(), b"that is all")
         client.send(b"y" * 100000)
         client.shut_write()
-        self.assertTrue(done.wait(10))
+        self.assertTrue(done.wait(60))
         self.assertEqual(got, [b"y" * 100000])
 
     def test_a_reset_goes_on_to_the_other_end(self):
@@ -156,7 +159,7 @@ class Bytes(Tcp):
         client.send("hello")
         client.read_exact(5)
         client.abort()
-        self.assertTrue(done.wait(10))
+        self.assertTrue(done.wait(60))
         self.assertEqual(seen, [True])
         self.assert_ending("client_abort")
 
@@ -237,7 +240,7 @@ class Bytes(Tcp):
             "listeners": {"web": {"bind": [f"unix:{path}"]}},
             "pools": {"main": {"servers": {"a": {"address": f"unix:{back}"}}}}})
         client = self.connect(path)
-        server.settimeout(10)
+        server.settimeout(30)
         peer, _ = server.accept()
         peer.sendall(b"hello")
         peer.close()
@@ -246,17 +249,17 @@ class Bytes(Tcp):
 
 class Time(Tcp):
     def test_idle(self):
-        self.open(self.origin(echo), listener={"timeouts": {"tunnel_idle": "300ms"}})
+        self.open(self.origin(echo), listener={"timeouts": {"tunnel_idle": "4s"}})
         client = self.connect(self.proxy)
         for _ in range(3):  # whatever is said starts it anew
-            time.sleep(0.15)
+            time.sleep(1.5)
             client.send("x")
             client.read_exact(1)
         self.assertTrue(client.closed_cleanly())
         self.assert_ending("tunnel_timeout")
 
     def test_a_client_that_says_nothing(self):
-        self.open(self.origin(echo), listener={"timeouts": {"first_byte": "200ms"}})
+        self.open(self.origin(echo), listener={"timeouts": {"first_byte": "3s"}})
         silent, talker = self.connect(self.proxy), self.connect(self.proxy)
         talker.send("x")
         talker.read_exact(1)
@@ -286,8 +289,9 @@ class Servers(Tcp):
         lines = self.proxy.wait_access_log(6)
         self.assertEqual({line["server"] for line in lines}, {"c"})
         self.assertGreater(max(line["tries"] for line in lines), 1)
-        self.assertGreater(self.metric("lbd_pool_retries_total", pool="main"), 0)
-        self.assertGreater(self.metric("lbd_pool_errors_total", pool="main", reason="refused"), 0)
+        self.wait_for(lambda: self.metric("lbd_pool_retries_total", pool="main") > 0, "lbd_pool_retries_total")
+        self.wait_for(
+            lambda: self.metric("lbd_pool_errors_total", pool="main", reason="refused") > 0, "lbd_pool_errors_total")
 
     def test_none_that_is_up(self):
         self.open(f"127.0.0.1:{free_port()}", pool={"retries": 1})
@@ -324,9 +328,7 @@ class Servers(Tcp):
             client.read_exact(1)
             held.append(client)
         self.assertEqual(self.connect(self.proxy).read_rest(), b"")
-        self.assertEqual(
-            self.metric("lbd_listener_connections_rejected_total", listener="web", reason="limit"),
-            1)
+        self.proxy.wait_metric(1, "lbd_listener_connections_rejected_total", listener="web", reason="limit")
 
     def test_balanced(self):
         names = []
@@ -386,7 +388,7 @@ class Operate(Tcp):
         self.open(self.origin(echo))
         client = self.open_one()
         path = "/v1/pools/main/servers/a/admin-state"
-        answer = self.proxy.put(path, {"state": "drain", "deadline": "500ms"}).body
+        answer = self.proxy.put(path, {"state": "drain", "deadline": "4s"}).body
         self.assertEqual(answer["drain"]["remaining"], 1)
         client.send("still")
         self.assertEqual(client.read_exact(5), b"still")
@@ -398,7 +400,7 @@ class Operate(Tcp):
     def test_a_listener_drains(self):
         self.open(self.origin(echo))
         client = self.open_one()
-        self.proxy.put("/v1/listeners/web/admin-state", {"state": "drain", "deadline": "500ms"})
+        self.proxy.put("/v1/listeners/web/admin-state", {"state": "drain", "deadline": "4s"})
         client.send("still")
         self.assertEqual(client.read_exact(5), b"still")
         with self.assertRaises(ConnectionRefusedError):
@@ -406,7 +408,7 @@ class Operate(Tcp):
         self.assertTrue(client.closed_cleanly())
 
     def test_a_listener_goes(self):
-        self.open(self.origin(echo), daemon={"drain_timeout": "500ms"})
+        self.open(self.origin(echo), daemon={"drain_timeout": "4s"})
         client = self.open_one()
         self.proxy.change("DELETE", "/v1/listeners/web")
         client.send("still")

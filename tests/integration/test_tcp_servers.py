@@ -11,7 +11,7 @@ import unittest
 
 from lab import LabCase, config_for, wait_for
 from lab.certs import Authority, server_context
-from lab.origin import free_port
+from lab.ports import free_port
 
 
 def echo(peer):
@@ -43,7 +43,7 @@ class ProxyOut(LabCase):
         client = self.connect(target)
         client.send("hello")
         client.shut_write()
-        self.assertTrue(done.wait(10))
+        self.assertTrue(done.wait(60))
         return got[0], client, proxy
 
     def test_version_1(self):
@@ -77,7 +77,7 @@ class ProxyOut(LabCase):
 
         def end():
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
         self.addCleanup(end)
 

@@ -65,7 +65,7 @@ class UpstreamTls(LabCase):
                          "tls POST / 300000\n")
         self.assertEqual(origin.connection_count, 1)
         self.assertEqual(origin.names, [None])  # an address is no name for SNI
-        self.assertEqual(proxy.metric("lbd_pool_tls_handshakes_total", pool="main"), 1)
+        proxy.wait_metric(1, "lbd_pool_tls_handshakes_total", pool="main")
         self.assertNotIn("last_error", proxy.server_status("a"))
 
     def test_large_answers_and_requests(self):
@@ -131,8 +131,7 @@ class UpstreamTls(LabCase):
                     continue
                 self.assert_reason(answer, 502, REASONS[reason])
                 self.assertEqual(origin.request_count, 0)
-                self.assertEqual(
-                    proxy.metric("lbd_pool_errors_total", pool="main", reason="tls"), 1)
+                proxy.wait_metric(1, "lbd_pool_errors_total", pool="main", reason="tls")
                 self.wait_for(lambda: "last_error" in proxy.server_status("a"), "last_error")
                 status = proxy.server_status("a")
                 self.assertIn(words, status["last_error"])
@@ -251,8 +250,7 @@ class UpstreamTls(LabCase):
                 for _ in range(6):
                     self.assertEqual(self.connect(proxy).get("/").status, 200)
                 self.assertEqual(resumed, [False] + [True] * 5)
-                self.assertEqual(
-                    proxy.metric("lbd_pool_tls_resumptions_total", pool="main"), 5)
+                proxy.wait_metric(5, "lbd_pool_tls_resumptions_total", pool="main")
 
     def test_other_rules_use_nothing_of_before(self):
         resumed = []
@@ -354,7 +352,7 @@ class UpstreamTls(LabCase):
     # -- health checks ------------------------------------------------------------------------------
 
     def check(self, kind, **more):
-        return {"c": {"type": kind, "interval": "100ms", "timeout": "1s", "fall": 1, **more}}
+        return {"c": {"type": kind, "interval": "100ms", "timeout": "20s", "fall": 1, **more}}
 
     def start_checked(self, origin, check, tls):
         pool = {"health_check": "c"}

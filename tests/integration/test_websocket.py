@@ -76,7 +76,7 @@ class WebSocketGoes(LabCase):
         self.ends(client, b"", "drain_deadline")
 
     def test_it_is_idle_for_too_long(self):
-        client = self.open(listener={"timeouts": {"tunnel_idle": "300ms"}})
+        client = self.open(listener={"timeouts": {"tunnel_idle": "3s"}})
         self.say(client, HELLO)
         self.ends(client, GOING_AWAY, "tunnel_timeout")
 

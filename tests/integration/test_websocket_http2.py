@@ -154,7 +154,7 @@ class WebSocketHttp2(LabCase):
                 early.append(peer.reader.some())
             except TimeoutError:
                 early.append(b"")
-            peer.sock.settimeout(10)
+            peer.sock.settimeout(30)
             go.set()
             peer.send(switch(request))
             peer.send(peer.read(5))
@@ -162,7 +162,7 @@ class WebSocketHttp2(LabCase):
         client = self.open(script)
         stream = self.ask(client)
         client.send(h2.data(stream, b"early"))
-        self.assertTrue(go.wait(10))
+        self.assertTrue(go.wait(60))
         self.assertEqual(early, [b""])
         self.switched(client, stream)
         self.assertEqual(self.read_bytes(client, stream, 5), b"early")
@@ -179,7 +179,7 @@ class WebSocketHttp2(LabCase):
         stream = self.ask(client)
         self.switched(client, stream)
         client.send(h2.reset(stream))
-        self.assertTrue(gone.wait(10))
+        self.assertTrue(gone.wait(60))
         self.assertEqual(self.proxy.wait_access_log(1)[0]["reason"], "client_abort")
 
     def test_the_server_breaks(self):
@@ -196,7 +196,7 @@ class WebSocketHttp2(LabCase):
         self.assertIsNotNone(answer.reset)
 
     def test_idle_timeout(self):
-        client = self.open(config={"listener": {"timeouts": {"tunnel_idle": "300ms"}}})
+        client = self.open(config={"listener": {"timeouts": {"tunnel_idle": "3s"}}})
         stream = self.ask(client)
         self.switched(client, stream)
         client.send(h2.data(stream, frame(b"hi")))
@@ -215,7 +215,7 @@ class WebSocketHttp2(LabCase):
         answer = client.answer(stream, into=self.begun())
         self.assertEqual((answer.body, answer.ended), (GOING_AWAY, True))
         self.assertEqual(client.request(h2.GET).status, 503, "the connection lives on")
-        self.assertEqual(self.proxy.metric("lbd_websocket_close_frames_total", listener="web"), 1)
+        self.proxy.wait_metric(1, "lbd_websocket_close_frames_total", listener="web")
 
 
 if __name__ == "__main__":

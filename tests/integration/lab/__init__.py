@@ -7,7 +7,8 @@ to read header blocks of HTTP/2 (lab.h2). Ports are never fixed, every wait ends
 that fails shows the log of its lbd.
 
 Environment: LBD_BIN and LBCTL_BIN name the binaries (default build/asan/bin/...),
-LBD_TEST_TIMEOUT the seconds any single wait may take (default 10).
+LBD_TEST_TIMEOUT the seconds any single wait may take (default 30): patience for
+a machine that is busy with others, no measure of lbd.
 """
 
 from .case import LabCase

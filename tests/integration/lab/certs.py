@@ -22,7 +22,7 @@ RSA = ("-newkey", "rsa:2048")
 def _openssl(*args, stdin=None):
     done = subprocess.run(
         ["openssl", *[str(a) for a in args]], capture_output=True, text=True, input=stdin,
-        timeout=30,
+        timeout=60,
     )
     if done.returncode != 0:
         raise AssertionError(f"openssl {args}: {done.stderr}")

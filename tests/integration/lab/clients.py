@@ -36,7 +36,7 @@ def _environment(**more):
     return {**os.environ, "NODE_PATH": str(BUILD / "node_modules"), **more}
 
 
-def run(*command, timeout=60, env=None, check=True, stdin=""):
+def run(*command, timeout=200, env=None, check=True, stdin=""):
     """A program that ends by itself."""
     done = subprocess.run(
         [str(a) for a in command], capture_output=True, text=True, timeout=timeout, input=stdin,
@@ -47,7 +47,7 @@ def run(*command, timeout=60, env=None, check=True, stdin=""):
     return done
 
 
-def node(script, *args, timeout=60, **environment):
+def node(script, *args, timeout=200, **environment):
     """What the script printed last, from JSON."""
     done = run(*_command(script, args), timeout=timeout, env=_environment(**environment), check=False)
     lines = done.stdout.strip().splitlines()

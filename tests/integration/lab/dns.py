@@ -9,6 +9,9 @@ import tempfile
 import threading
 import time
 
+from .ports import free_port
+from .waits import TIMEOUT
+
 A, CNAME, AAAA, SRV = 1, 5, 28, 33
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 
@@ -107,7 +110,8 @@ def find_dnsmasq():
 class Dnsmasq:
     """dnsmasq on a port of 127.0.0.1; `lines` of its configuration, `hosts` in a file it reads again."""
 
-    def __init__(self, port, hosts, lines=()):
+    def __init__(self, hosts, lines=()):
+        port = self._free_port()
         self.directory = tempfile.mkdtemp(prefix="lab-dnsmasq-")
         self.hosts = os.path.join(self.directory, "hosts")
         self.address = f"127.0.0.1:{port}"
@@ -121,6 +125,18 @@ class Dnsmasq:
         self.process = subprocess.Popen([find_dnsmasq(), "-k", "-C", config],
                                         stderr=subprocess.PIPE, text=True)
 
+    @staticmethod
+    def _free_port():
+        """One that nobody has over UDP, either."""
+        while True:
+            port = free_port()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                    return port
+                except OSError:
+                    pass
+
     def write(self, hosts):
         with open(self.hosts + ".new", "w") as file:
             file.writelines(f"{address} {name}\n" for name, addresses in hosts.items()
@@ -133,7 +149,7 @@ class Dnsmasq:
         self.write(hosts)
         self.process.send_signal(1)
 
-    def wait(self, limit=5):
+    def wait(self, limit=TIMEOUT):
         """Until it answers."""
         host, port = self.address.split(":")
         end = time.monotonic() + limit
@@ -154,6 +170,6 @@ class Dnsmasq:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(5)
+        self.process.wait(TIMEOUT)
         self.process.stderr.close()
         shutil.rmtree(self.directory)

@@ -23,7 +23,8 @@ class Machine:
     def __init__(self, case, name, ports=None):
         self.name = name
         self.logins = []
-        self.ports = ports or {}
+        from .ports import free_port  # this file is a program, too
+        self.ports = {**{protocol: free_port() for protocol in PROTOCOLS}, **(ports or {})}
         self.case = case
         self.process = None
         self.start()
@@ -33,7 +34,7 @@ class Machine:
         self.process = subprocess.Popen(
             [sys.executable, "-B", os.path.abspath(__file__), json.dumps(self.ports)], stdout=subprocess.PIPE,
             text=True, stdin=subprocess.DEVNULL)
-        if not select.select([self.process.stdout], [], [], 20)[0]:
+        if not select.select([self.process.stdout], [], [], 60)[0]:
             raise TimeoutError("a machine does not start")
         self.ports = json.loads(self.process.stdout.readline())
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
@@ -71,10 +72,11 @@ class Refused(Exception):
 class Mailbox:
     """A client that logs in, in any of the protocols."""
 
-    def __init__(self, address, protocol, source=None, timeout=10):
+    def __init__(self, address, protocol, source=None, timeout=None):
+        from .waits import TIMEOUT  # this file is a program, too
         host, port = address.rsplit(":", 1)
         self.protocol = protocol
-        self.sock = socket.create_connection((host, int(port)), timeout=timeout,
+        self.sock = socket.create_connection((host, int(port)), timeout=timeout or TIMEOUT,
                                              source_address=(source, 0) if source else None)
         self.reader = self.sock.makefile("rb")
         self.greeting = self._answer()

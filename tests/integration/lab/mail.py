@@ -10,6 +10,7 @@ from . import LabCase
 from .certs import Authority, client_context
 from .mail_servers import Dovecot
 from .origin import respond
+from .waits import TIMEOUT, wait_for
 
 DEFAULT_PORT = {"imap": "imap", "pop3": "pop3", "smtp": "submission", "sieve": "sieve"}
 
@@ -97,9 +98,9 @@ class MailCase(LabCase):
         """An imaplib client at the listener; the caller logs in."""
         port = self.proxy.port("mail")
         if tls:
-            client = imaplib.IMAP4_SSL("localhost", port, ssl_context=self.context(), timeout=10)
+            client = imaplib.IMAP4_SSL("localhost", port, ssl_context=self.context(), timeout=TIMEOUT)
         else:
-            client = imaplib.IMAP4("127.0.0.1", port, timeout=10)
+            client = imaplib.IMAP4("127.0.0.1", port, timeout=TIMEOUT)
         self.addCleanup(self._forget, client)
         return client
 
@@ -120,14 +121,12 @@ class MailCase(LabCase):
     @staticmethod
     def addresses_of(dovecot, user):
         """Where its users come from, as its log has it once it has any."""
-        from .waits import wait_for
         return [rip for _, _, _, rip in wait_for(lambda: dovecot.logins(user), f"a login of {user} in Dovecot's log")]
 
     # -- what was written down ------------------------------------------------------------------
 
     def lines(self, event, count=1):
         """Lines of the access log of mail with this event, once there are that many."""
-        from .waits import wait_for
 
         def found():
             lines = [line for line in self.proxy.access_log() if line.get("event") == event]

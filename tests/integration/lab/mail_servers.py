@@ -35,24 +35,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from .ports import free_ports
 from .waits import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 UNPACKED = Path(os.environ.get("MAIL_BUILD", str(ROOT / "build/mail")))
-START_LIMIT_S = 15
+START_LIMIT_S = 60
 STARTS = 5  # with other ports each time: a port that was free may be taken when the server comes to it
-
-
-def free_ports(count):
-    """Ports of 127.0.0.1 that nobody has, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def plain_user():
@@ -97,7 +86,7 @@ class MailServer:
         chosen = not self.ports
         for attempt in range(STARTS):
             if chosen:
-                self.ports = dict(zip(self.services, free_ports(len(self.services))))
+                self.ports = dict(zip(self.services, free_ports(len(self.services), self.host)))
             self.configure()
             with open(self.directory / "output", "ab") as output:
                 self.process = subprocess.Popen(
@@ -657,7 +646,7 @@ notifysocket: {at}/lib/socket/notify
         for user, password in {**self.users, **self.admins}.items():
             done = subprocess.run(
                 [str(self.programs / "usr/sbin/saslpasswd2"), "-p", "-c", "-f", str(at / "sasldb"), "-u", "cyrus.test", user],
-                input=password.encode(), env=self.environment, capture_output=True, timeout=20)
+                input=password.encode(), env=self.environment, capture_output=True, timeout=200)
             if done.returncode != 0:
                 raise AssertionError(f"saslpasswd2: {done.stderr}")
         if os.geteuid() == 0:

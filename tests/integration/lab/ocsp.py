@@ -1,8 +1,9 @@
 """A responder for tests: what an authority says of its certificates."""
 
-import socket
 import subprocess
 from pathlib import Path
+
+from .ports import free_port
 
 
 class Responder:
@@ -13,9 +14,7 @@ class Responder:
         self.authority = authority
         self.index = Path(directory) / "index.txt"
         self.index.write_text("")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/ask"
         self.process = None
         case.addCleanup(self.stop)

@@ -18,6 +18,7 @@ import threading
 
 from . import wire
 from .client import reset_socket
+from .ports import hold
 from .waits import TIMEOUT, wait_for
 
 
@@ -146,11 +147,13 @@ class Origin:
         self.refused = []  # handshakes that failed
         if tls is not None:
             tls.sni_callback = lambda sock, name, context: self.names.append(name)
+        # the port is ours until stop(), also when nobody listens there any more: the next of that number may come back
+        self.holder = None if port else hold(host=host)
+        self.port = port or self.holder.getsockname()[1]
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((host, port))
+        self.listener.bind((host, self.port))
         self.listener.listen(backlog)
-        self.port = self.listener.getsockname()[1]
         self.address = f"{host}:{self.port}"
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
@@ -266,10 +269,5 @@ class Origin:
     def stop(self):
         self.kill()
         self.thread.join(TIMEOUT)
-
-
-def free_port():
-    """A port nobody listens on right now (a connection to it is refused)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+        if self.holder is not None:
+            self.holder.close()

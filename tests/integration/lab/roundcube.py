@@ -23,13 +23,14 @@ import urllib.parse
 from html import unescape
 from pathlib import Path
 
-from .mail_servers import ROOT, free_ports
+from .mail_servers import ROOT
+from .ports import free_port
 
 UNPACKED = Path(os.environ.get("ROUNDCUBE_BUILD", str(ROOT / "build/roundcube")))
 PACKAGES = ("php8.2-cli", "php8.2-sqlite3", "roundcube-core", "roundcube-sqlite3")
 EXTENSIONS = ("ctype", "dom", "fileinfo", "iconv", "intl", "mbstring", "pdo", "pdo_sqlite", "phar", "posix", "simplexml", "sockets",
               "sqlite3", "tokenizer", "xml", "xmlreader", "xmlwriter")
-START_LIMIT_S = 15
+START_LIMIT_S = 60
 
 
 def unpack():
@@ -80,7 +81,7 @@ $config['enable_installer'] = false;
             database.executescript(schema)
 
     def _start(self):
-        (self.port,) = free_ports(1)
+        self.port = free_port()
         libraries = [str(path) for path in (UNPACKED / "usr/lib").glob("*-linux-gnu")]
         (extensions,) = [path for path in (UNPACKED / "usr/lib/php").iterdir() if path.name.isdigit()]
         loaded = [word for name in EXTENSIONS if (extensions / f"{name}.so").exists() for word in ("-d", f"extension={name}")]

@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from .origin import free_port
+from .ports import free_port
 from .waits import wait_for
 
 START_TRIES = 5
@@ -17,7 +17,7 @@ START_TRIES = 5
 class Prometheus:
     """`jobs`: {name: "host:port"}. Ends with stop()."""
 
-    def __init__(self, jobs, rules=(), interval="250ms"):
+    def __init__(self, jobs, rules=(), interval="1s"):
         self.directory = Path(tempfile.mkdtemp(prefix="lab-prometheus-"))
         self.process = None
         config = {

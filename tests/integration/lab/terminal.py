@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from .lbd import environment
-from .waits import wait_for
+from .waits import TIMEOUT, wait_for
 
 
 class Terminal:
@@ -32,7 +32,7 @@ class Terminal:
 
     def tmux(self, *args):
         done = subprocess.run(
-            ["tmux", "-S", self.socket, *args], capture_output=True, text=True, timeout=10,
+            ["tmux", "-S", self.socket, *args], capture_output=True, text=True, timeout=TIMEOUT,
             env=self.env,
         )
         assert done.returncode == 0, f"tmux {args}: {done.stderr}"
@@ -91,7 +91,7 @@ class Terminal:
         return None
 
     def close(self):
-        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=10)
+        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, timeout=200)
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

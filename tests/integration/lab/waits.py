@@ -3,7 +3,7 @@
 import os
 import time
 
-TIMEOUT = float(os.environ.get("LBD_TEST_TIMEOUT", "10"))
+TIMEOUT = float(os.environ.get("LBD_TEST_TIMEOUT", "30"))
 
 
 def wait_for(condition, what, timeout=None):

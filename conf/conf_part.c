@@ -132,10 +132,18 @@ static struct conf_list *list_new(const struct conf_object *object, size_t capac
     return list;
 }
 
-/* What a member adds to the text of its list: name, quotes, colon and comma. */
+/* What a member adds to the text of its list: name, colon and comma. */
 static size_t member_bytes(const struct conf_part *part)
 {
-    return part->name.len + part->bytes + 4;
+    return part->name_bytes + part->bytes + 2;
+}
+
+/* In quotes. Most names are [a-z0-9._-], but those of mail maps are patterns, with backslashes. */
+static void write_name(const struct conf_part *part, struct buf *out)
+{
+    struct json_write w;
+    json_write_init(&w, out, JSON_COMPACT);
+    json_write_string(&w, part->name);
 }
 
 /* Keeps the reference. */
@@ -234,6 +242,9 @@ static struct conf_part *part_new(struct conf_builder *builder, const struct con
     part->name = arena_copy(&part->arena, name);
     part->text = arena_copy(&part->arena, text);
     part->bytes = text.len;
+    buf_clear(&builder->scratch);
+    write_name(part, &builder->scratch);
+    part->name_bytes = builder->scratch.len;
     memcpy(part->lists, lists, sizeof(part->lists));
     builder->ok = conf_read_object(object, own, path, &part->arena, part->value, builder->errors) &&
                   builder->ok;
@@ -544,10 +555,11 @@ void conf_part_list_write(const struct conf_list *list, struct buf *out)
     (void)buf_append_char(out, '{');
     for (uint32_t i = 0; list != NULL && i < list->count; i++) {
         const struct conf_part *part = list->parts[i];
-        /* Names are [a-z0-9._-]: nothing to escape. */
-        (void)buf_append_text(out, i == 0 ? "\"" : ",\"");
-        (void)buf_append_slice(out, part->name);
-        (void)buf_append_text(out, "\":");
+        if (i != 0) {
+            (void)buf_append_char(out, ',');
+        }
+        write_name(part, out);
+        (void)buf_append_char(out, ':');
         conf_part_write(part, out);
     }
     (void)buf_append_char(out, '}');

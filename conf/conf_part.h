@@ -51,6 +51,7 @@ struct conf_part {
     void *value;       /* a struct of `object`; its arrays of members belong to the lists */
     struct conf_list *lists[CONF_SCHEMA_MAPS_MAX]; /* by the order of MAP fields; NULL: never set */
     size_t bytes;                                  /* of the canonical text with the lists */
+    size_t name_bytes;                             /* of the name in that text: with quotes */
     struct arena arena;
 };
 

@@ -114,6 +114,31 @@ START_TEST(a_whole_text_shares_what_is_the_same)
 }
 END_TEST
 
+/* Names of a mail map are patterns: what is written is read again as the same. */
+START_TEST(names_with_backslashes_are_escaped)
+{
+    static const char *const text =
+        "{\"mail_maps\":{\"m\":{\"type\":\"regex\",\"entries\":{\"^a\\\\.b\\\"c$\":{\"server\":\"s\"},"
+        "\"z\":{\"server\":\"s\"}}}}}";
+    struct buf first;
+    struct buf second;
+    buf_init(&first, 4096);
+    buf_init(&second, 4096);
+    struct conf_document *made = conf_document_from_text(slice_from(text), &errors);
+    ck_assert_ptr_nonnull(made);
+    conf_part_write(conf_document_root(made), &first);
+    ck_assert_uint_ge(conf_document_bytes(made), first.len);
+    struct conf_document *again = conf_document_from_text(buf_slice(&first), &errors);
+    ck_assert_msg(again != NULL, "%.*s", SLICE_ARG(buf_slice(&first)));
+    conf_part_write(conf_document_root(again), &second);
+    ck_assert(slice_eq(buf_slice(&first), buf_slice(&second)));
+    conf_document_unref(again);
+    conf_document_unref(made);
+    buf_fini(&second);
+    buf_fini(&first);
+}
+END_TEST
+
 START_TEST(counts_the_bytes_of_its_text)
 {
     static const char *const pointers[] = {"", "/pools/p07", "/pools/p07/servers/s03"};
@@ -142,6 +167,7 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, an_edit_makes_only_what_it_touches);
     tcase_add_test(tcase, an_edit_reads_only_what_it_touches);
     tcase_add_test(tcase, a_whole_text_shares_what_is_the_same);
+    tcase_add_test(tcase, names_with_backslashes_are_escaped);
     tcase_add_test(tcase, counts_the_bytes_of_its_text);
 }
 

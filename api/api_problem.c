@@ -183,7 +183,7 @@ void api_problem_more(struct api_request *request, const char *type, const char 
     json_write_member_text(&w, "title", problem->title);
     json_write_member_u64(&w, "status", problem->status);
     json_write_member_text(&w, "detail", detail);
-    (void)snprintf(place, sizeof(place), "/v1/requests/%s", request->id);
+    (void)snprintf(place, sizeof(place), "urn:lbd:api-request:%s", request->id);
     json_write_member_text(&w, "instance", place);
     json_write_member_u64(&w, "revision", control_facts(request->control)->revision);
     if (more->operation != 0) {

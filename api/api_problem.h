@@ -2,9 +2,11 @@
  * api_problem - why not, as RFC 9457 says it.
  *
  *     {"type":"/v1/problems/invalid-config","title":"The configuration is not valid","status":422,
- *      "detail":"2 errors; nothing was changed","instance":"/v1/requests/...","revision":42,
+ *      "detail":"2 errors; nothing was changed","instance":"urn:lbd:api-request:...","revision":42,
  *      "errors":[{"pointer":"#/pools/api/servers/a/adress","code":"unknown-key","detail":"...",
  *                 "suggestion":"address","line":14,"column":21}]}
+ *
+ * `instance` is a name and no place: requests of the API are in the log, by that id (api.request).
  *
  * Each type is a row of a table; GET /v1/problems/{type} explains it, also without a network.
  *

@@ -42,7 +42,7 @@ START_TEST(a_problem_lists_all_that_is_wrong)
     ck_assert_str_eq(request.reply.content_type, "application/problem+json");
     ck_assert(says("\"type\": \"/v1/problems/invalid-config\""));
     ck_assert(says("\"status\": 422"));
-    ck_assert(says("\"instance\": \"/v1/requests/id-1\""));
+    ck_assert(says("\"instance\": \"urn:lbd:api-request:id-1\""));
     ck_assert(says("\"pointer\": \"#/pools/a\""));
     ck_assert(says("\"suggestion\": \"address\""));
     ck_assert(says("\"line\": 14"));

@@ -1,5 +1,6 @@
 #include "api/api_admin.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/api_admin_wish.h"
@@ -86,22 +87,28 @@ static void write_drain(struct json_write *w, const struct drain *drain)
     json_write_object_end(w);
 }
 
+static void write_percent(struct json_write *w, const char *key, uint32_t percent)
+{
+    char text[16];
+    (void)snprintf(text, sizeof(text), "%u%%", percent);
+    json_write_member_text(w, key, text);
+}
+
 /* Members that say what was set. */
 static void write_set(struct json_write *w, enum override_kind kind,
                       const struct override *override)
 {
     if (kind == OVERRIDE_WEIGHT) {
         if (override->percent != 0) {
-            json_write_key(w, "weight");
-            struct buf text;
-            buf_init(&text, 32);
-            (void)buf_printf(&text, "%u%%", override->percent);
-            json_write_string(w, buf_slice(&text));
-            buf_fini(&text);
+            write_percent(w, "weight", override->percent);
         } else {
             json_write_member_u64(w, "weight", override->weight);
         }
-        json_write_member_u64(w, "base", override->base_weight);
+        if (override->base_percent != 0) {
+            write_percent(w, "base", override->base_percent);
+        } else {
+            json_write_member_u64(w, "base", override->base_weight);
+        }
     } else {
         json_write_member_text(w, "state", server_admin_word(override->state));
         json_write_member_text(
@@ -130,15 +137,22 @@ static void write_weight(const struct api_request *request, const struct control
                          const struct control_wish *wish, const struct override *override,
                          struct json_write *w)
 {
-    uint32_t configured = server_of(request, target)->weight;
-    uint64_t weight = override != NULL ? override->weight : configured;
+    const struct conf *conf = conf_document_conf(control_running(request->control));
+    const struct conf_server *server = server_of(request, target);
+    uint32_t configured = conf_share_number(conf_pool_find(conf, target->pool), server);
+    uint32_t weight = configured;
     if (wish != NULL) {
-        weight =
-            wish->percent != 0 ? ((uint64_t)configured * wish->percent + 50) / 100 : wish->weight;
-        weight = weight < 1 ? 1 : weight;
+        weight = wish->percent != 0 ? conf_share_of(configured, wish->percent) : wish->weight;
+    } else if (override != NULL) {
+        weight = override->percent != 0 && server->weight_percent != 0
+                     ? conf_share_of(configured, override->percent)
+                     : override->weight;
     }
     json_write_member_u64(w, "weight", weight);
     json_write_member_u64(w, "configured", configured);
+    if (server->weight_percent != 0) {
+        write_percent(w, "configured_share", server->weight_percent);
+    }
 }
 
 static void write_state(const struct api_request *request, const struct control_wish *target,

@@ -6,8 +6,10 @@
 #include "api/api_question.h"
 #include "conf/conf_suggest.h"
 #include "conf/json/json.h"
+#include "lbd/base/now.h"
 #include "lbd/http/h1_head.h"
 #include "lbd/http/hop.h"
+#include "lbd/http/request_value.h"
 #include "lbd/http/uri.h"
 #include "lbd/proxy/mirror.h"
 #include "lbd/proxy/route_explain.h"
@@ -133,7 +135,8 @@ static const struct route *route_connection(const struct plan *plan,
     char *alpn = arena_alloc(arena, ALPN_MAX);
     question->path = SLICE("");
     question->by_name = true;
-    if (plan_has_names(plan)) {
+    if (plan_has_names(plan) ||
+        !cidr_set_is_empty(&plan->proxies)) { /* or a PROXY header says it */
         uri_authority_split(asked->host, &question->host, &port);
         question->alpn = slice_of(alpn, api_question_alpn(asked, alpn, ALPN_MAX));
     }
@@ -155,6 +158,7 @@ struct explained {
     struct route_split_choice choice;
     struct slice sent_path; /* where servers get another one than was asked for; else empty */
     struct slice location;  /* of a redirect */
+    const struct message *message; /* NULL: a connection */
 };
 
 static void write_split(const struct route_split *split, struct json_write *w)
@@ -291,6 +295,47 @@ static const char *why_no_candidate(const struct pool *pool, const struct server
     }
     (void)pool;
     return "";
+}
+
+/* Why a client that belongs to this member goes there or not. */
+static const char *why_stays(const struct pool *pool, enum balancer_fitness fitness,
+                             uint32_t member, bool *stays, char text[64])
+{
+    enum pool_candidate candidate = pool_candidate(pool, fitness, member);
+    *stays = pool_sticky_may_stay(pool, member) && candidate != POOL_FULL;
+    if (!*stays) {
+        return why_no_candidate(pool, pool->members[member].server, candidate, text);
+    }
+    return candidate == POOL_CANDIDATE ? "its client belongs there"
+                                       : "its client belongs there, others get no requests there";
+}
+
+/* Where the cookie or header of the request leads, in a pool whose clients stay. */
+static void write_sticky(const struct pool *pool, const struct message *message,
+                         struct json_write *w)
+{
+    const struct pool_sticky *sticky = pool->sticky;
+    struct slice value = SLICE_NONE;
+    bool is_there = sticky->is_header ? request_value_header(message, sticky->name, &value)
+                                      : request_value_cookie(message, sticky->name, &value);
+    uint32_t member =
+        is_there ? pool_sticky_find(sticky, value, (uint32_t)(now_us() / 1000000)) : BALANCER_NONE;
+    bool stays = false;
+    char text[64];
+    const char *why = !is_there ? "the request does not bring it; any server, which is told"
+                                : "it names no server of the pool; any server, which is told";
+    json_write_key(w, "sticky");
+    json_write_object_begin(w);
+    json_write_member_text(w, "by", sticky->is_header ? "header" : "cookie");
+    json_write_member_string(w, "name", sticky->name);
+    if (member != BALANCER_NONE) {
+        why = why_stays(pool, pool_fitness(pool), member, &stays, text);
+        json_write_member_text(w, "server", pool->members[member].server->name);
+    }
+    json_write_member_bool(w, "stays", stays);
+    json_write_member_text(w, "otherwise", sticky->fails ? "fail" : "any server");
+    json_write_member_text(w, "why", why);
+    json_write_object_end(w);
 }
 
 static void write_servers(const struct pool *pool, struct json_write *w)
@@ -436,6 +481,9 @@ static void write_answer(const struct explained *explained, const struct snapsho
             write_split_choice(explained, w);
         }
         if (explained->pool != NULL) {
+            if (explained->pool->sticky != NULL && explained->message != NULL) {
+                write_sticky(explained->pool, explained->message, w);
+            }
             write_servers(explained->pool, w);
         }
     }
@@ -465,6 +513,7 @@ static void follow_route(struct explained *explained, const struct message *mess
         made = route_redirect_make(route, message, proto, question->patterns, arena,
                                    &explained->location);
     } else if (route->action == CONF_ACTION_POOL) {
+        explained->message = question->by_name ? NULL : message;
         explained->pool = route->pool;
         if (route->split != NULL && !question->by_name) {
             explained->is_split = true;

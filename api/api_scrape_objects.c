@@ -366,8 +366,9 @@ static void write_server_weight(struct api_scrape *scrape, uint32_t index)
     uint32_t weight = 0;
     if (server_is_usable(scrape->servers[index])) {
         const struct registry_server *live = look_server_up(scrape);
-        weight = live != NULL ? registry_server_weight(live, server_at(scrape))
-                              : server_at(scrape)->weight;
+        const struct conf_pool *pool = &scrape->conf->pools[scrape->pool];
+        weight = live != NULL ? registry_server_weight(live, pool, server_at(scrape))
+                              : conf_share_number(pool, server_at(scrape));
     }
     put(scrape, weight);
 }

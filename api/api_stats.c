@@ -290,11 +290,11 @@ static bool write_pool(struct stats *self)
     return true;
 }
 
-static void write_one_server(struct json_write *w, const struct conf_server *conf,
-                             const struct registry_server *live)
+static void write_one_server(struct json_write *w, const struct conf_pool *pool,
+                             const struct conf_server *conf, const struct registry_server *live)
 {
     const struct server *server = live->server;
-    uint32_t weight = registry_server_weight(live, conf);
+    uint32_t weight = registry_server_weight(live, pool, conf);
     struct counters_server sum;
     counters_read(COUNTERS_SERVER, server->id, &sum);
     json_write_object_begin(w);
@@ -335,7 +335,7 @@ static bool write_server(struct stats *self)
         int len =
             snprintf(key, sizeof(key), "%.*s/%.*s", SLICE_ARG(pool->name), SLICE_ARG(conf->name));
         json_write_key_slice(&self->w, slice_of(key, (size_t)len));
-        write_one_server(&self->w, conf, live);
+        write_one_server(&self->w, pool, conf, live);
     }
     return true;
 }

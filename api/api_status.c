@@ -63,16 +63,15 @@ static void write_ejection(const struct api_request *request, struct slice pool,
 }
 
 /* Does it get no requests because other groups of the pool take them? */
-static bool stands_by(const struct api_request *request, struct slice pool_name,
+static bool stands_by(const struct api_request *request, const struct conf_pool *of,
                       const struct conf_server *conf, const struct server *server)
 {
-    const struct pool *pool = snapshot_pool(control_snapshot(request->control), pool_name);
+    const struct pool *pool =
+        of != NULL ? snapshot_pool(control_snapshot(request->control), of->name) : NULL;
     if (pool == NULL || pool->level_count == 0) {
         return false;
     }
-    const struct conf_pool *of =
-        conf_pool_find(conf_document_conf(control_document(request->control)), pool_name);
-    size_t i = of != NULL ? (size_t)(conf - of->servers) : SIZE_MAX;
+    size_t i = (size_t)(conf - of->servers);
     return i < pool->count && pool->members[i].server == server && pool->targets[i].weight == 0;
 }
 
@@ -103,9 +102,14 @@ void api_status_write_server(const struct api_request *request, struct slice poo
     json_write_member_text(w, "health", server_health_word(server->health));
     json_write_member_text(w, "admin", server_admin_word(server->admin));
     json_write_member_bool(w, "overridden", is_by_hand || live->weight != 0);
-    uint32_t weight = registry_server_weight(live, conf);
-    bool gets_some = is_usable && !stands_by(request, pool, conf, server);
+    const struct conf_pool *of =
+        conf_pool_find(conf_document_conf(control_running(request->control)), pool);
+    uint32_t weight = registry_server_weight(live, of, conf);
+    bool gets_some = is_usable && !stands_by(request, of, conf, server);
     json_write_member_u64(w, "effective_weight", gets_some ? weight : 0);
+    if (conf->priority != 0) {
+        json_write_member_u64(w, "priority", conf->priority);
+    }
     json_write_member_u64(w, "connections",
                           atomic_load_explicit(&server->load.in_flight, memory_order_relaxed));
     if (server->last_check[0] != '\0') {

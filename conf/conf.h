@@ -651,11 +651,14 @@ struct conf_route {
     struct conf_meta meta;
 };
 
+#define CONF_PRIORITIES 16U /* of servers */
+
 struct conf_server {
     struct slice name;
     uint64_t version; /* equal and not 0: same content, also in another document of this process */
     struct slice address;     /* see conf_address.h */
-    uint32_t weight;          /* 1-1000 */
+    uint32_t weight;          /* 1-1000; 0: a share, see conf_share.h: */
+    uint32_t weight_percent;  /* 1-100; 0: a number */
     uint32_t max_connections; /* requests in flight at once over all workers; 0: no limit */
     enum conf_admin_state admin_state;
     struct slice labels;    /* the object as canonical JSON text, or empty */
@@ -825,6 +828,8 @@ struct conf_pool {
     uint32_t has_tls; /* bool: `tls` is there */
     struct conf_pool_tls tls;
     enum conf_send_proxy send_proxy;
+    struct slice *send_proxy_tlvs; /* words of CONF_FORMAT_PROXY_TLV */
+    uint32_t send_proxy_tlvs_count;
     struct conf_pool_dns dns;
     struct slice *source_address; /* IP addresses of ours; none: the kernel chooses */
     uint32_t source_address_count;

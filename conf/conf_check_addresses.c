@@ -17,4 +17,17 @@ void conf_check_addresses(struct conf_check *check)
                              "without effect: 'protocol' is not http; see 'proxy_protocol_from'");
         }
     }
+    PATH(pools, &conf_check_root, SLICE("pools"));
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        const struct conf_pool *pool = &conf->pools[i];
+        if (pool->send_proxy_tlvs_count != 0 && pool->send_proxy != CONF_SEND_PROXY_V2) {
+            PATH(at, &pools, pool->name);
+            PATH(tlvs, &at, SLICE("send_proxy_tlvs"));
+            conf_errors_add(
+                check->errors, &tlvs, "invalid-value", SLICE_NONE,
+                "must be absent: 'send_proxy' is not v2, and no other header has room for "
+                "them");
+            check->ok = false;
+        }
+    }
 }

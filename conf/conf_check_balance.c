@@ -1,7 +1,10 @@
 /* conf_check_balance - how pools choose a server; see conf_check_inside.h. */
+#include <stdio.h>
 #include <string.h>
 
+#include "conf/conf_address.h"
 #include "conf/conf_check_inside.h"
+#include "conf/conf_share.h"
 
 #define PATH CONF_CHECK_PATH
 
@@ -196,6 +199,74 @@ static void check_sticky(struct conf_check *check, const struct conf_pool *pool,
     check_set_cookie(check, sticky->cookie, "cookie", &sticky->set, &path);
 }
 
+/* -- weights -- */
+
+static void weight_wrong(struct conf_check *check, const struct conf_path *servers,
+                         const struct conf_server *server, const char *problem)
+{
+    PATH(at, servers, server->name);
+    PATH(field, &at, SLICE("weight"));
+    conf_errors_add(check->errors, &field, "invalid-value", SLICE_NONE, "%s", problem);
+    check->ok = false;
+}
+
+/* Told once, at the last share of a priority. */
+static void check_sum(struct conf_check *check, const struct conf_path *servers,
+                      const struct conf_server *last, const struct conf_share_sum *sum)
+{
+    char text[256];
+    if (sum->percent > 100) {
+        (void)snprintf(text, sizeof(text),
+                       "must be less: the shares of priority %u come to %u%%, more than there is",
+                       last->priority, sum->percent);
+    } else if (sum->percent == 100 && sum->numbers != 0) {
+        (void)snprintf(text, sizeof(text),
+                       "must be less: the shares of priority %u come to 100%% and leave nothing to "
+                       "its %u with a number",
+                       last->priority, sum->numbers);
+    } else if (sum->percent < 100 && sum->numbers == 0) {
+        (void)snprintf(text, sizeof(text),
+                       "must be more: the shares of priority %u come to %u%% and nobody has a "
+                       "number to get the rest",
+                       last->priority, sum->percent);
+    } else {
+        return;
+    }
+    weight_wrong(check, servers, last, text);
+}
+
+static void check_weights(struct conf_check *check, const struct conf_pool *pool,
+                          const struct conf_path *at)
+{
+    PATH(servers, at, SLICE("servers"));
+    const struct conf_server *last[CONF_PRIORITIES] = {NULL};
+    bool has_shares = false;
+    for (uint32_t i = 0; i < pool->server_count; i++) {
+        const struct conf_server *server = &pool->servers[i];
+        if (server->weight_percent == 0) {
+            continue;
+        }
+        if (conf_address_is_template(server->address)) {
+            weight_wrong(check, &servers, server,
+                         "must be a number: how many servers share what the address stands for is "
+                         "up to the DNS");
+            continue;
+        }
+        has_shares = true;
+        last[server->priority] = server;
+    }
+    if (!has_shares) {
+        return;
+    }
+    struct conf_share_sums sums;
+    conf_share_add_up(pool, &sums);
+    for (uint32_t i = 0; i < CONF_PRIORITIES; i++) {
+        if (last[i] != NULL) {
+            check_sum(check, &servers, last[i], &sums.of[i]);
+        }
+    }
+}
+
 /* -- who uses a pool -- */
 
 /* TCP and mail show no request. */
@@ -235,6 +306,12 @@ static void check_mail_pool(struct slice name, void *arg)
     PATH(servers, &at, SLICE("servers"));
     for (uint32_t i = 0; pool != NULL && i < pool->server_count; i++) {
         const struct conf_server *server = &pool->servers[i];
+        if (server->weight_percent != 0) {
+            weight_wrong(check, &servers, server,
+                         "must be a number: a user of mail stays with its server, and what others "
+                         "stand beside that is not to move users");
+            return;
+        }
         if (server->priority != 0 || server->zone.len != 0) {
             PATH(server_at, &servers, server->name);
             PATH(field, &server_at, server->priority != 0 ? SLICE("priority") : SLICE("zone"));
@@ -258,6 +335,7 @@ void conf_check_balance(struct conf_check *check)
             conf_errors_warn(check->errors, &slow_start, "no-effect",
                              "with maglev and ring_hash keys come back at once");
         }
+        check_weights(check, &conf->pools[i], &at);
         if (conf->pools[i].has_hash != 0) {
             check_hash(check, &conf->pools[i], &at);
         }

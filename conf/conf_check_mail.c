@@ -421,7 +421,8 @@ static void check_group(struct conf_check *check, const struct conf_pool *first,
     PATH(servers, at, SLICE("servers"));
     for (uint32_t i = 0; i < pool->server_count; i++) {
         const struct conf_server *other = conf_server_find(first, pool->servers[i].name);
-        if (other != NULL && other->weight != pool->servers[i].weight) {
+        if (other != NULL && (other->weight != pool->servers[i].weight ||
+                              other->weight_percent != pool->servers[i].weight_percent)) {
             PATH(server, &servers, other->name);
             PATH(field, &server, SLICE("weight"));
             conf_errors_warn(check->errors, &field, "differs",

@@ -404,7 +404,7 @@ static void check_mirror(struct conf_check *check, const struct conf_route *rout
         refuse(check, &at, "must name a pool that speaks HTTP/1.1");
     }
     if (pool != NULL && pool->send_proxy != CONF_SEND_PROXY_OFF) {
-        refuse(check, &at, "must name a pool without send_proxy_protocol");
+        refuse(check, &at, "must name a pool without send_proxy");
     }
 }
 

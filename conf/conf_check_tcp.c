@@ -6,7 +6,8 @@
 /* Does it learn what name a client asks for? */
 static bool has_names(const struct conf_listener *listener)
 {
-    return listener->protocol == CONF_PROTOCOL_TLS_PASSTHROUGH || listener->has_tls != 0;
+    return listener->protocol == CONF_PROTOCOL_TLS_PASSTHROUGH || listener->has_tls != 0 ||
+           listener->proxy_protocol_from_count != 0; /* a proxy that ended TLS may say it */
 }
 
 static bool has_values(const struct conf_match_values *values)
@@ -58,7 +59,7 @@ static bool check_match(const struct conf_route *route, const struct conf_listen
         if (names[i].is_set && !has_names(listener)) {
             conf_errors_add(errors, names[i].field, "invalid-value", SLICE_NONE,
                             "must be absent: listener '%.*s' is tcp without TLS, where clients ask "
-                            "for no name",
+                            "for no name, and no proxy before it tells one",
                             SLICE_ARG(listener->name));
             ok = false;
         }

@@ -30,6 +30,7 @@ static void set_defaults(const struct conf_object *object, char *base)
             break;
         case CONF_TYPE_INTEGER:
         case CONF_TYPE_AUTO:
+        case CONF_TYPE_WEIGHT:
         case CONF_TYPE_DURATION:
         case CONF_TYPE_SIZE:
         case CONF_TYPE_BOOL:

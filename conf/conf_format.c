@@ -539,6 +539,17 @@ static const char *mechanism_problem(struct slice text)
     return "must be plain, login, xoauth2, oauthbearer or external";
 }
 
+static const char *proxy_tlv_problem(struct slice text)
+{
+    static const char *const words[] = {"alpn", "authority", "unique_id", "ssl", "crc32c"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (slice_eq(text, slice_from(words[i]))) {
+            return NULL;
+        }
+    }
+    return "must be alpn, authority, unique_id, ssl or crc32c";
+}
+
 static const char *url_problem(struct slice text)
 {
     bool ok = slice_starts(text, SLICE("http://")) || slice_starts(text, SLICE("https://"));
@@ -624,6 +635,8 @@ const char *conf_format_problem(enum conf_format format, struct slice text)
         return access_field_problem(text);
     case CONF_FORMAT_RETRY:
         return retry_problem(text);
+    case CONF_FORMAT_PROXY_TLV:
+        return proxy_tlv_problem(text);
     case CONF_FORMAT_URL:
         return url_problem(text);
     case CONF_FORMAT_FILE:

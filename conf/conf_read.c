@@ -202,6 +202,32 @@ static void read_integer(struct reader *reader, const struct reading *in)
     }
 }
 
+/* A number, or "25%" without a leading zero: one text for one thing. */
+static void read_weight(struct reader *reader, const struct reading *in)
+{
+    const char *must_be = "an integer or a percentage";
+    struct slice text = json_string(in->json);
+    int64_t number = 0;
+    uint64_t percent = 0;
+    if (json_is(in->json, JSON_STRING)) {
+        if (!slice_ends(text, SLICE("%")) || text.ptr[0] == '0' ||
+            !num_parse_u64(slice_of(text.ptr, text.len - 1), &percent)) {
+            fail_value(reader, in, "invalid-value", must_be, SLICE_NONE);
+        } else if (percent < 1 || percent > 100) {
+            fail_value(reader, in, "out-of-range", must_be, SLICE_NONE);
+        } else {
+            store_u32(in->base, in->field->offset, 0);
+            store_u32(in->base, in->field->count_offset, (uint32_t)percent);
+        }
+    } else if (!json_integer(in->json, &number)) {
+        fail_value(reader, in, "wrong-type", must_be, SLICE_NONE);
+    } else if (!is_allowed_number(in->field, number)) {
+        fail_value(reader, in, "out-of-range", must_be, SLICE_NONE);
+    } else {
+        store_u32(in->base, in->field->offset, (uint32_t)number);
+    }
+}
+
 static void read_quantity(struct reader *reader, const struct reading *in)
 {
     bool is_duration = in->field->type == CONF_TYPE_DURATION;
@@ -404,6 +430,9 @@ static void read_field(struct reader *reader, const struct reading *in)
     case CONF_TYPE_INTEGER:
     case CONF_TYPE_AUTO:
         read_integer(reader, in);
+        break;
+    case CONF_TYPE_WEIGHT:
+        read_weight(reader, in);
         break;
     case CONF_TYPE_DURATION:
     case CONF_TYPE_SIZE:

@@ -86,6 +86,8 @@ const char *conf_schema_type_text(const struct conf_field *field)
         return "integer";
     case CONF_TYPE_AUTO:
         return "\"auto\" or integer";
+    case CONF_TYPE_WEIGHT:
+        return "integer or percentage";
     case CONF_TYPE_DURATION:
         return "duration";
     case CONF_TYPE_SIZE:
@@ -142,6 +144,7 @@ bool conf_schema_default_text(const struct conf_field *field, struct buf *out)
         (void)buf_printf(out, "[\"%s\"]", field->preset_text);
         return true;
     case CONF_TYPE_INTEGER:
+    case CONF_TYPE_WEIGHT:
         append_number(field, field->preset, out);
         return true;
     case CONF_TYPE_AUTO:
@@ -187,11 +190,13 @@ bool conf_schema_range_text(const struct conf_field *field, struct buf *out)
     switch (field->type) {
     case CONF_TYPE_INTEGER:
     case CONF_TYPE_AUTO:
+    case CONF_TYPE_WEIGHT:
     case CONF_TYPE_DURATION:
     case CONF_TYPE_SIZE:
         append_number(field, field->min, out);
         (void)buf_append_text(out, " to ");
         append_number(field, field->max, out);
+        (void)buf_append_text(out, field->type == CONF_TYPE_WEIGHT ? ", or 1% to 100%" : "");
         return true;
     case CONF_TYPE_STRING:
         if (field->format == CONF_FORMAT_NAME || field->max == 0) {

@@ -23,10 +23,12 @@ enum conf_type {
     CONF_TYPE_STRING_LIST, /* struct slice * and a uint32_t count */
     CONF_TYPE_INTEGER,     /* uint32_t, or int32_t when is_signed */
     CONF_TYPE_AUTO,        /* "auto" (stored as 0) or an integer: uint32_t */
-    CONF_TYPE_DURATION,    /* "250ms": uint32_t of milliseconds */
-    CONF_TYPE_SIZE,        /* "64KiB": uint32_t of bytes */
-    CONF_TYPE_BOOL,        /* true or false: uint32_t, 1 or 0 */
-    CONF_TYPE_ENUM,        /* one of `words`: an enum */
+    CONF_TYPE_WEIGHT,   /* an integer or "25%": uint32_t, and another (count_offset) of the share;
+                           one of them is 0 */
+    CONF_TYPE_DURATION, /* "250ms": uint32_t of milliseconds */
+    CONF_TYPE_SIZE,     /* "64KiB": uint32_t of bytes */
+    CONF_TYPE_BOOL,     /* true or false: uint32_t, 1 or 0 */
+    CONF_TYPE_ENUM,     /* one of `words`: an enum */
     CONF_TYPE_STATUS_LIST, /* ["2xx", 204]: uint8_t bits of classes; uint16_t * of exact codes and a
                               count */
     CONF_TYPE_HEADERS,     /* {"Name": "value"}: struct conf_header * and a count */
@@ -71,6 +73,7 @@ enum conf_format {
     CONF_FORMAT_ACCESS_HEADER,    /* the name of any header */
     CONF_FORMAT_ACCESS_FIELD,     /* a name of conf_access_fields.def */
     CONF_FORMAT_RETRY,            /* "connect", "reset", "timeout", "5xx", "400" to "599" */
+    CONF_FORMAT_PROXY_TLV,        /* "alpn", "authority", "unique_id", "ssl", "crc32c" */
     CONF_FORMAT_URL,              /* "http://host/path", "https://..." */
     CONF_FORMAT_FILE              /* a path */
 };

@@ -121,6 +121,20 @@ static void write_auto_schema(const struct conf_field *field, struct json_write 
     json_write_array_end(w);
 }
 
+static void write_weight_schema(const struct conf_field *field, struct json_write *w)
+{
+    json_write_key(w, "oneOf");
+    json_write_array_begin(w);
+    json_write_object_begin(w);
+    write_integer_schema(field, w);
+    json_write_object_end(w);
+    json_write_object_begin(w);
+    json_write_member_text(w, "type", "string");
+    json_write_member_text(w, "pattern", "^([1-9][0-9]?|100)%$");
+    json_write_object_end(w);
+    json_write_array_end(w);
+}
+
 static void write_string_schema(const struct conf_field *field, struct json_write *w)
 {
     json_write_member_text(w, "type", "string");
@@ -215,6 +229,9 @@ static void write_type(const struct writer *to, const struct conf_field *field)
         break;
     case CONF_TYPE_AUTO:
         write_auto_schema(field, to->w);
+        break;
+    case CONF_TYPE_WEIGHT:
+        write_weight_schema(field, to->w);
         break;
     case CONF_TYPE_STRING_LIST:
     case CONF_TYPE_STATUS_LIST:

@@ -61,6 +61,7 @@ static bool has_value(const struct conf_object *object, const struct conf_field 
         return object_has_values(field->object, base + field->offset);
     case CONF_TYPE_INTEGER:
     case CONF_TYPE_AUTO:
+    case CONF_TYPE_WEIGHT:
     case CONF_TYPE_DURATION:
     case CONF_TYPE_SIZE:
     case CONF_TYPE_BOOL:
@@ -159,6 +160,19 @@ static void write_integer(const struct conf_field *field, const char *base, stru
     }
 }
 
+static void write_weight(const struct conf_field *field, const char *base, struct json_write *w)
+{
+    uint32_t percent = load_u32(base, field->count_offset);
+    char text[NUM_TEXT_MAX + 1];
+    if (percent == 0) {
+        write_integer(field, base, w);
+        return;
+    }
+    size_t len = num_write_u64(text, percent);
+    text[len++] = '%';
+    json_write_string(w, slice_of(text, len));
+}
+
 static void write_quantity(const struct conf_field *field, const char *base, struct json_write *w)
 {
     char text[NUM_TEXT_MAX];
@@ -177,6 +191,9 @@ static void write_field(const struct conf_field *field, const char *base, struct
         break;
     case CONF_TYPE_STRING_LIST:
         write_string_list(field, base, w);
+        break;
+    case CONF_TYPE_WEIGHT:
+        write_weight(field, base, w);
         break;
     case CONF_TYPE_INTEGER:
     case CONF_TYPE_AUTO:

@@ -194,6 +194,34 @@ static void print_line(FILE *out, const char *label, struct slice text)
     }
 }
 
+/* "the cookie lb leads to a: its client belongs there" */
+static void print_sticky(FILE *out, const struct json *answer)
+{
+    const struct json *sticky = json_get(answer, SLICE("sticky"));
+    struct slice server = ctl_text(sticky, "server");
+    if (sticky == NULL) {
+        return;
+    }
+    (void)fputs("  the ", out);
+    print_text(out, ctl_text(sticky, "by"));
+    (void)fputc(' ', out);
+    print_text(out, ctl_text(sticky, "name"));
+    (void)fputs(server.len == 0                               ? " leads nowhere"
+                : json_bool(json_get(sticky, SLICE("stays"))) ? " leads to "
+                                                              : " led to ",
+                out);
+    print_text(out, server);
+    (void)fputs(": ", out);
+    print_text(out, ctl_text(sticky, "why"));
+    if (server.len != 0 && !json_bool(json_get(sticky, SLICE("stays")))) {
+        (void)fprintf(out, "; %s",
+                      slice_eq(ctl_text(sticky, "otherwise"), SLICE("fail"))
+                          ? "it fails, as sticky.on_unavailable says"
+                          : "any server, which is told");
+    }
+    (void)fputc('\n', out);
+}
+
 /* "GET http://h/p" and what becomes of it */
 static void print_verdict(struct ctl *ctl, const struct json *answer)
 {
@@ -233,6 +261,7 @@ static void print_verdict(struct ctl *ctl, const struct json *answer)
     print_line(out, "  this pool because: ", ctl_text(answer, "split_why"));
     print_line(out, "  servers get the path: ", ctl_text(answer, "sent_path"));
     print_line(out, "  servers get the host: ", ctl_text(answer, "sent_host"));
+    print_sticky(out, answer);
 }
 
 static void print_candidates(struct ctl *ctl, const struct json *answer)

@@ -94,13 +94,22 @@ static void cell_admin(struct print_table *table, const struct json *config,
     print_table_cell(table, cmd_status_admin_color(admin), admin);
 }
 
-/* "100", or "7/100" when another weight counts for now */
+/* "100", or "7/100" when another weight counts for now; a share beside what it comes to: "33/25%"
+ */
 static void cell_weight(struct print_table *table, const struct json *config,
                         const struct json *status)
 {
     uint64_t configured = ctl_number(config, "weight");
     uint64_t effective = ctl_number(status, "effective_weight");
-    if (configured == 0) {
+    struct slice share = ctl_text(config, "weight");
+    if (share.len != 0) {
+        if (effective != 0) {
+            print_table_cellf(table, PRINT_PLAIN, "%llu/%.*s", (unsigned long long)effective,
+                              SLICE_ARG(share));
+        } else {
+            print_table_cell(table, PRINT_PLAIN, share);
+        }
+    } else if (configured == 0) {
         print_table_cell(table, PRINT_PLAIN, SLICE_NONE);
     } else if (effective == 0 || effective == configured) {
         print_table_cellf(table, PRINT_PLAIN, "%llu", (unsigned long long)configured);

@@ -7,6 +7,7 @@ void print_override(struct ctl *ctl, const struct json *override)
 {
     char when[WHEN_TEXT_MAX];
     struct slice state = ctl_text(override, "state");
+    struct slice weight = ctl_text(override, "weight");
     struct slice reason = ctl_text(override, "reason");
     struct slice expires = ctl_text(override, "expires");
     when_write_text(when, ctl_text(override, "since"));
@@ -14,6 +15,9 @@ void print_override(struct ctl *ctl, const struct json *override)
     if (state.len != 0) {
         (void)fputs(" state ", ctl->out);
         print_text(ctl->out, state);
+    } else if (weight.len != 0) { /* "50%" */
+        (void)fputs(" weight ", ctl->out);
+        print_text(ctl->out, weight);
     } else {
         (void)fprintf(ctl->out, " weight %llu", (unsigned long long)ctl_number(override, "weight"));
     }

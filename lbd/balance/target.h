@@ -24,9 +24,11 @@ struct target_load {
     _Atomic uint64_t latency;    /* of peak_ewma, which alone reads it; 0: never measured */
 } LB_ALIGNED;
 
+#define TARGET_WEIGHT_MAX 1000000U /* keeps sums and products of balancers far from 64 bits */
+
 struct target {
     struct target_load *load; /* borrowed from the server */
-    uint32_t weight;          /* 1-1000; 0: stands by (levels.h) */
+    uint32_t weight;          /* 1 to TARGET_WEIGHT_MAX; 0: stands by (levels.h) */
     uint32_t max_in_flight;   /* 0: no limit */
 };
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/conf_share.h"
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
@@ -50,17 +51,12 @@ struct slice control_wish_key(const struct control_wish *wish, char out[OVERRIDE
     return SLICE(OVERRIDES_PROCESS);
 }
 
-/* Rounded, and at least 1: to take all away there is the admin state. */
-static uint32_t share_of(uint32_t weight, uint32_t percent)
+static bool check_weight(const struct control_wish *wish, const struct conf_pool *pool,
+                         const struct conf_server *server, struct err *err)
 {
-    uint64_t share = ((uint64_t)weight * percent + 50) / 100;
-    return share < 1 ? 1 : share > UINT32_MAX ? UINT32_MAX : (uint32_t)share;
-}
-
-static bool check_weight(const struct control_wish *wish, const struct conf_server *server,
-                         struct err *err)
-{
-    uint32_t weight = wish->percent != 0 ? share_of(server->weight, wish->percent) : wish->weight;
+    uint32_t weight = wish->percent != 0
+                          ? conf_share_of(conf_share_number(pool, server), wish->percent)
+                          : wish->weight;
     if (weight < 1 || weight > WEIGHT_MAX) {
         return err_set_at(err, ERR_INVALID, "/weight",
                           "must come to a weight from 1 to %u; it is %u (to send nothing there, "
@@ -83,7 +79,7 @@ static bool check_server(const struct control *control, const struct control_wis
         return err_set(err, ERR_NOT_FOUND, "pool '%.*s' has no server named '%.*s'",
                        SLICE_ARG(wish->pool), SLICE_ARG(wish->name));
     }
-    return wish->kind != OVERRIDE_WEIGHT || wish->is_clear || check_weight(wish, server, err);
+    return wish->kind != OVERRIDE_WEIGHT || wish->is_clear || check_weight(wish, pool, server, err);
 }
 
 bool control_override_check(const struct control *control, const struct control_wish *wish,
@@ -123,7 +119,8 @@ static bool agent_differs(const struct control *control, const struct wish *wish
 }
 
 static void set_value(const struct control *control, struct wish *wish,
-                      const struct control_wish *asked, const struct conf_server *server)
+                      const struct control_wish *asked, const struct conf_pool *pool,
+                      const struct conf_server *server)
 {
     uint64_t now = now_wall_us();
     struct override *value = &wish->value;
@@ -145,10 +142,11 @@ static void set_value(const struct control *control, struct wish *wish,
                                (value->state == SERVER_READY || value->deadline_wall_us == 0));
         break;
     case OVERRIDE_WEIGHT:
-        value->base_weight = server->weight;
+        value->base_weight = conf_share_number(pool, server);
+        value->base_percent = server->weight_percent;
         value->percent = asked->percent;
         value->weight =
-            asked->percent != 0 ? share_of(server->weight, asked->percent) : asked->weight;
+            asked->percent != 0 ? conf_share_of(value->base_weight, asked->percent) : asked->weight;
         break;
     case OVERRIDE_LISTENER:
     case OVERRIDE_PROCESS:
@@ -165,8 +163,8 @@ static bool is_same(const struct override *a, const struct override *b)
 {
     return a->state == b->state && a->weight == b->weight && a->percent == b->percent &&
            a->base == b->base && a->base_weight == b->base_weight &&
-           a->deadline_wall_us == b->deadline_wall_us && a->expires_wall_us == b->expires_wall_us &&
-           strcmp(a->reason, b->reason) == 0;
+           a->base_percent == b->base_percent && a->deadline_wall_us == b->deadline_wall_us &&
+           a->expires_wall_us == b->expires_wall_us && strcmp(a->reason, b->reason) == 0;
 }
 
 static enum server_admin state_now(const struct control *control, const struct wish *wish)
@@ -268,11 +266,14 @@ static void settle_server(struct control *control, struct registry_server *live,
     struct slice key = overrides_server_key(pool->name, conf->name, key_text);
     const struct override *admin = overrides_find(&control->overrides, OVERRIDE_ADMIN, key);
     const struct override *weight = overrides_find(&control->overrides, OVERRIDE_WEIGHT, key);
-    uint32_t by_hand = weight != NULL ? weight->weight : 0;
+    /* of a share it stays what was asked for, whatever the share comes to */
+    uint32_t percent = weight != NULL && conf->weight_percent != 0 ? weight->percent : 0;
+    uint32_t by_hand = weight != NULL && percent == 0 ? weight->weight : 0;
     if (server_set_admin(live->server, admin != NULL ? admin->state : wanted_admin(live, conf),
                          now_wall_us()) ||
-        live->weight != by_hand) {
+        live->weight != by_hand || live->weight_percent != percent) {
         live->weight = by_hand;
+        live->weight_percent = percent;
         registry_touch(&control->registry, pool->name);
     }
 }
@@ -332,7 +333,7 @@ void control_agent_said(struct slice pool_name, struct slice name, const struct 
     registry_touch(&control->registry, pool_name);
     log_info("server.agent", "pool=%s server=%s down=%s weight=%u max_connections=%u",
              live->server->pool_name, live->server->name, live->agent.is_down ? "yes" : "no",
-             registry_server_weight(live, conf), live->agent.max_connections);
+             registry_server_weight(live, pool, conf), live->agent.max_connections);
     control_heed_server(control, live, pool, conf);
     control_health_heed_admin(control->health, pool_name, name);
     control_republish(control);
@@ -494,8 +495,9 @@ void control_override_set(struct control *control, const struct control_wish *as
     }
     struct wish *wish = new_wish(control, asked->kind, control_wish_key(asked, key));
     bool is_server = asked->kind == OVERRIDE_ADMIN || asked->kind == OVERRIDE_WEIGHT;
-    set_value(control, wish, asked,
-              is_server ? control_server_of(control, slice_from(wish->key), &pool) : NULL);
+    const struct conf_server *server =
+        is_server ? control_server_of(control, slice_from(wish->key), &pool) : NULL;
+    set_value(control, wish, asked, pool, server);
     wish->done = done;
     wish->arg = arg;
 }

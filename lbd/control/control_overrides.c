@@ -232,9 +232,11 @@ static const char *why_superseded(const struct control *control, enum override_k
                                                               : NULL;
     case OVERRIDE_WEIGHT:
         server = control_server_of(control, key, &pool);
-        return server == NULL                            ? "the server is gone"
-               : server->weight != override->base_weight ? "its configured weight was edited"
-                                                         : NULL;
+        return server == NULL ? "the server is gone"
+               : server->weight_percent != override->base_percent ||
+                       (server->weight_percent == 0 && server->weight != override->base_weight)
+                   ? "its configured weight was edited"
+                   : NULL;
     case OVERRIDE_LISTENER:
         return conf_listener_find(conf_document_conf(control->document), key) == NULL
                    ? "the listener is gone"

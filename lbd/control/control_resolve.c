@@ -115,7 +115,8 @@ static int compare_members(const void *a, const void *b)
 {
     const struct control_resolve_member *left = a;
     const struct control_resolve_member *right = b;
-    return strcmp(left->name, right->name);
+    int order = strcmp(left->name, right->name);
+    return order != 0 ? order : (left->group > right->group) - (left->group < right->group);
 }
 
 static uint32_t add_addresses(const struct resolve_user *user, struct control_resolve_member *out)
@@ -135,37 +136,59 @@ static uint32_t add_addresses(const struct resolve_user *user, struct control_re
     return user->name->count;
 }
 
-/* RFC 2782: those with the lowest number; lbd's weights end at 1000. */
+/* The priorities there are, each once, in their order; returns how many. */
+static uint32_t list_priorities(const struct resolve_name *name, uint16_t *out)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < name->count; i++) {
+        uint16_t priority = name->services[i].priority;
+        uint32_t at = 0;
+        while (at < count && out[at] < priority) {
+            at++;
+        }
+        if (at < count && out[at] == priority) {
+            continue;
+        }
+        memmove(out + at + 1, out + at, (count - at) * sizeof(*out));
+        out[at] = priority;
+        count++;
+    }
+    return count;
+}
+
+/* lbd's weights end at 1000, so those of a priority are scaled where one is greater. */
+static uint32_t weight_of(const struct resolve_name *name, const struct resolve_service *service)
+{
+    uint32_t heaviest = 0;
+    for (uint32_t i = 0; i < name->count; i++) {
+        const struct resolve_service *other = &name->services[i];
+        if (other->priority == service->priority && other->weight > heaviest) {
+            heaviest = other->weight;
+        }
+    }
+    uint32_t weight = heaviest > 1000 ? service->weight * 1000U / heaviest : service->weight;
+    return heaviest == 0 ? 0 : weight == 0 ? 1 : weight;
+}
+
 static uint32_t add_services(const struct resolve_user *user, struct control_resolve_member *out)
 {
     const struct resolve_name *name = user->name;
-    uint32_t first = UINT32_MAX;
-    uint32_t heaviest = 0;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < name->count; i++) {
-        first = name->services[i].priority < first ? name->services[i].priority : first;
-    }
+    uint16_t priorities[RESOLVE_ANSWERS_MAX];
+    uint32_t groups = list_priorities(name, priorities);
     for (uint32_t i = 0; i < name->count; i++) {
         const struct resolve_service *service = &name->services[i];
-        if (service->priority == first && service->weight > heaviest) {
-            heaviest = service->weight;
-        }
-    }
-    for (uint32_t i = 0; i < name->count; i++) {
-        const struct resolve_service *service = &name->services[i];
-        if (service->priority != first) {
-            continue;
-        }
-        struct control_resolve_member *member = &out[count++];
+        struct control_resolve_member *member = &out[i];
         char rest[KEY_MAX];
         (void)snprintf(rest, sizeof(rest), "%s-%u", service->host, service->port);
         name_member(member, user->server, rest);
         (void)snprintf(member->address, sizeof(member->address), "%s:%u", service->host,
                        service->port);
-        uint32_t weight = heaviest > 1000 ? service->weight * 1000U / heaviest : service->weight;
-        member->weight = heaviest == 0 ? 0 : weight == 0 ? 1 : weight;
+        member->weight = weight_of(name, service);
+        while (member->group + 1 < groups && priorities[member->group] != service->priority) {
+            member->group++;
+        }
     }
-    return count;
+    return name->count;
 }
 
 /* True when they are others than before. */
@@ -176,7 +199,7 @@ static bool make_members(struct resolve_user *user)
         user->kind == CONF_ADDRESS_SRV ? add_services(user, made) : add_addresses(user, made);
     uint32_t count = 0;
     qsort(made, found, sizeof(*made), compare_members);
-    for (uint32_t i = 0; i < found; i++) { /* each once */
+    for (uint32_t i = 0; i < found; i++) { /* each once, in the first of its groups */
         if (count == 0 || strcmp(made[count - 1].name, made[i].name) != 0) {
             made[count++] = made[i];
         }

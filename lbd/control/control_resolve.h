@@ -14,8 +14,9 @@
  * and unix sockets are none of its business.
  *
  * Members have names that follow from what they are, so that a change of one is no change of
- * another: "app-10-0-0-1", "app-web1-internal-8080". Of SRV records only those of the lowest
- * priority number become members.
+ * another: "app-10-0-0-1", "app-web1-internal-8080". The priorities of SRV records are numbered
+ * anew, from 0 and in their order, so that 10 and 20 are groups of the pool (RFC 2782: those of the
+ * lowest number while they can be reached).
  *
  * Limits: 64 questions at once, RESOLVE_ANSWERS_MAX members. Memory: copies of names. Threads:
  * control.
@@ -60,6 +61,7 @@ struct control_resolve_member {
     char address[RESOLVE_NAME_MAX + 8]; /* "host:port" */
     struct addr pinned;                 /* where it is, of "dns:"; len 0: where its name is */
     uint32_t weight;                    /* 0: that of the template */
+    uint32_t group; /* of SRV: 0 is that of the lowest priority number; else 0 */
 };
 
 /* NULL: *err says why (a resolver's address is wrong). */

@@ -6,6 +6,9 @@
  * Members are servers like any other, made by the edits that the API would make: what a template
  * sets, they have. Without templates both are the same document. A template without members stays
  * as a server that is unresolved.
+ *
+ * The groups of SRV records begin at the priority of the template. Where a pool may have none (of
+ * mail, whose users stay with a server), those of the first group are its members.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +41,17 @@ static struct slice pointer_of(struct edits *edits, struct slice pool, struct sl
                         SLICE_ARG(server));
 }
 
+/* What lies behind the last priority is in its group. */
+static uint32_t priority_of(const struct conf_server *template,
+                            const struct control_resolve_member *member)
+{
+    uint32_t priority = template->priority + member->group;
+    return priority < CONF_PRIORITIES ? priority : CONF_PRIORITIES - 1;
+}
+
 /* The template's settings, then what is the member's own. */
-static void add_member(struct edits *edits, const struct conf_pool *pool, struct slice template,
+static void add_member(struct edits *edits, const struct conf_pool *pool,
+                       const struct conf_server *server, struct slice template,
                        const struct control_resolve_member *member)
 {
     struct slice pointer = pointer_of(edits, pool->name, slice_from(member->name));
@@ -48,24 +60,26 @@ static void add_member(struct edits *edits, const struct conf_pool *pool, struct
         return;
     }
     add_edit(edits, CONF_EDIT_PUT, pointer, template);
-    struct slice own =
-        member->weight != 0
-            ? arena_printf(&edits->arena, "{\"address\":\"%s\",\"sticky_id\":null,\"weight\":%u}",
-                           member->address, member->weight)
-            : arena_printf(&edits->arena, "{\"address\":\"%s\",\"sticky_id\":null}",
-                           member->address);
+    char more[64] = "";
+    int len = 0;
+    if (member->weight != 0) {
+        len = snprintf(more, sizeof(more), ",\"weight\":%u", member->weight);
+    }
+    if (member->group != 0) {
+        (void)snprintf(more + len, sizeof(more) - (size_t)len, ",\"priority\":%u",
+                       priority_of(server, member));
+    }
+    struct slice own = arena_printf(&edits->arena, "{\"address\":\"%s\",\"sticky_id\":null%s}",
+                                    member->address, more);
     add_edit(edits, CONF_EDIT_MERGE, pointer, own);
 }
 
-static struct conf_document *expand(const struct control *control, struct conf_document *document,
-                                    const struct conf_pool *pool, const struct conf_server *server)
+/* `groups`: those of the first only, or of all. NULL: the document would not be valid. */
+static struct conf_document *edit(struct conf_document *document, const struct conf_pool *pool,
+                                  const struct conf_server *server,
+                                  const struct control_resolve_member *members, uint32_t count,
+                                  bool groups, bool is_last)
 {
-    uint32_t count = 0;
-    const struct control_resolve_member *members =
-        control_resolve_members(control->resolve, pool, server, &count);
-    if (count == 0) {
-        return document;
-    }
     struct edits edits = {.count = 0};
     struct buf template;
     struct conf_errors errors;
@@ -79,11 +93,13 @@ static struct conf_document *expand(const struct control *control, struct conf_d
     struct conf_document *made = NULL;
     if (conf_document_text(document, pointer, &template)) {
         for (uint32_t i = 0; i < count; i++) {
-            add_member(&edits, pool, buf_slice(&template), &members[i]);
+            if (groups || members[i].group == 0) {
+                add_member(&edits, pool, server, buf_slice(&template), &members[i]);
+            }
         }
         add_edit(&edits, CONF_EDIT_DELETE, pointer, SLICE_NONE);
         made = conf_document_edit_many(document, edits.list, edits.count, &errors, &err, &failed);
-        if (made == NULL) {
+        if (made == NULL && is_last) {
             log_error("resolve.not_used", "pool=%.*s server=%.*s why=\"%s%s%.*s\"",
                       SLICE_ARG(pool->name), SLICE_ARG(server->name), err.text,
                       errors.error_count != 0 ? ": " : "",
@@ -94,6 +110,26 @@ static struct conf_document *expand(const struct control *control, struct conf_d
     conf_errors_fini(&errors);
     buf_fini(&template);
     arena_fini(&edits.arena);
+    return made;
+}
+
+static struct conf_document *expand(const struct control *control, struct conf_document *document,
+                                    const struct conf_pool *pool, const struct conf_server *server)
+{
+    uint32_t count = 0;
+    const struct control_resolve_member *members =
+        control_resolve_members(control->resolve, pool, server, &count);
+    bool has_groups = false;
+    for (uint32_t i = 0; i < count; i++) {
+        has_groups = has_groups || members[i].group != 0;
+    }
+    struct conf_document *made = NULL;
+    if (has_groups) {
+        made = edit(document, pool, server, members, count, true, false);
+    }
+    if (made == NULL && count != 0) {
+        made = edit(document, pool, server, members, count, false, true);
+    }
     if (made == NULL) {
         return document;
     }

@@ -178,6 +178,9 @@ static void write_one(struct json_write *w, enum override_kind kind,
     json_write_object_begin(w);
     if (kind == OVERRIDE_WEIGHT) {
         json_write_member_u64(w, "base", override->base_weight);
+        if (override->base_percent != 0) {
+            json_write_member_u64(w, "base_percent", override->base_percent);
+        }
     } else if (kind == OVERRIDE_ADMIN) {
         json_write_member_text(w, "base", server_admin_word(override->base));
     }
@@ -253,14 +256,17 @@ static bool read_weights(const struct json *json, struct override *value)
 {
     uint64_t weight = 0;
     uint64_t base = 0;
+    uint64_t base_percent = 0;
     uint64_t percent = 0;
     if (!read_number(json, "weight", 1, WEIGHT_MAX, &weight) || weight == 0 ||
-        !read_number(json, "base", 1, WEIGHT_MAX, &base) || base == 0 ||
+        !read_number(json, "base", 1, UINT32_MAX, &base) || base == 0 ||
+        !read_number(json, "base_percent", 1, 100, &base_percent) ||
         !read_number(json, "percent", 1, PERCENT_MAX, &percent)) {
         return false;
     }
     value->weight = (uint32_t)weight;
     value->base_weight = (uint32_t)base;
+    value->base_percent = (uint32_t)base_percent;
     value->percent = (uint32_t)percent;
     return true;
 }

@@ -56,7 +56,8 @@ struct override {
     enum server_admin state; /* all but weights */
     enum server_admin base;  /* admin: what was configured when it was laid over */
     uint32_t weight;         /* weights: that counts, 1-1000 */
-    uint32_t base_weight;    /* likewise */
+    uint32_t base_weight;    /* likewise; what a share came to */
+    uint32_t base_percent;   /* weights: the configured share; 0: a number */
     uint32_t percent;        /* weights: as it was asked for; 0: as a number */
     enum override_end on_deadline;
     uint64_t since_wall_us;

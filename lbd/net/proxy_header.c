@@ -14,8 +14,8 @@
 #define V2_PROXY      0x01U
 #define V2_STREAM     0x01U
 #define V2_DGRAM      0x02U
-#define V2_CRC32C     0x03U /* the TLV that holds a checksum */
 #define V2_UNIX_BYTES 216U
+#define CRC32C_BYTES  7U /* the TLV of a checksum */
 
 enum v2_family { V2_UNSPEC, V2_INET, V2_INET6, V2_UNIX };
 
@@ -140,27 +140,21 @@ static uint32_t checksum(const char *bytes, size_t len, size_t hole)
 }
 
 /* `at` of the header's `len` bytes is where the TLVs begin. */
-static bool read_tlvs(const char *bytes, size_t at, size_t len)
+static bool read_tlvs(const char *bytes, size_t at, size_t len, struct proxy_header *header)
 {
-    bool was_summed = false;
-    while (at < len) {
-        if (len - at < 3) {
-            return false;
-        }
-        size_t value_len = read_u16(bytes + at + 1);
-        if (value_len > len - at - 3) {
-            return false;
-        }
-        if ((unsigned char)bytes[at] == V2_CRC32C) {
-            size_t value = at + 3;
-            if (value_len != 4 || was_summed ||
-                checksum(bytes, len, value) !=
-                    (read_u16(bytes + value) << 16U | read_u16(bytes + value + 2))) {
-                return false;
-            }
-            was_summed = true;
-        }
-        at += 3 + value_len;
+    size_t sum_at = 0;
+    if (!proxy_tlvs_read(bytes + at, len - at, &header->tlvs, &sum_at)) {
+        header->why = "its TLVs are malformed";
+        return false;
+    }
+    if (sum_at == SIZE_MAX) {
+        return true;
+    }
+    sum_at += at;
+    if (checksum(bytes, len, sum_at) !=
+        (read_u16(bytes + sum_at) << 16U | read_u16(bytes + sum_at + 2))) {
+        header->why = "its checksum is wrong";
+        return false;
     }
     return true;
 }
@@ -225,7 +219,12 @@ static enum proxy_header_verdict read_v2(const char *bytes, size_t len, struct p
     if (rest < addresses && command == V2_LOCAL) {
         addresses = rest; /* LOCAL: whatever stands there is to be discarded */
     }
-    if (rest < addresses || rest - addresses > PROXY_HEADER_TLVS_MAX) {
+    if (rest < addresses) {
+        header->why = "it is too short for its addresses";
+        return PROXY_HEADER_BAD;
+    }
+    if (rest - addresses > PROXY_HEADER_TLVS_MAX) {
+        header->why = "it has more than 1 KB of TLVs";
         return PROXY_HEADER_BAD;
     }
     if (len < V2_HEAD + rest) {
@@ -236,7 +235,7 @@ static enum proxy_header_verdict read_v2(const char *bytes, size_t len, struct p
     if (header->is_local) {
         return PROXY_HEADER_DONE;
     }
-    if (!read_tlvs(bytes, V2_HEAD + addresses, header->len)) {
+    if (!read_tlvs(bytes, V2_HEAD + addresses, header->len, header)) {
         return PROXY_HEADER_BAD;
     }
     if (transport == V2_STREAM) {
@@ -253,13 +252,18 @@ enum proxy_header_verdict proxy_header_read(const char *bytes, size_t len,
     if (len == 0) {
         return PROXY_HEADER_MORE;
     }
+    header->why = "there is none";
     if (begins_like(bytes, len, v2_start, sizeof(v2_start))) {
+        header->why = "it is malformed";
         verdict = read_v2(bytes, len, header);
     } else if (begins_like(bytes, len, v1_start, sizeof(v1_start))) {
+        header->why = "it is malformed";
         verdict = read_v1(bytes, len, header);
     }
-    if (verdict != PROXY_HEADER_DONE) {
-        *header = (struct proxy_header){0};
+    if (verdict == PROXY_HEADER_DONE) {
+        header->why = NULL;
+    } else {
+        *header = (struct proxy_header){.why = verdict == PROXY_HEADER_BAD ? header->why : NULL};
     }
     assert(verdict != PROXY_HEADER_DONE || header->len <= len);
     assert(verdict != PROXY_HEADER_MORE || len < PROXY_HEADER_MAX);
@@ -342,7 +346,7 @@ static void write_v1(struct cursor *cursor, const struct addr_small *source,
 }
 
 static void write_v2(struct cursor *cursor, const struct addr_small *source,
-                     const struct addr_small *destination)
+                     const struct addr_small *destination, struct slice tlvs, bool with_checksum)
 {
     sa_family_t family = common_family(source, destination);
     enum v2_family written = family == AF_INET    ? V2_INET
@@ -353,7 +357,8 @@ static void write_v2(struct cursor *cursor, const struct addr_small *source,
     put(cursor, v2_start, sizeof(v2_start));
     put(cursor, &command, 1);
     put(cursor, &kind, 1);
-    put_u16(cursor, address_bytes(written));
+    size_t rest = address_bytes(written) + tlvs.len + (with_checksum ? CRC32C_BYTES : 0);
+    put_u16(cursor, rest);
     if (family != 0) {
         size_t skip = family == AF_INET ? 12 : 0;
         put(cursor, source->ip + skip, 16 - skip);
@@ -361,19 +366,30 @@ static void write_v2(struct cursor *cursor, const struct addr_small *source,
         put_u16(cursor, source->port);
         put_u16(cursor, destination->port);
     }
+    put_text(cursor, tlvs);
+    if (with_checksum) {
+        static const char zeros[CRC32C_BYTES] = {PROXY_TLVS_CRC32C, 0, 4};
+        put(cursor, zeros, sizeof(zeros));
+        size_t sum_at = cursor->len - 4;
+        uint32_t sum = checksum(cursor->out, cursor->len, sum_at);
+        cursor->len = sum_at;
+        put_u16(cursor, sum >> 16U);
+        put_u16(cursor, sum & 0xffffU);
+    }
     /* R15: what the head says is what follows */
-    assert(cursor->len == V2_HEAD + address_bytes(written));
+    assert(cursor->len == V2_HEAD + rest);
 }
 
 size_t proxy_header_write(char out[PROXY_HEADER_OUT_MAX], enum proxy_header_version version,
-                          const struct addr_small *source, const struct addr_small *destination)
+                          const struct addr_small *source, const struct addr_small *destination,
+                          struct slice tlvs, bool with_checksum)
 {
     struct cursor cursor = {.out = out};
     assert(version != PROXY_HEADER_NONE);
     if (version == PROXY_HEADER_V1) {
         write_v1(&cursor, source, destination);
     } else {
-        write_v2(&cursor, source, destination);
+        write_v2(&cursor, source, destination, tlvs, with_checksum);
     }
     return cursor.len;
 }

@@ -10,8 +10,9 @@
  * may speak so is the caller's question (base/cidr), and it must be asked first.
  *
  * LOCAL (the proxy speaks for itself: a health check), UNKNOWN, unspecified and datagram addresses
- * leave the connection's own address in place. TLVs are walked, the checksum among them is held
- * against what came, the others are passed over.
+ * leave the connection's own address in place. TLVs are walked; what they say of the client's name,
+ * protocol, TLS and id is there (proxy_tlvs.h), a checksum is held against what came, others are
+ * passed over.
  *
  * Limits: 1 KiB of TLVs. Threads: any.
  */
@@ -24,10 +25,13 @@
 
 #include "lbd/base/addr.h"
 #include "lbd/base/compiler.h"
+#include "lbd/base/slice.h"
+#include "lbd/net/proxy_tlvs.h"
 
 #define PROXY_HEADER_TLVS_MAX 1024U
 #define PROXY_HEADER_MAX      (16U + 216U + PROXY_HEADER_TLVS_MAX) /* bytes that a reader may want */
-#define PROXY_HEADER_OUT_MAX  107U /* bytes that the writer may need */
+/* bytes that the writer may need: of version 2 with TLVs and a checksum */
+#define PROXY_HEADER_OUT_MAX (16U + 36U + PROXY_TLVS_OUT_MAX + 7U)
 
 enum proxy_header_verdict { PROXY_HEADER_DONE, PROXY_HEADER_MORE, PROXY_HEADER_BAD };
 enum proxy_header_version { PROXY_HEADER_NONE, PROXY_HEADER_V1, PROXY_HEADER_V2 };
@@ -37,6 +41,8 @@ struct proxy_header {
     struct addr_small source;      /* family 0: keep what the socket says */
     struct addr_small destination; /* likewise */
     bool is_local;                 /* the proxy's own connection */
+    struct proxy_tlvs tlvs;        /* points into the bytes */
+    const char *why;               /* BAD: what is wrong, in words; else NULL */
 };
 
 /* MORE: what there is may begin a header, and len < PROXY_HEADER_MAX. BAD: it never will be one. */
@@ -44,8 +50,11 @@ LB_MUST_CHECK enum proxy_header_verdict proxy_header_read(const char *bytes, siz
                                                           struct proxy_header *header);
 /* Writes the header for a client into PROXY_HEADER_OUT_MAX bytes and returns its length. `source`
  * NULL: for a connection of our own (v1 has no word for it and says UNKNOWN). Addresses of
- * different families are both written as IPv6. `version` is one of the two. */
+ * different families are both written as IPv6. `version` is one of the two. `tlvs`: as
+ * proxy_tlvs_write made them, at most PROXY_TLVS_OUT_MAX bytes; these and the checksum are of
+ * version 2 alone. */
 size_t proxy_header_write(char out[PROXY_HEADER_OUT_MAX], enum proxy_header_version version,
-                          const struct addr_small *source, const struct addr_small *destination);
+                          const struct addr_small *source, const struct addr_small *destination,
+                          struct slice tlvs, bool with_checksum);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "lbd/net/proxy_header.h"
 #include "lbd/proxy/session.h"
+#include "lbd/proxy/session_proxy.h"
 #include "lbd/stats/access_record.h"
 #include "lbd/tls/tls_conn.h"
 
@@ -255,8 +256,13 @@ static void begin_tls(struct session *session)
         return;
     }
     if (!plan_is_tls_first(session->front->plan)) {
+        const struct proxy_tlvs *said = session_proxy_said(session);
+        bool is_tcp = session->front->plan->protocol == CONF_PROTOCOL_TCP;
         conn_no_deadline(conn);
-        session_open(session, SLICE_NONE, SLICE_NONE);
+        /* of TCP: a proxy that ended TLS for us says what the client asked for. HTTP says it
+         * itself, and its protocol is not the one of the proxy's client. */
+        session_open(session, is_tcp ? said->authority : SLICE_NONE,
+                     is_tcp ? said->alpn : SLICE_NONE);
         return;
     }
     start_tls(session);
@@ -264,9 +270,32 @@ static void begin_tls(struct session *session)
 
 /* -- the PROXY header -- */
 
-static void refuse_header(struct session *session)
+static void log_header(struct session *session, const char *why)
+{
+    struct proxy_worker *proxy = session->front->proxy;
+    if (proxy->access_log == NULL || session->front->plan->seeing.is_unlogged ||
+        !may_log(&proxy->door)) {
+        return;
+    }
+    uint64_t now = loop_now_us(proxy->loop);
+    const struct access_record record = {
+        .time_us = loop_wall_us(proxy->loop) - (now - session->opened_us),
+        .client = session->conn.peer,
+        .listener = slice_from(session->front->listener->name),
+        .protocol = SLICE("proxy"),
+        .reason = CLOSE_BAD_PROXY_HEADER,
+        .detail = slice_from(why),
+        .duration_us = now - session->opened_us,
+        .connection_id = session->id,
+        .revision = proxy->revision,
+    };
+    (void)access_log_write(proxy->access_log, &record);
+}
+
+static void refuse_header(struct session *session, const char *why)
 {
     counter_add(&session->front->counters->rejected[COUNTERS_REJECT_PROXY_PROTOCOL], 1);
+    log_header(session, why);
     session_end(session, CLOSE_BAD_PROXY_HEADER);
 }
 
@@ -276,9 +305,10 @@ static void accept_header(struct session *session, const struct proxy_header *he
     char gone[PROXY_HEADER_MAX];
     /* the very bytes that were looked at: what follows is for the next stage */
     if (recv(conn->fd, gone, header->len, 0) != (ssize_t)header->len) {
-        refuse_header(session);
+        refuse_header(session, "it is gone again");
         return;
     }
+    session->proxied = session_proxy_new(&header->tlvs);
     if (header->source.family != 0) {
         conn->peer = header->source;
     }
@@ -305,13 +335,13 @@ static void read_header(struct conn *conn)
         break;
     case PROXY_HEADER_MORE:
         if ((conn->flags & CONN_PEER_CLOSED) != 0) {
-            refuse_header(session); /* no more will come */
+            refuse_header(session, "it is not whole"); /* no more will come */
         } else {
             wait_more(session);
         }
         break;
     case PROXY_HEADER_BAD:
-        refuse_header(session);
+        refuse_header(session, header.why);
         break;
     }
 }

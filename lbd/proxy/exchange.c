@@ -11,6 +11,7 @@
 #include "lbd/http/status.h"
 #include "lbd/http/uri.h"
 #include "lbd/proxy/cause.h"
+#include "lbd/proxy/session_proxy.h"
 #include "lbd/stats/access_kept.h"
 #include "lbd/tls/tls_conn.h"
 #include "lbd/tls/tls_peer.h"
@@ -66,6 +67,8 @@ void exchange_fill_record(const struct exchange *x, struct access_record *record
         .cipher = tls.cipher,
         .sni = tls.sni,
         .subject = tls.subject,
+        .proxy_authority = session_proxy_said(x->session)->authority,
+        .proxy_unique_id = session_proxy_said(x->session)->unique_id,
         .route = x->route != NULL ? x->route->name : SLICE_NONE,
         .pool = x->pool != NULL ? x->pool->name : SLICE_NONE,
         .server = x->tries > 0 ? slice_from(x->pool->members[x->member].server->name) : SLICE_NONE,

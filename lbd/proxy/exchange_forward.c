@@ -11,6 +11,7 @@
 #include "lbd/http/hop.h"
 #include "lbd/proxy/balance_key.h"
 #include "lbd/proxy/exchange.h"
+#include "lbd/proxy/session_proxy.h"
 #include "lbd/proxy/tunnel.h"
 
 /* A plain body with this much still to come goes by splice: two system calls more pay from about
@@ -251,7 +252,10 @@ enum exchange_verdict exchange_connect(struct exchange *x)
     enum close_reason reason;
     struct upstream_ask ask = {
         .pool = x->pool, .member = x->member, .fresh = x->fresh, .http1 = x->is_upgrade};
-    struct upstream_client client = {.id = x->session->id, .source = &x->session->conn.peer};
+    struct upstream_client client = {.id = x->session->id,
+                                     .source = &x->session->conn.peer,
+                                     .write_tlvs = session_proxy_write,
+                                     .arg = x->session};
     struct addr_small destination;
     if (x->pool->send_proxy != PROXY_HEADER_NONE) {
         destination = session_destination(x->session);

@@ -3,6 +3,7 @@
 
 #include "lbd/proxy/mail_session.h"
 #include "lbd/proxy/session.h"
+#include "lbd/proxy/session_proxy.h"
 #include "lbd/proxy/tunnel.h"
 #include "lbd/stats/access_record.h"
 #include "lbd/tls/tls_conn.h"
@@ -24,6 +25,8 @@ static void fill(struct access_record *record, const struct session *session,
         .cipher = tls.cipher,
         .sni = tls.sni,
         .subject = tls.subject,
+        .proxy_authority = session_proxy_said(session)->authority,
+        .proxy_unique_id = session_proxy_said(session)->unique_id,
         .duration_us = loop_now_us(loop) - session->opened_us,
         .connection_id = session->id,
     };

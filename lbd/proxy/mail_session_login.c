@@ -12,6 +12,7 @@
 #include "lbd/proxy/mail_session_inside.h"
 #include "lbd/proxy/mail_tracked.h"
 #include "lbd/proxy/session.h"
+#include "lbd/proxy/session_proxy.h"
 #include "lbd/proxy/tunnel.h"
 #include "lbd/tls/tls_conn.h"
 
@@ -574,7 +575,9 @@ static void start_leg(struct mail_session *mail)
     struct slice user = mail->lookup.result.user;
     struct upstream_client client = {.id = mail->session->id,
                                      .source = &mail->client_address,
-                                     .destination = &mail->local_address};
+                                     .destination = &mail->local_address,
+                                     .write_tlvs = session_proxy_write,
+                                     .arg = mail->session};
     struct mail_leg_begin begin = {
         .upstream = upstream,
         .pool = pool,

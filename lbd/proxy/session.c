@@ -11,6 +11,7 @@
 #include "lbd/proxy/door.h"
 #include "lbd/proxy/exchange.h"
 #include "lbd/proxy/mail_session.h"
+#include "lbd/proxy/session_proxy.h"
 #include "lbd/proxy/sweep.h"
 #include "lbd/proxy/tcp_session.h"
 #include "lbd/proxy/tunnel.h"
@@ -33,6 +34,7 @@ static void free_buried(struct loop_grave *grave)
 {
     struct conn *conn = container_of(grave, struct conn, queue.grave);
     struct proxy_worker *proxy = loop_slot(conn->loop, LOOP_SLOT_PROXY);
+    session_proxy_free(session_of(conn)->proxied);
     slab_give(&proxy->sessions, session_of(conn));
 }
 
@@ -371,6 +373,7 @@ void session_start(struct front *front, int fd, const struct sockaddr *peer)
     session->opened_us = loop_now_us(proxy->loop);
     session->id = (uint64_t)(proxy->worker + 1) << SESSION_NUMBER_BITS | ++proxy->accepted;
     session->conn.count = 0;
+    session->proxied = NULL;
     list_push_back(&front->sessions, &session->link);
     if (door_is_needed(front->plan)) {
         door_enter(session);

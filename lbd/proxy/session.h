@@ -23,12 +23,15 @@
 #include "lbd/net/conn.h"
 #include "lbd/proxy/front.h"
 
+struct session_proxy;
+
 struct session {
     struct conn conn;      /* its count: requests so far */
     struct list_node link; /* front->sessions */
     struct front *front;
     uint64_t opened_us;
     uint64_t id;
+    struct session_proxy *proxied; /* what its PROXY header said; NULL: nothing */
 };
 
 /* An id is the worker's number, from 1, above the number of the client there, from 1. */

@@ -7,6 +7,7 @@
 #include "lbd/proxy/balance_key.h"
 #include "lbd/proxy/cause.h"
 #include "lbd/proxy/session.h"
+#include "lbd/proxy/session_proxy.h"
 #include "lbd/proxy/tunnel.h"
 #include "lbd/stats/access_record.h"
 #include "lbd/tls/tls_conn.h"
@@ -42,6 +43,8 @@ static void fill_record(const struct tcp_session *tcp, struct access_record *rec
         .cipher = tls.cipher,
         .sni = tls.sni,
         .subject = tls.subject,
+        .proxy_authority = session_proxy_said(session)->authority,
+        .proxy_unique_id = session_proxy_said(session)->unique_id,
         .route = route != NULL ? route->name : SLICE_NONE,
         .pool = tcp->pool != NULL ? tcp->pool->name : SLICE_NONE,
         .server =
@@ -281,7 +284,10 @@ static void pick(struct tcp_session *tcp)
 
     struct upstream_conn *server_conn = NULL;
     struct addr_small destination;
-    struct upstream_client client = {.id = tcp->session->id, .source = &tcp->session->conn.peer};
+    struct upstream_client client = {.id = tcp->session->id,
+                                     .source = &tcp->session->conn.peer,
+                                     .write_tlvs = session_proxy_write,
+                                     .arg = tcp->session};
     bool is_named = pool->send_proxy != PROXY_HEADER_NONE;
     if (is_named) {
         destination = session_destination(tcp->session);

@@ -14,7 +14,7 @@
 #include "lbd/stats/access_kept.h"
 #include "lbd/upstream/upstream_conn.h"
 
-_Static_assert(sizeof(struct session) + sizeof(struct upstream_conn) + sizeof(struct tunnel) <= 800,
+_Static_assert(sizeof(struct session) + sizeof(struct upstream_conn) + sizeof(struct tunnel) <= 808,
                "an idle tunnel costs at most 1 KB, with what libevent keeps of two descriptors");
 
 static const struct relay_ops tcp_ops;

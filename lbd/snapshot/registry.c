@@ -56,6 +56,7 @@ static void rest_server(struct registry_server *server)
     }
     server->pool = NULL; /* may be gone before it */
     server->weight = 0;
+    server->weight_percent = 0;
     free_server(registry_rest_put(&pool->registry->resting_servers,
                                   server_key(pool, slice_from(server->server->name), key), server));
 }
@@ -470,6 +471,40 @@ bool registry_server_set_address(struct registry_server *server, const struct ad
 bool registry_is_drained(const struct registry *registry, const struct listener *listener)
 {
     return registry->is_drained || listener->is_drained;
+}
+
+/* By hand, else configured and of that what its agent asks for; all on one scale. */
+static uint64_t weight_on_scale(const struct registry_server *server, uint64_t configured,
+                                uint64_t scale)
+{
+    uint64_t weight = configured;
+    if (server->weight != 0) {
+        weight = server->weight * scale;
+    } else if (server->weight_percent != 0) {
+        weight = (configured * server->weight_percent + 50) / 100;
+    } else if (server->agent.has_percent && configured != 0) {
+        weight = (configured * server->agent.percent + 99) / 100;
+    } else {
+        return configured;
+    }
+    return weight != 0 ? weight : 1;
+}
+
+uint32_t registry_server_weight(const struct registry_server *server, const struct conf_pool *pool,
+                                const struct conf_server *conf)
+{
+    if (server->weight != 0) {
+        return server->weight;
+    }
+    uint64_t weight = weight_on_scale(server, conf_share_number(pool, conf), 1);
+    return weight < UINT32_MAX ? (uint32_t)weight : UINT32_MAX;
+}
+
+uint64_t registry_server_weight_scaled(const struct registry_server *server,
+                                       const struct conf_share_sums *sums,
+                                       const struct conf_server *conf)
+{
+    return weight_on_scale(server, conf_share_scaled(sums, conf), conf_share_scale(sums, conf));
 }
 
 void registry_touch(struct registry *registry, struct slice pool)

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "conf/conf_share.h"
 #include "lbd/base/addr.h"
 #include "lbd/base/map.h"
 #include "lbd/base/slice.h"
@@ -57,7 +58,8 @@ struct registry_server {
     uint32_t address_version; /* goes up with every change of `address` */
     bool has_literal_address; /* nothing to resolve */
     struct conditions conditions;
-    uint32_t weight;         /* set by hand, in place of the configured one; 0: not */
+    uint32_t weight;         /* set by hand, in place of the configured one; 0: not, or */
+    uint32_t weight_percent; /* this of a configured share */
     struct agent_line agent; /* what its agent said so far; what it never said is not set */
 };
 
@@ -176,19 +178,14 @@ struct tls_ca *registry_system_ca(struct registry *registry, struct err *err);
  * else the literal address in it, else nothing (to be resolved). Changes nothing. */
 void registry_address_of(const struct registry_server *server, struct slice text,
                          struct addr *address, uint32_t *version, bool *is_literal);
-/* Its weight by hand, or of what is configured the part that its agent asks for, 1 at least. */
-static inline uint32_t registry_server_weight(const struct registry_server *server,
-                                              const struct conf_server *conf)
-{
-    if (server->weight != 0) {
-        return server->weight;
-    }
-    if (!server->agent.has_percent || conf->weight == 0) {
-        return conf->weight;
-    }
-    uint32_t part = (conf->weight * server->agent.percent + 99) / 100;
-    return part != 0 ? part : 1;
-}
+/* Its weight by hand, or of what is configured the part that its agent asks for, 1 at least: as a
+ * number, for people. */
+uint32_t registry_server_weight(const struct registry_server *server, const struct conf_pool *pool,
+                                const struct conf_server *conf);
+/* The same as it is compared with others of its priority (conf_share.h). */
+uint64_t registry_server_weight_scaled(const struct registry_server *server,
+                                       const struct conf_share_sums *sums,
+                                       const struct conf_server *conf);
 /* A name was resolved (len 0: it cannot be). Returns true when that was a change. */
 bool registry_server_set_address(struct registry_server *server, const struct addr *address);
 

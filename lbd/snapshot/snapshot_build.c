@@ -22,9 +22,22 @@
 
 /* -- pools -- */
 
+/* Heavier than ever by number alone only where numbers of very many stand beside a share. */
+static uint32_t weight_of(const struct registry_server *live, const struct conf_share_sums *sums,
+                          const struct conf_server *conf)
+{
+    uint64_t weight = registry_server_weight_scaled(live, sums, conf);
+    uint64_t most = conf_share_most(sums, conf);
+    if (most > TARGET_WEIGHT_MAX) {
+        weight = weight * TARGET_WEIGHT_MAX / most;
+        weight = weight != 0 ? weight : 1;
+    }
+    return weight < TARGET_WEIGHT_MAX ? (uint32_t)weight : TARGET_WEIGHT_MAX;
+}
+
 static void fill_member(struct pool *pool, uint32_t i, struct registry_server *live,
                         const struct conf_pool *of, const struct conf_server *conf,
-                        bool with_places)
+                        const struct conf_share_sums *sums, bool with_places)
 {
     struct pool_member *member = &pool->members[i];
     bool is_literal = false;
@@ -36,7 +49,7 @@ static void fill_member(struct pool *pool, uint32_t i, struct registry_server *l
         member->place = place_ref(registry_make_place(live->pool->registry, group, conf->name));
     }
     member->host = arena_copy(&pool->arena, conf->address);
-    pool->targets[i].weight = registry_server_weight(live, conf);
+    pool->targets[i].weight = weight_of(live, sums, conf);
     pool->targets[i].max_in_flight = conf->max_connections;
     if (live->agent.max_connections != 0 &&
         (conf->max_connections == 0 || live->agent.max_connections < conf->max_connections)) {
@@ -78,6 +91,26 @@ enum proxy_header_version snapshot_send_proxy(enum conf_send_proxy word)
         return PROXY_HEADER_V2;
     }
     return PROXY_HEADER_NONE;
+}
+
+static uint32_t send_proxy_tlvs(const struct conf_pool *conf)
+{
+    static const struct {
+        const char *word;
+        enum proxy_tlvs_word bit;
+    } words[] = {{"alpn", PROXY_TLVS_ALPN},
+                 {"authority", PROXY_TLVS_AUTHORITY},
+                 {"unique_id", PROXY_TLVS_UNIQUE_ID},
+                 {"ssl", PROXY_TLVS_SSL},
+                 {"crc32c", PROXY_TLVS_CHECKSUM}};
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < conf->send_proxy_tlvs_count; i++) {
+        for (size_t k = 0; k < ARRAY_LEN(words); k++) {
+            bits |=
+                slice_eq(conf->send_proxy_tlvs[i], slice_from(words[k].word)) ? words[k].bit : 0;
+        }
+    }
+    return bits;
 }
 
 static struct dial_sources build_sources(struct pool *pool, const struct conf_pool *conf)
@@ -222,6 +255,7 @@ static struct pool *build_pool(const struct conf_pool *conf, struct registry_poo
     pool->http = snapshot_http(conf);
     pool->tls = tls;
     pool->send_proxy = snapshot_send_proxy(conf->send_proxy);
+    pool->send_proxy_tlvs = send_proxy_tlvs(conf);
     pool->sources = build_sources(pool, conf);
     if (conf->has_mail != 0) {
         snapshot_mail_terms(pool, conf, password);
@@ -236,10 +270,12 @@ static struct pool *build_pool(const struct conf_pool *conf, struct registry_poo
     };
 
     size_t cursor = 0;
+    struct conf_share_sums sums;
+    conf_share_add_up(conf, &sums);
     for (uint32_t i = 0; i < pool->count; i++) {
         struct registry_server *server =
             registry_make_server_near(live, conf->servers[i].name, &cursor);
-        fill_member(pool, i, server, conf, &conf->servers[i], with_places);
+        fill_member(pool, i, server, conf, &conf->servers[i], &sums, with_places);
     }
     snapshot_levels(pool, conf, zone);
     uint64_t due_ms = balancer_is_hash(balancer_kind_of(conf->algorithm))

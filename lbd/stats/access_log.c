@@ -36,7 +36,7 @@ struct access_log {
 
 /* every source byte may become six; the fixed text and numbers, and what is ours (a setting, a
  * policy: they never grow), fit in 1.5 KB */
-static_assert((PATH_MAX_BYTES + 4 * HOST_MAX_BYTES + 11 * WORD_MAX_BYTES + MAIL_MAX_BYTES) * 6 +
+static_assert((PATH_MAX_BYTES + 5 * HOST_MAX_BYTES + 12 * WORD_MAX_BYTES + MAIL_MAX_BYTES) * 6 +
                       1536 <
                   ACCESS_LOG_LINE_MAX,
               "the longest line fits");
@@ -115,6 +115,10 @@ static char *put_line(char *out, const struct access_record *record, const char 
         out = PUT_WORD(out, "cipher", record->cipher, WORD_MAX_BYTES);
         out = PUT_WORD(out, "sni", record->sni, HOST_MAX_BYTES);
         out = PUT_WORD(out, "client_subject", record->subject, HOST_MAX_BYTES);
+    }
+    if (LB_UNLIKELY(record->proxy_authority.len + record->proxy_unique_id.len != 0)) {
+        out = PUT_WORD(out, "proxy_authority", record->proxy_authority, HOST_MAX_BYTES);
+        out = PUT_WORD(out, "proxy_unique_id", record->proxy_unique_id, WORD_MAX_BYTES);
     }
     if (record->status != 0 || record->method.len != 0) { /* of TCP there is none */
         out = PUT_NUMBER(out, "status", record->status);

@@ -37,7 +37,7 @@
 #include "lbd/stats/access_record.h"
 
 #define ACCESS_LOG_RING_BYTES ((size_t)256 * 1024) /* a power of two */
-#define ACCESS_LOG_LINE_MAX   32768U
+#define ACCESS_LOG_LINE_MAX   36864U
 
 struct access_log;
 

@@ -21,12 +21,14 @@ struct access_record {
     struct slice listener;
     struct slice method;
     struct slice host;
-    struct slice path;     /* as the client sent it, with the query */
-    struct slice protocol; /* "HTTP/1.1" */
-    struct slice tls;      /* "TLSv1.3" */
-    struct slice cipher;   /* of TLS */
-    struct slice sni;      /* the name in the handshake */
-    struct slice subject;  /* of the client's certificate */
+    struct slice path;            /* as the client sent it, with the query */
+    struct slice protocol;        /* "HTTP/1.1" */
+    struct slice tls;             /* "TLSv1.3" */
+    struct slice cipher;          /* of TLS */
+    struct slice sni;             /* the name in the handshake */
+    struct slice subject;         /* of the client's certificate */
+    struct slice proxy_authority; /* by the PROXY header: the name that the client asked for, */
+    struct slice proxy_unique_id; /* and the id of its connection */
     struct slice route;
     struct slice pool;
     struct slice server;

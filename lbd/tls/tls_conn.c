@@ -253,6 +253,23 @@ bool tls_conn_look(const struct conn *conn, struct tls_conn_facts *facts)
     return true;
 }
 
+bool tls_conn_certificate(const struct conn *conn, char *out, size_t max, struct slice *name,
+                          bool *is_verified)
+{
+    struct tls_names names;
+    tls_session_peer_names(session_of(conn), &names);
+    *name = SLICE_NONE;
+    *is_verified = names.is_shown && SSL_get_verify_result(handle_of(conn)) == X509_V_OK;
+    for (size_t i = 0; i < names.count && name->len == 0; i++) {
+        struct slice one = names.items[i];
+        if (slice_starts(one, SLICE("CN:")) && one.len - 3 <= max) {
+            memcpy(out, one.ptr + 3, one.len - 3);
+            *name = slice_of(out, one.len - 3);
+        }
+    }
+    return names.is_shown;
+}
+
 bool tls_conn_is_resumed(const struct conn *conn)
 {
     return tls_session_is_resumed(session_of(conn));

@@ -57,6 +57,12 @@ const char *tls_conn_why(const struct conn *conn);
 /* What the handshake with a server failed for. */
 enum tls_client_failure tls_conn_failure(const struct conn *conn);
 
+/* The certificate of a client: false when it showed none. The first common name of its subject is
+ * written to `out` and is *name; empty: it has none of at most `max` bytes without control
+ * characters. *is_verified: it was found to be good. */
+bool tls_conn_certificate(const struct conn *conn, char *out, size_t max, struct slice *name,
+                          bool *is_verified);
+
 /* Did a server end it with an alert? Of any connection. */
 bool tls_conn_was_refused(const struct conn *conn);
 

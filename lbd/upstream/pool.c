@@ -38,7 +38,8 @@ static const char *host_of(struct pool *pool, struct slice address)
 
 static uint64_t way_to(const struct pool *pool, const struct pool_member *member)
 {
-    uint64_t way = (uint64_t)pool->http << 8 | (uint64_t)pool->send_proxy;
+    uint64_t way = (uint64_t)pool->send_proxy_tlvs << 16 | (uint64_t)pool->http << 8 |
+                   (uint64_t)pool->send_proxy;
     if (pool->http != POOL_HTTP1) { /* timeouts of a shared connection are those it began with */
         way ^= hash_mix((uint64_t)pool->response_ms << 32 | pool->idle_ms);
     }

@@ -113,6 +113,7 @@ struct pool {
                                mail_server.capabilities; in the arena; empty: not known */
     enum pool_http http;
     enum proxy_header_version send_proxy;
+    uint32_t send_proxy_tlvs;    /* enum proxy_tlvs_word; version 2 */
     struct dial_sources sources; /* in the arena */
     struct pool_affinity affinity;
     bool needs_proof; /* mail: its servers are not shown the password, so somebody else must be */

@@ -28,6 +28,8 @@ struct shared {
     uint64_t client_id;
     struct addr_small source; /* of the client whose PROXY header it begins with */
     struct addr_small destination;
+    size_t (*write_tlvs)(const void *arg, unsigned words, char out[PROXY_TLVS_OUT_MAX]);
+    const void *client; /* its argument: there while a waiter of this client is */
 };
 
 static_assert(sizeof(struct shared) <= SHARED_BYTES, "the slab's size");
@@ -112,7 +114,12 @@ static struct upstream_waiter *next_in_line(struct shared *self)
 static void ask_again(struct shared *self, struct upstream_waiter *waiter)
 {
     struct upstream_client client = {
-        .id = self->client_id, .source = &self->source, .destination = &self->destination};
+        .id = self->client_id,
+        .source = &self->source,
+        .destination = &self->destination,
+        .write_tlvs = self->write_tlvs,
+        .arg = self->client,
+    };
     struct upstream_ask ask = {
         .pool = waiter->pool, .member = waiter->member, .client = client.id != 0 ? &client : NULL};
     struct stream *stream = NULL;
@@ -303,6 +310,8 @@ static enum upstream_open open_another(struct upstream_worker *upstream,
         self->client_id = ask->client->id;
         self->source = *ask->client->source;
         self->destination = *ask->client->destination;
+        self->write_tlvs = ask->client->write_tlvs;
+        self->client = ask->client->arg;
         upstream->bound_shared++;
     }
     self->opening.fn = on_opened;

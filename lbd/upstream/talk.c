@@ -221,7 +221,8 @@ static bool on_dialled(struct talk *talk)
     }
     if (talk->proxy != PROXY_HEADER_NONE) {
         char header[PROXY_HEADER_OUT_MAX];
-        size_t len = proxy_header_write(header, (enum proxy_header_version)talk->proxy, NULL, NULL);
+        size_t len = proxy_header_write(header, (enum proxy_header_version)talk->proxy, NULL, NULL,
+                                        SLICE_NONE, false);
         if (send(talk->fd, header, len, MSG_NOSIGNAL) != (ssize_t)len) {
             return fail_with(talk, errno);
         }

@@ -202,16 +202,22 @@ static const struct conn_ops opening_ops = {
     .on_timeout = opening_on_timeout,
 };
 
-static bool keep_greeting(struct upstream_conn *self, enum proxy_header_version version,
+static bool keep_greeting(struct upstream_conn *self, const struct pool *pool,
                           const struct upstream_client *client)
 {
     char header[PROXY_HEADER_OUT_MAX];
+    char tlvs[PROXY_TLVS_OUT_MAX];
+    bool with_checksum = (pool->send_proxy_tlvs & PROXY_TLVS_CHECKSUM) != 0;
     size_t len = 0;
     if (client != NULL) {
+        size_t tlvs_len = pool->send_proxy_tlvs != 0 && client->write_tlvs != NULL
+                              ? client->write_tlvs(client->arg, pool->send_proxy_tlvs, tlvs)
+                              : 0;
         self->client_id = client->id;
-        len = proxy_header_write(header, version, client->source, client->destination);
+        len = proxy_header_write(header, pool->send_proxy, client->source, client->destination,
+                                 slice_of(tlvs, tlvs_len), with_checksum);
     } else {
-        len = proxy_header_write(header, version, NULL, NULL);
+        len = proxy_header_write(header, pool->send_proxy, NULL, NULL, SLICE_NONE, with_checksum);
     }
     return flow_put(conn_net(&self->conn), &self->greeting, slice_of(header, len));
 }
@@ -223,7 +229,7 @@ static bool prepare(struct upstream_conn *self, const struct pool *pool, uint32_
     struct err err;
     self->must_http2 = pool->http == POOL_HTTP2;
     self->is_http2 = self->must_http2;
-    if (pool->send_proxy != PROXY_HEADER_NONE && !keep_greeting(self, pool->send_proxy, client)) {
+    if (pool->send_proxy != PROXY_HEADER_NONE && !keep_greeting(self, pool, client)) {
         return false;
     }
     if (pool->tls == NULL || pool->tls_later) {

@@ -24,6 +24,7 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/list.h"
 #include "lbd/net/conn.h"
+#include "lbd/net/proxy_tlvs.h"
 #include "lbd/upstream/upstream_worker.h"
 
 struct shared;
@@ -44,6 +45,10 @@ struct upstream_client {
     uint64_t id; /* session.id: not 0, never another one's */
     const struct addr_small *source;
     const struct addr_small *destination; /* where the client connected to */
+    /* What else the header says, where the pool wants that: asked when a connection is opened, as
+     * long as somebody of this client waits for one. NULL: nothing. proxy_tlvs_write's answer. */
+    size_t (*write_tlvs)(const void *arg, unsigned words, char out[PROXY_TLVS_OUT_MAX]);
+    const void *arg;
 };
 
 enum upstream_step { UPSTREAM_DIALS, UPSTREAM_SHAKES_HANDS, UPSTREAM_IS_OPEN };

@@ -28,9 +28,18 @@ static void write_again(const struct proxy_header *header, enum proxy_header_ver
 {
     char out[PROXY_HEADER_OUT_MAX];
     struct proxy_header again;
+    char tlvs[PROXY_TLVS_OUT_MAX];
+    size_t tlvs_len = header->is_local ? 0 : proxy_tlvs_write(tlvs, &header->tlvs, ~0U);
     size_t len = proxy_header_write(out, version, header->is_local ? NULL : &header->source,
-                                    &header->destination);
+                                    &header->destination, slice_of(tlvs, tlvs_len), true);
     must(proxy_header_read(out, len, &again) == PROXY_HEADER_DONE && again.len == len);
+    if (version == PROXY_HEADER_V2 && !header->is_local) {
+        must(slice_eq(again.tlvs.alpn, header->tlvs.alpn));
+        must(slice_eq(again.tlvs.authority, header->tlvs.authority));
+        must(slice_eq(again.tlvs.unique_id, header->tlvs.unique_id));
+        must(again.tlvs.is_ssl == header->tlvs.is_ssl);
+        must(!again.tlvs.is_ssl || slice_eq(again.tlvs.ssl_cn, header->tlvs.ssl_cn));
+    }
     if (is_ip(&header->source)) {
         must(memcmp(&again.source, &header->source, sizeof(again.source)) == 0);
         must(memcmp(&again.destination, &header->destination, sizeof(again.destination)) == 0);

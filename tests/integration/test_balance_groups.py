@@ -4,7 +4,7 @@ import collections
 import threading
 import unittest
 
-from lab import LabCase, config_for
+from lab import LabCase, config_for, run_lbctl
 from lab.ports import free_port
 
 
@@ -193,6 +193,89 @@ class Groups(LabCase):
                 answer = client.get("/a", {"Cookie": cookie})
                 self.assertEqual(answer.get("Origin-Name"), "a")
                 self.assertEqual(answer.get("Set-Cookie") is None, name == "a")
+
+    # -- shares
+
+    def test_a_share_is_one_of_all_whatever_others_there_are(self):
+        self.serve({"a": {}, "b": {}, "c": {"weight": 200}, "new": {"weight": "5%"}})
+        self.assertEqual(self.spread(400), {"a": 95, "b": 95, "c": 190, "new": 20})
+        status = self.proxy.get("/v1/pools/main/status")["servers"]
+        self.assertEqual({n: s["effective_weight"] for n, s in status.items()},
+                         {"a": 100, "b": 100, "c": 200, "new": 21})
+        rows = run_lbctl("get", "servers", "main", socket_path=self.proxy.api_socket).stdout
+        self.assertRegex(rows, r"\bnew\b.*\b21/5%")
+        # another server takes nothing of it
+        self.proxy.delete("/v1/pools/main/servers/b")
+        self.assertEqual(self.spread(300), {"a": 95, "c": 190, "new": 15})
+        self.proxy.patch("/v1/pools/main/servers/new", {"weight": "50%"})
+        self.assertEqual(self.spread(300), {"a": 50, "c": 100, "new": 150})
+
+    def test_who_is_out_leaves_its_part_to_all(self):
+        self.serve({"a": {"weight": "50%"}, "b": {"weight": "30%"}, "c": {"weight": "20%"}})
+        self.assertEqual(self.spread(100), {"a": 50, "b": 30, "c": 20})
+        self.set("maint", "a")
+        self.assertEqual(self.spread(100), {"b": 60, "c": 40})
+        self.set("ready", "a")
+        self.proxy.put("/v1/pools/main/servers/a/overrides/weight", {"weight": "40%"})
+        self.assertEqual(self.spread(70), {"a": 20, "b": 30, "c": 20})
+
+    def test_what_is_set_by_hand_is_of_the_share(self):
+        self.serve({"a": {"weight": 80}, "new": {"weight": "20%"}})
+        path = "/v1/pools/main/servers/new/overrides/weight"
+        self.assertEqual(self.spread(100), {"a": 80, "new": 20})
+        self.assertEqual(self.proxy.get(path), {
+            "weight": 20, "configured": 20, "configured_share": "20%"})
+        self.assertEqual(self.proxy.put(path, {"weight": "25%"}).body["weight"], 5)
+        self.assertEqual(self.spread(85), {"a": 80, "new": 5})
+        # of the share of now, not of what it came to then
+        self.proxy.patch("/v1/pools/main/servers/a", {"weight": 160})
+        self.assertEqual(self.proxy.get(path)["weight"], 10)
+        self.assertEqual(self.spread(85), {"a": 80, "new": 5})
+        self.assertIn("weight 25%", run_lbctl("describe", "server", "main/new", socket_path=self.proxy.api_socket).stdout)
+        self.proxy.stop()
+        self.proxy.restart()
+        self.assertEqual(self.spread(85), {"a": 80, "new": 5})
+        self.assertEqual(self.proxy.put(path, {"weight": 160}).body["weight"], 160)
+        self.assertEqual(self.spread(100), {"a": 50, "new": 50})
+        # an edit of the share takes over again
+        self.proxy.patch("/v1/pools/main/servers/new", {"weight": "50%"})
+        self.assertNotIn("override", self.proxy.get(path))
+        self.assertEqual(self.spread(100), {"a": 50, "new": 50})
+
+    def test_shares_are_of_a_priority(self):
+        self.serve({"a": {"weight": "25%"}, "b": {}, "c": {"weight": "10%", "priority": 1},
+                    "d": {"priority": 1}})
+        self.assertEqual(self.spread(100), {"a": 25, "b": 75})
+        self.set("maint", "a", "b")
+        self.assertEqual(self.spread(100), {"c": 10, "d": 90})
+
+    def test_every_algorithm_heeds_shares(self):
+        self.serve({"a": {}, "b": {}, "new": {"weight": "20%"}})
+        for algorithm in ("least_request", "random", "peak_ewma", "maglev", "ring_hash"):
+            more = {"hash": {"key": "query", "name": "k"}} if algorithm in ("maglev", "ring_hash") else {}
+            with self.subTest(algorithm):
+                self.proxy.patch("/v1/pools/main", {"algorithm": algorithm, "hash": None, **more})
+                found = collections.Counter()
+                with self.connect(self.proxy) as client:
+                    for index in range(1000):
+                        found[client.get(f"/?k={index}").get("Origin-Name")] += 1
+                if algorithm == "peak_ewma":  # by what it measures
+                    self.assertGreater(found["new"], 0, dict(found))
+                else:  # six times the deviation of 1000 drawn ones
+                    self.assertLess(abs(found["new"] - 200), 76, dict(found))
+
+    def test_nonsense_is_refused_with_what_it_comes_to(self):
+        self.serve({"a": {"weight": "50%"}, "b": {}})
+        for change, says in (({"a": {"weight": "60%"}, "b": {"weight": "41%"}}, "come to 101%"),
+                             ({"a": {"weight": "100%"}}, "leave nothing to its 1 with a number"),
+                             ({"b": {"weight": "30%"}}, "come to 80% and nobody has a number"),
+                             ({"b": {"weight": "0%"}}, "1% to 100%"),
+                             ({"b": {"address": "dns:x:1", "weight": "5%"}}, "must be a number")):
+            with self.subTest(says):
+                answer = self.proxy.api("PATCH", "/v1/pools/main", {"servers": change})
+                self.assertEqual(answer.status, 422, answer.body)
+                self.assertIn(says, answer.body["errors"][0]["detail"])
+        self.assertEqual(self.spread(100), {"a": 50, "b": 50})
 
     # -- accuracy
 

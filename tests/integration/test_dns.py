@@ -235,17 +235,78 @@ class Templates(DnsCase):
                     "web.test": "127.0.0.1"})
         self.start("srv:_http._tcp.shop.test", algorithm="round_robin")
         first, second = f"a-web-test-{one.port}", f"a-web-test-{two.port}"
-        self.wait_members(first, second)
+        third = f"a-web-test-{later.port}"
+        self.wait_members(first, second, third)
         self.wait_names("one", "two")
         answers = self.ask(40)
         self.assertEqual((answers.count("one"), answers.count("two")), (30, 10))
         self.assertEqual(self.pool_status()["discovered"]["a"]["kind"], "srv")
         self.dns.names["_http._tcp.shop.test"] = [(20, 0, later.port, "web.test")]
-        self.wait_members(f"a-web-test-{later.port}")
+        self.wait_members(third)
         self.wait_names("later")
         self.dns.names["_http._tcp.shop.test"] = [(0, 0, 1, ".")]  # RFC 2782: decidedly not here
         wait_for(lambda: self.pool_status()["discovered"]["a"]["stale"], "kept")
         self.wait_names("later")
+
+    def groups(self):
+        return [(g["priority"], g["usable"], g["share"]) for g in self.pool_status().get("groups", [])]
+
+    def test_priorities_are_groups_in_their_order(self):
+        origins = {n: self.origin(name=n) for n in "abcd"}
+        port = {n: o.port for n, o in origins.items()}
+        self.names({"_http._tcp.shop.test": [(20, 65535, port["c"], "web.test"), (0, 3, port["a"], "web.test"),
+                                             (0, 1, port["b"], "web.test"), (10, 0, port["d"], "web.test")],
+                    "web.test": "127.0.0.1"})
+        self.start("srv:_http._tcp.shop.test", daemon={"workers": 1}, algorithm="round_robin")
+        name = {n: f"a-web-test-{p}" for n, p in port.items()}
+        self.wait_members(*name.values())
+        self.wait_names("a", "b")
+        answers = self.ask(40)
+        self.assertEqual((answers.count("a"), answers.count("b")), (30, 10), "their weights, nobody else's")
+        self.assertEqual(self.groups(), [(0, 2, 100), (1, 1, 0), (2, 1, 0)])
+        servers = self.pool_status()["servers"]
+        self.assertEqual({n: (servers[name[n]].get("priority", 0), servers[name[n]]["effective_weight"])
+                          for n in "abcd"}, {"a": (0, 3), "b": (0, 1), "c": (2, 0), "d": (1, 0)})
+        self.proxy.admin(name["b"], "maint")  # three quarters of the weight are enough
+        self.assertEqual(set(self.ask(8)), {"a"})
+        self.proxy.admin(name["a"], "maint")
+        self.proxy.admin(name["b"], "ready")  # a quarter is not: 35 %
+        answers = self.ask(100)
+        self.assertEqual((answers.count("b"), answers.count("d")), (35, 65))
+        self.proxy.admin(name["b"], "maint")
+        self.assertEqual(set(self.ask(8)), {"d"})
+        self.proxy.admin(name["d"], "maint")
+        self.assertEqual(set(self.ask(8)), {"c"})
+        self.proxy.admin(name["a"], "ready")
+        self.assertEqual(set(self.ask(8)), {"a"})
+        # what the DNS says next is what counts next
+        self.dns.names["_http._tcp.shop.test"] = [(5, 1, port["c"], "web.test"), (6, 1, port["a"], "web.test")]
+        self.wait_members(name["a"], name["c"])
+        self.wait_names("c", count=8)
+
+    def test_priorities_begin_at_that_of_the_server(self):
+        own, one, two = (self.origin(name=n) for n in ("own", "one", "two"))
+        self.names({"_http._tcp.shop.test": [(1, 0, one.port, "web.test"), (2, 0, two.port, "web.test")],
+                    "web.test": "127.0.0.1"})
+        self.start(own, daemon={"workers": 1})
+        self.proxy.put("/v1/pools/main/servers/dns", {"address": "srv:_http._tcp.shop.test", "priority": 14,
+                                                      "weight": 7})
+        first, second = f"dns-web-test-{one.port}", f"dns-web-test-{two.port}"
+        self.wait_members("a", first, second)
+        self.assertEqual(self.groups(), [(0, 1, 100), (14, 1, 0), (15, 1, 0)])
+        self.wait_names("own", count=4)
+        self.proxy.admin("a", "maint")
+        self.wait_names("one", count=4)
+        self.assertEqual(self.status(first)["effective_weight"], 7, "without weights, that of the server")
+
+    def test_a_pool_of_mail_has_the_first(self):
+        one, two = self.origin(name="one"), self.origin(name="two")
+        self.names({"_imap._tcp.shop.test": [(1, 5, one.port, "web.test"), (2, 5, two.port, "web.test")],
+                    "web.test": "127.0.0.1"})
+        self.proxy = self.lbd(config_for("srv:_imap._tcp.shop.test", listener={"protocol": "imap"},
+                                         pool={"mail": {}}),
+                              daemon={"resolvers": [self.dns.address]})
+        self.wait_members(f"a-web-test-{one.port}")
 
     def test_health_checks_see_each(self):
         good, bad = self.twins("127.0.0.2", "127.0.0.3")
@@ -291,6 +352,37 @@ class Real(DnsCase):
         wait_for(lambda: self.status(f"c-web-test-{port}")["resolved"] == f"127.0.0.2:{port}", "moved")
         self.dns.change({"app.test": ["127.0.0.3"], "web.test": ["127.0.0.3"]})
         self.wait_names("127.0.0.3")
+
+    def test_failover_by_the_priorities_of_dnsmasq(self):
+        origins = {n: self.origin(name=n) for n in "abc"}
+        port = {n: o.port for n, o in origins.items()}
+        self.dns = Dnsmasq(free_port(), {"web.test": ["127.0.0.1"]}, [
+            f"srv-host=_http._tcp.app.test,web.test,{port['a']},10,60",
+            f"srv-host=_http._tcp.app.test,web.test,{port['b']},10,40",
+            f"srv-host=_http._tcp.app.test,web.test,{port['c']},20,10"])
+        self.addCleanup(self.dns.stop)
+        self.dns.wait()
+        self.proxy = self.lbd(
+            config_for("srv:_http._tcp.app.test",
+                       pool={"algorithm": "round_robin", "health_check": "hc", "retries": 3},
+                       health_checks={"hc": {"type": "tcp", "interval": "100ms", "rise": 1, "fall": 1}}),
+            daemon={"resolvers": [self.dns.address], "workers": 1})
+        name = {n: f"a-web-test-{p}" for n, p in port.items()}
+        self.wait_members(*name.values())
+        for one in name.values():
+            self.proxy.wait_health(one, "up")
+        self.wait_names("a", "b")
+        answers = self.ask(100)
+        self.assertEqual((answers.count("a"), answers.count("b")), (60, 40))
+        origins["a"].kill()
+        self.proxy.wait_health(name["a"], "down")  # 40 % are left, which carry 56 %
+        answers = self.ask(100)
+        self.assertEqual((answers.count("b"), answers.count("c")), (56, 44))
+        origins["b"].kill()
+        self.proxy.wait_health(name["b"], "down")
+        self.assertEqual(set(self.ask(10)), {"c"})
+        groups = self.pool_status()["groups"]
+        self.assertEqual([(g["priority"], g["usable"], g["share"]) for g in groups], [(0, 0, 0), (1, 1, 100)])
 
 
 if __name__ == "__main__":

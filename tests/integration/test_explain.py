@@ -8,7 +8,7 @@ import json
 import random
 import unittest
 
-from lab import LabCase, config_for
+from lab import LabCase, config_for, run_lbctl
 
 HOSTS = ["a.example.com", "b.example.com", "*.example.com", "*.b.example.com", "example.com"]
 ASKED_HOSTS = ["a.example.com", "B.Example.Com", "c.b.example.com", "x.example.com", "example.com.",
@@ -233,6 +233,38 @@ class Questions(LabCase):
         self.assertEqual((said["listener_state"], said["route"]), ("draining", "api"))
         self.assertIn("takes no new connections", said["why"])
 
+    def test_whom_a_cookie_leads_to(self):
+        self.proxy.put("/v1/pools/main", {
+            "algorithm": "round_robin", "sticky": {"cookie": "lb"},
+            "servers": {n: {"address": self.origin(name=n).address} for n in "ab"}})
+        with self.connect(self.proxy) as client:
+            answer = client.get("/api", {"Host": "www.example.com"})
+            cookie, name = answer.get("Set-Cookie").partition(";")[0], answer.get("Origin-Name")
+        question = {"url": "http://www.example.com/api", "listener": "web"}
+
+        def sticky(**headers):
+            return self.ask(**question, headers=headers)["sticky"]
+
+        said = sticky(Cookie=f"x=1; {cookie}")
+        self.assertEqual((said["by"], said["name"], said["server"], said["stays"]), ("cookie", "lb", name, True))
+        self.proxy.admin(name, "drain")
+        said = sticky(Cookie=cookie)
+        self.assertEqual((said["server"], said["stays"]), (name, True), said)
+        self.assertIn("others get no requests", said["why"])
+        self.proxy.admin(name, "maint")
+        said = sticky(Cookie=cookie)
+        self.assertEqual((said["server"], said["stays"], said["otherwise"], said["why"]),
+                         (name, False, "any server", "admin state maint"))
+        shown = run_lbctl("explain", "route", "GET", question["url"], "--listener", "web", "--header",
+                          f"Cookie: {cookie}", socket_path=self.proxy.api_socket).stdout
+        self.assertIn(f"the cookie lb led to {name}: admin state maint; any server, which is told", shown)
+        self.proxy.patch("/v1/pools/main", {"sticky": {"on_unavailable": "fail"}})
+        self.assertEqual(sticky(Cookie=cookie)["otherwise"], "fail")
+        self.assertNotIn("server", sticky(Cookie="lb=0123456789abcdef"))
+        self.assertNotIn("server", sticky())
+        # nobody's session was touched by asking
+        self.assertEqual(self.proxy.metric("lbd_pool_sticky_total", pool="main", result="hit") or 0, 0)
+
     def test_it_is_bounded(self):
         pools = {"big": {"servers": {f"s{i}": {"address": f"127.0.0.1:{i + 1}"} for i in range(300)}}}
         routes = {f"r{i}": {"listener": "web", "match": {"path": f"/{i}"}, "action": {"pool": "big"}}
@@ -249,7 +281,7 @@ class Questions(LabCase):
                            ("//pools/main/servers/a/weight", "pools.servers.weight")]:
             self.assertEqual(self.proxy.get("/v1/explain" + path)["path"], want)
         weight = self.proxy.get("/v1/explain/pools.servers.weight")
-        self.assertEqual((weight["default"], weight["range"]), (100, "1 to 1000"))
+        self.assertEqual((weight["default"], weight["range"]), (100, "1 to 1000, or 1% to 100%"))
         self.assertNotIn("keys", weight)
         answer = self.proxy.api("GET", "/v1/explain/pools.servers.wieght")
         self.assertEqual(answer.status, 404)

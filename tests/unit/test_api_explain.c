@@ -7,7 +7,7 @@ static const struct {
     const char *has;
 } cases[] = {
     {"/v1/explain", 200, "\"path\": \"daemon\""},
-    {"/v1/explain/pools.servers.weight", 200, "\"range\": \"1 to 1000\""},
+    {"/v1/explain/pools.servers.weight", 200, "\"range\": \"1 to 1000, or 1% to 100%\""},
     {"/v1/explain//pools/web/servers/a/weight", 200, "\"path\": \"pools.servers.weight\""},
     {"/v1/explain/%2Fpools%2Fweb", 200, "\"path\": \"pools\""},
     {"/v1/explain/pools.serbers", 404, "did you mean 'servers'?"},

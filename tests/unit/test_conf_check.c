@@ -29,6 +29,8 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
     "'health_checks':{'h':{" check "}}}"
 #define STICKY(sticky)                                                                             \
     "'p':{'sticky':{" sticky "},'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
+#define WEIGHED(a, b)                                                                              \
+    "'p':{'servers':{'a':{'address':'h:1','weight':" a "},'b':{'address':'h:2','weight':" b "}}}"
 #define RESPOND     "'action':{'respond':{'status':200}}"
 #define LISTEN(...) "'listeners':{" __VA_ARGS__ "}"
 #define WEB         "'web':{'bind':['127.0.0.1:80']}"
@@ -115,6 +117,24 @@ static const struct {
     {"{" LISTEN(
          WEB) ",'routes':{'r':{'listener':'web','action':{'respond':{'status':200},'subset':{'v':'1'}}}}}",
      "/routes/r/action/subset", "invalid-value", "", false},
+
+    /* weights */
+    {"{'pools':{" WEIGHED("'10%'", "'90%'") "}}", NULL, "", "", false},
+    {"{'pools':{" WEIGHED("'10%'", "1") "}}", NULL, "", "", false},
+    {"{'pools':{" WEIGHED("'60%'", "'50%'") "}}", "/pools/p/servers/b/weight", "invalid-value", "",
+     false},
+    {"{'pools':{" WEIGHED("'100%'", "1") "}}", "/pools/p/servers/a/weight", "invalid-value", "",
+     false},
+    {"{'pools':{" WEIGHED("'30%'", "'60%'") "}}", "/pools/p/servers/b/weight", "invalid-value", "",
+     false},
+    {"{'pools':{" WEIGHED("'100%'", "1,'priority':1") "}}", NULL, "", "", false},
+    {"{'pools':{" WEIGHED("'30%'", "1,'priority':1") "}}", "/pools/p/servers/a/weight",
+     "invalid-value", "", false},
+    {"{'pools':{'p':{'servers':{'a':{'address':'dns:h:1','weight':'30%'},'b':{'address':'h:2'}}}}}",
+     "/pools/p/servers/a/weight", "invalid-value", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:143'],'protocol':'imap','default_pool':'p'}") ",'pools':{" WEIGHED(
+         "'30%'", "100") "}}",
+     "/pools/p/servers/a/weight", "invalid-value", "", false},
 
     /* sticky */
     {"{'pools':{" STICKY("'cookie':'id'") "}}", NULL, "", "", false},

@@ -88,7 +88,7 @@ static const struct {
     const char *preset; /* NULL: none */
     const char *range;  /* NULL: none */
 } texts[] = {
-    {"pools.servers.weight", "integer", "100", "1 to 1000"},
+    {"pools.servers.weight", "integer or percentage", "100", "1 to 1000, or 1% to 100%"},
     {"pools.servers.address", "string", NULL, "at most 270 bytes"},
     {"pools.servers.admin_state", "word", "\"ready\"", "one of \"ready\", \"drain\", \"maint\""},
     {"routes.priority", "integer", "0", "-1000000 to 1000000"},

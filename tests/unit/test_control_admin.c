@@ -60,6 +60,34 @@ START_TEST(a_weight_is_a_number_or_a_share_within_limits)
 }
 END_TEST
 
+static const char shared[] =
+    "\"listeners\":{\"web\":{\"bind\":[\"127.0.0.1:0\"],\"protocol\":\"http\","
+    "\"default_pool\":\"p\"}},\"pools\":{\"p\":{\"servers\":{"
+    "\"a\":{\"address\":\"127.0.0.1:1\",\"weight\":\"20%\"},"
+    "\"b\":{\"address\":\"127.0.0.1:2\",\"weight\":80}}}}";
+
+START_TEST(of_a_share_a_percentage_stays_one)
+{
+    live_control_start(&live, shared, "");
+    const struct conf_pool *pool =
+        conf_pool_find(conf_document_conf(control_running(live.control)), SLICE("p"));
+    const struct conf_server *a = conf_server_find(pool, SLICE("a"));
+    const struct registry_server *server =
+        registry_find_server(control_registry(live.control), SLICE("p"), SLICE("a"));
+    struct conf_share_sums sums;
+    conf_share_add_up(pool, &sums);
+    ck_assert_uint_eq(registry_server_weight(server, pool, a), 20);
+    ck_assert_uint_eq(registry_server_weight_scaled(server, &sums, a), 1600); /* b: 6400 */
+    ck_assert_int_eq(weigh(0, 50, 0).err.kind, ERR_NONE);
+    ck_assert_uint_eq(registry_server_weight(server, pool, a), 10);
+    ck_assert_uint_eq(registry_server_weight_scaled(server, &sums, a), 800);
+    ck_assert_int_eq(weigh(80, 0, 0).err.kind, ERR_NONE); /* a number stands beside b's */
+    ck_assert_uint_eq(registry_server_weight_scaled(server, &sums, a), 6400);
+    ck_assert_int_eq(weigh(0, 5001, 0).err.kind, ERR_INVALID);
+    live_control_stop(&live);
+}
+END_TEST
+
 static unsigned told;
 
 static void on_done(const struct control_wished *wished, void *arg)
@@ -184,7 +212,7 @@ START_TEST(a_drain_that_is_configured_may_have_a_deadline)
 END_TEST
 
 UNIT_TESTS("control_admin", a_weight_is_a_number_or_a_share_within_limits,
-           what_is_asked_in_one_pass_is_published_once, who_waits_when_it_ends_is_told,
-           an_end_is_kept_and_the_same_again_is_no_change,
+           of_a_share_a_percentage_stays_one, what_is_asked_in_one_pass_is_published_once,
+           who_waits_when_it_ends_is_told, an_end_is_kept_and_the_same_again_is_no_change,
            what_is_set_anew_does_not_end_with_the_old,
            a_drain_that_is_configured_may_have_a_deadline)

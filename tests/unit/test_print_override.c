@@ -20,6 +20,8 @@ static const struct {
      "web/a state ready, since 1970-01-01 00:00 by anna", "lbctl maint web/a"},
     {"{\"target\":\"web/a\",\"weight\":7,\"base\":100" BY "}",
      "web/a weight 7, since 1970-01-01 00:00 by anna", "lbctl weight web/a reset"},
+    {"{\"target\":\"web/a\",\"weight\":\"50%\",\"base\":100" BY "}",
+     "web/a weight 50%, since 1970-01-01 00:00 by anna", "lbctl weight web/a reset"},
     {"{\"target\":\"process\",\"state\":\"drain\",\"base\":\"ready\",\"reason\":\"a\\u001bb\"" BY
      "}",
      "process state drain, since 1970-01-01 00:00 by anna: a?b", "lbctl enable process"},

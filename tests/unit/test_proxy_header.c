@@ -298,12 +298,12 @@ START_TEST(what_is_written_is_read)
         const struct addr_small *from = cases[i].source != NULL ? &source : NULL;
         const char *want = cases[i].read_source != NULL ? cases[i].read_source : cases[i].source;
 
-        size_t len = proxy_header_write(out, PROXY_HEADER_V1, from, &destination);
+        size_t len = proxy_header_write(out, PROXY_HEADER_V1, from, &destination, SLICE_NONE, true);
         ck_assert_msg(slice_eq(slice_of(out, len), slice_from(cases[i].v1)), "%.*s", (int)len, out);
         ck_assert_int_eq(read_split(slice_of(out, len), &header), PROXY_HEADER_DONE);
         ck_assert_str_eq(text_of(&header.source, text), want);
 
-        len = proxy_header_write(out, PROXY_HEADER_V2, from, &destination);
+        len = proxy_header_write(out, PROXY_HEADER_V2, from, &destination, SLICE_NONE, false);
         ck_assert_uint_eq(len, cases[i].v2_len);
         ck_assert_int_eq(read_split(slice_of(out, len), &header), PROXY_HEADER_DONE);
         ck_assert_uint_eq(header.len, len);
@@ -313,6 +313,73 @@ START_TEST(what_is_written_is_read)
 }
 END_TEST
 
+START_TEST(what_is_wrong_is_said_in_words)
+{
+    static const struct {
+        struct slice bytes;
+        const char *why; /* NULL: nothing */
+    } cases[] = {
+        {BYTES(SIGNATURE "\x21\x11\x00\x0c" V4_PART), NULL},
+        {BYTES(SIGNATURE "\x21"), NULL}, /* not yet */
+        {BYTES("GET / HTTP/1.1\r\n"), "there is none"},
+        {BYTES("PROXY TCP5 "
+               "\r\n"),
+         "it is malformed"},
+        {BYTES(SIGNATURE "\x21\x41\x00\x0c" V4_PART), "it is malformed"},
+        {BYTES(SIGNATURE "\x21\x11\x00\x0b" V4_PART), "it is too short for its addresses"},
+        {BYTES(SIGNATURE "\x21\x11\x04\x0d"), "it has more than 1 KB of TLVs"},
+        {BYTES(SIGNATURE "\x21\x11\x00\x0e" V4_PART "\x04\x00"), "its TLVs are malformed"},
+        {BYTES(SIGNATURE "\x21\x00\x00\x07\x03\x00\x04\xb3\xa6\x91\x33"), "its checksum is wrong"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct proxy_header header;
+        (void)read_split(cases[i].bytes, &header);
+        if (cases[i].why == NULL) {
+            ck_assert_ptr_null(header.why);
+        } else {
+            ck_assert_str_eq(header.why, cases[i].why);
+        }
+    }
+}
+END_TEST
+
+START_TEST(tlvs_and_a_checksum_are_written_and_read)
+{
+    static const struct proxy_tlvs said = {
+        .authority = SLICE_INIT("a.example"),
+        .unique_id = SLICE_INIT("id"),
+        .ssl_version = SLICE_INIT("TLSv1.3"),
+        .is_ssl = true,
+    };
+    char tlvs[PROXY_TLVS_OUT_MAX];
+    char out[PROXY_HEADER_OUT_MAX];
+    struct proxy_header header;
+    struct addr address;
+    struct addr_small source;
+    ck_assert(addr_parse(SLICE("1.2.3.4:5"), &address));
+    addr_small_from(&source, &address.u.any);
+    size_t len = proxy_tlvs_write(tlvs, &said, ~0U);
+    for (int with_checksum = 0; with_checksum < 2; with_checksum++) {
+        size_t all = proxy_header_write(out, PROXY_HEADER_V2, &source, &source, slice_of(tlvs, len),
+                                        with_checksum != 0);
+        ck_assert_uint_eq(all, 28 + len + (with_checksum != 0 ? 7 : 0));
+        ck_assert_int_eq(proxy_header_read(out, all, &header), PROXY_HEADER_DONE);
+        ck_assert_uint_eq(header.len, all);
+        ck_assert(slice_eq(header.tlvs.authority, said.authority));
+        ck_assert(slice_eq(header.tlvs.unique_id, said.unique_id));
+        ck_assert(slice_eq(header.tlvs.ssl_version, said.ssl_version));
+    }
+    out[29] ^= 1;
+    ck_assert_int_eq(proxy_header_read(out, 28 + len + 7, &header), PROXY_HEADER_BAD);
+    /* a header of our own has room for a checksum, too; version 1 for neither */
+    len = proxy_header_write(out, PROXY_HEADER_V2, NULL, NULL, SLICE_NONE, true);
+    ck_assert_uint_eq(len, 23);
+    ck_assert_int_eq(proxy_header_read(out, len, &header), PROXY_HEADER_DONE);
+    ck_assert(header.is_local);
+}
+END_TEST
+
 UNIT_TESTS("proxy_header", version_1_is_read_strictly, version_1_has_107_bytes_at_most,
            version_2_is_read_strictly, local_peers_of_the_proxy_are_local_peers, tlvs_have_a_limit,
-           the_checksum_is_checked, what_is_written_is_read)
+           the_checksum_is_checked, what_is_written_is_read, what_is_wrong_is_said_in_words,
+           tlvs_and_a_checksum_are_written_and_read)

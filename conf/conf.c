@@ -127,6 +127,32 @@ enum conf_header_word conf_header_word_of(struct slice word)
     return CONF_HEADER_WORD_NONE;
 }
 
+const char *conf_encoding_word(enum conf_encoding encoding)
+{
+    static const char *const words[CONF_ENCODING_COUNT] = {
+        [CONF_ENCODING_ZSTD] = "zstd", [CONF_ENCODING_BR] = "br", [CONF_ENCODING_GZIP] = "gzip"};
+    return words[encoding];
+}
+
+enum conf_encoding conf_encoding_of(struct slice word)
+{
+    enum conf_encoding encoding = 0;
+    while (encoding < CONF_ENCODING_COUNT &&
+           !slice_eq(word, slice_from(conf_encoding_word(encoding)))) {
+        encoding++;
+    }
+    return encoding;
+}
+
+/* LB_BROTLI and LB_ZSTD are 1 where CMake found the library, else 0. */
+bool conf_encoding_is_built(enum conf_encoding encoding)
+{
+    static const bool is_built[CONF_ENCODING_COUNT] = {[CONF_ENCODING_ZSTD] = LB_ZSTD,
+                                                       [CONF_ENCODING_BR] = LB_BROTLI,
+                                                       [CONF_ENCODING_GZIP] = true};
+    return is_built[encoding];
+}
+
 const char *conf_policy_word(enum conf_policy_kind kind)
 {
     static const char *const words[CONF_POLICY_KIND_COUNT] = {
@@ -163,9 +189,10 @@ struct slice conf_policy_ca(const struct conf_policy *policy)
 
 struct slice conf_policy_file(const struct conf_policy *policy)
 {
-    return policy->kind == CONF_POLICY_BASIC_AUTH ? policy->basic_auth.users_file
-           : policy->kind == CONF_POLICY_JWT      ? policy->jwt.keys_file
-                                                  : SLICE_NONE;
+    return policy->kind == CONF_POLICY_BASIC_AUTH    ? policy->basic_auth.users_file
+           : policy->kind == CONF_POLICY_JWT         ? policy->jwt.keys_file
+           : policy->kind == CONF_POLICY_MAINTENANCE ? policy->maintenance.body_file
+                                                     : SLICE_NONE;
 }
 
 const char *conf_protocol_word(enum conf_protocol protocol)

@@ -396,11 +396,22 @@ struct conf_policy_bandwidth {
     uint32_t keys;
 };
 
+/* Codings of a body (RFC 9110 8.4.1), in the order that is used when nobody says another one. */
+enum conf_encoding {
+    CONF_ENCODING_ZSTD,
+    CONF_ENCODING_BR,
+    CONF_ENCODING_GZIP,
+    CONF_ENCODING_COUNT
+};
+
 struct conf_policy_compression {
+    struct slice *encodings; /* words of enum conf_encoding, what is liked best first; none: all
+                                that this build has */
+    uint32_t encoding_count;
     struct slice *types; /* "type/subtype", "type/" and a star, "*+suffix"; none: the usual ones */
     uint32_t type_count;
     uint32_t min_size_bytes;
-    uint32_t level; /* zlib's */
+    uint32_t level; /* 1 to 9 */
     bool with_credentials;
 };
 
@@ -467,7 +478,8 @@ struct conf_policy_security_headers {
 struct conf_policy_maintenance {
     struct slice *allow; /* networks that are let through */
     uint32_t allow_count;
-    struct slice body; /* empty: the words of the reason */
+    struct slice body;      /* empty: the words of the reason */
+    struct slice body_file; /* its path, instead of it; empty: none */
     struct slice content_type;
     uint32_t retry_after_ms;
 };
@@ -625,6 +637,7 @@ struct conf_route {
     struct slice pool;         /* CONF_ACTION_POOL */
     uint32_t respond_status;   /* CONF_ACTION_RESPOND */
     struct slice respond_body; /* at most 64 KiB */
+    struct slice respond_file; /* its path, instead of it; empty: none */
     struct slice respond_type; /* Content-Type */
     uint32_t redirect_status;  /* CONF_ACTION_REDIRECT: 301 302 303 307 308 */
     struct conf_header *respond_headers;
@@ -1003,7 +1016,12 @@ static inline bool conf_protocol_is_mail(enum conf_protocol protocol)
 }
 /* CONF_HEADER_WORD_NONE: there is none. */
 enum conf_header_word conf_header_word_of(struct slice word);
-const char *conf_policy_word(enum conf_policy_kind kind); /* "access" */
+const char *conf_policy_word(enum conf_policy_kind kind);    /* "access" */
+const char *conf_encoding_word(enum conf_encoding encoding); /* "br", as in Content-Encoding */
+/* CONF_ENCODING_COUNT: there is none. */
+enum conf_encoding conf_encoding_of(struct slice word);
+/* Whether this build can code so. */
+bool conf_encoding_is_built(enum conf_encoding encoding);
 /* Where a policy asks, and by which CA set it is verified; empty: nobody, the system's. */
 struct slice conf_policy_url(const struct conf_policy *policy);
 struct slice conf_policy_ca(const struct conf_policy *policy);

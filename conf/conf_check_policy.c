@@ -144,6 +144,34 @@ static bool is_type_pattern(struct slice text)
            slice_find(text, ' ') == SIZE_MAX;
 }
 
+static void check_encodings(struct conf_check *check, const struct conf_policy_compression *policy,
+                            const struct conf_path *path)
+{
+    PATH(encodings, path, SLICE("encodings"));
+    for (uint32_t i = 0; i < policy->encoding_count; i++) {
+        const struct conf_path item = {.parent = &encodings, .index = i};
+        enum conf_encoding encoding = conf_encoding_of(policy->encodings[i]);
+        if (encoding == CONF_ENCODING_COUNT) {
+            continue; /* its format is wrong, which was said */
+        }
+        if (!conf_encoding_is_built(encoding)) {
+            conf_errors_add(check->errors, &item, "invalid-value", SLICE_NONE,
+                            "must be an encoding that this lbd was built with ('lbd --version' "
+                            "lists them): it was built without '%s'",
+                            conf_encoding_word(encoding));
+            check->ok = false;
+        }
+        for (uint32_t before = 0; before < i; before++) {
+            if (slice_eq(policy->encodings[i], policy->encodings[before])) {
+                conf_errors_add(check->errors, &item, "duplicate", SLICE_NONE,
+                                "must not stand twice");
+                check->ok = false;
+                break;
+            }
+        }
+    }
+}
+
 static void check_types(struct conf_check *check, const struct conf_policy_compression *policy,
                         const struct conf_path *path)
 {
@@ -247,6 +275,7 @@ void conf_check_policy(struct conf_check *check)
         }
         case CONF_POLICY_COMPRESSION: {
             PATH(compression, &at, SLICE("compression"));
+            check_encodings(check, &policy->compression, &compression);
             check_types(check, &policy->compression, &compression);
             break;
         }

@@ -413,16 +413,19 @@ static void check_answer(struct conf_check *check, const struct conf_route *rout
 {
     PATH(respond, action, SLICE("respond"));
     PATH(redirect, action, SLICE("redirect"));
-    PATH(body, &respond, SLICE("body"));
+    bool has_file = route->respond_file.len > 0;
+    PATH(body, &respond, has_file ? SLICE("body_file") : SLICE("body"));
     uint32_t status = route->respond_status;
     switch (route->action) {
     case CONF_ACTION_POOL:
         break;
     case CONF_ACTION_RESPOND:
         if ((status == 204 || status == 205 || status == 304) && /* RFC 9110 6.4.1 */
-            route->respond_body.len > 0) {
+            (route->respond_body.len > 0 || has_file)) {
             conf_errors_add(check->errors, &body, "invalid-value", SLICE_NONE,
-                            "must be empty: an answer with status %u has no body", status);
+                            has_file ? "must not be there: an answer with status %u has no body"
+                                     : "must be empty: an answer with status %u has no body",
+                            status);
             check->ok = false;
         }
         check_headers(check, route->respond_headers, route->respond_header_count, &respond);

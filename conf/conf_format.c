@@ -1,5 +1,6 @@
 #include "conf/conf_format.h"
 
+#include "conf/conf.h"
 #include "conf/conf_address.h"
 #include "lbd/base/addr.h"
 #include "lbd/base/cidr.h"
@@ -550,6 +551,11 @@ static const char *proxy_tlv_problem(struct slice text)
     return "must be alpn, authority, unique_id, ssl or crc32c";
 }
 
+static const char *encoding_problem(struct slice text)
+{
+    return conf_encoding_of(text) != CONF_ENCODING_COUNT ? NULL : "must be zstd, br or gzip";
+}
+
 static const char *url_problem(struct slice text)
 {
     bool ok = slice_starts(text, SLICE("http://")) || slice_starts(text, SLICE("https://"));
@@ -633,6 +639,8 @@ const char *conf_format_problem(enum conf_format format, struct slice text)
         return access_header_problem(text);
     case CONF_FORMAT_ACCESS_FIELD:
         return access_field_problem(text);
+    case CONF_FORMAT_ENCODING:
+        return encoding_problem(text);
     case CONF_FORMAT_RETRY:
         return retry_problem(text);
     case CONF_FORMAT_PROXY_TLV:

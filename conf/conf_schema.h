@@ -72,6 +72,7 @@ enum conf_format {
     CONF_FORMAT_MECHANISM,        /* "plain", "login", "xoauth2", "oauthbearer", "external" */
     CONF_FORMAT_ACCESS_HEADER,    /* the name of any header */
     CONF_FORMAT_ACCESS_FIELD,     /* a name of conf_access_fields.def */
+    CONF_FORMAT_ENCODING,         /* "zstd", "br", "gzip" */
     CONF_FORMAT_RETRY,            /* "connect", "reset", "timeout", "5xx", "400" to "599" */
     CONF_FORMAT_PROXY_TLV,        /* "alpn", "authority", "unique_id", "ssl", "crc32c" */
     CONF_FORMAT_URL,              /* "http://host/path", "https://..." */

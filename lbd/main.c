@@ -85,6 +85,17 @@ static int print_made(void (*write)(struct buf *out))
     return ok ? EXIT_STOPPED : EXIT_RUNTIME;
 }
 
+static void print_version(void)
+{
+    (void)printf("lbd %s\ncompression:", LBD_VERSION);
+    for (enum conf_encoding encoding = 0; encoding < CONF_ENCODING_COUNT; encoding++) {
+        if (conf_encoding_is_built(encoding)) {
+            (void)printf(" %s", conf_encoding_word(encoding));
+        }
+    }
+    (void)putchar('\n');
+}
+
 static int read_flags(int argc, char **argv, struct flags *flags)
 {
     enum {
@@ -116,7 +127,7 @@ static int read_flags(int argc, char **argv, struct flags *flags)
             flags->check = true;
             break;
         case OPTION_VERSION:
-            (void)printf("lbd %s\n", LBD_VERSION);
+            print_version();
             return EXIT_STOPPED;
         case OPTION_HELP:
             (void)fputs(usage_text, stdout);

@@ -10,9 +10,10 @@ set -eu
 
 build="cmake ninja-build gcc libc6-dev pkg-config git ca-certificates
        libevent-dev libcjson-dev libmicrohttpd-dev libc-ares-dev libpcre2-dev libssl-dev zlib1g-dev libnghttp2-dev check
-       python3-minimal"
+       libbrotli-dev libzstd-dev python3-minimal"
 test="clang libclang-rt-14-dev python3 curl prometheus mandoc procps openssl binutils strace
       python3-jsonschema nodejs npm jq tmux bash zsh python3-hpack
+      python3-brotli python3-zstandard
       dnsmasq-base nghttp2-client nghttp2-server nginx-light libnginx-mod-mail haproxy chromium testssl.sh
       dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved dovecot-submissiond postfix
       swaks isync offlineimap3 getmail6 fetchmail msmtp mutt sieve-connect"

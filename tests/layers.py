@@ -28,6 +28,8 @@ LIBRARIES = {
     "cjson/": {"conf/json/json.c"},
     "pcre2": {"lbd/base/pattern.c"},
     "zlib.h": {"lbd/filter/gzip_coder.c"},
+    "brotli/": {"lbd/filter/brotli_coder.c"},
+    "zstd.h": {"lbd/filter/zstd_coder.c"},
     "check.h": set(),
     "nghttp2/": set(),
 }

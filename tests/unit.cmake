@@ -22,3 +22,10 @@ foreach(test IN LISTS tests)
   set_tests_properties(${name} PROPERTIES
     LABELS "${labels}" ENVIRONMENT "${unit_env}" TIMEOUT 900)
 endforeach()
+
+# It reads again what coders wrote.
+target_compile_definitions(test_coder PRIVATE ${coder_flags})
+if("LB_BROTLI=1" IN_LIST coder_flags)
+  pkg_check_modules(BROTLIDEC REQUIRED IMPORTED_TARGET libbrotlidec)
+  target_link_libraries(test_coder PRIVATE PkgConfig::BROTLIDEC)
+endif()

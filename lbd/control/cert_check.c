@@ -179,6 +179,26 @@ static void check_secrets(struct check *check)
     }
 }
 
+/* Files that routes answer with. */
+static void check_bodies(struct check *check)
+{
+    const struct conf *conf = check->conf;
+    PATH(routes, &root, SLICE("routes"));
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        struct err err = {0};
+        if (route->action == CONF_ACTION_RESPOND && route->respond_file.len != 0 &&
+            registry_body_of(check->tls, route->respond_file, &err) == NULL) {
+            PATH(at, &routes, route->name);
+            PATH(action, &at, SLICE("action"));
+            PATH(respond, &action, SLICE("respond"));
+            PATH(file, &respond, SLICE("body_file"));
+            conf_errors_add(check->errors, &file, "unreadable-file", SLICE_NONE, "%s", err.text);
+            check->ok = false;
+        }
+    }
+}
+
 /* -- names -- */
 
 /* Every name of the certificates that a listener shows. */
@@ -252,6 +272,7 @@ bool cert_check(struct registry_tls *tls, const struct conf *conf, struct conf_e
     check_ca_sets(&check);
     check_tickets(&check);
     check_secrets(&check);
+    check_bodies(&check);
     for (uint32_t i = 0; check.ok && i < conf->listener_count; i++) {
         if (conf->listeners[i].has_tls && conf->certificate_count <= COVERED_MAX) {
             check_hosts(&check, &conf->listeners[i]);

@@ -77,6 +77,14 @@ static bool has_events(const struct registry_material *material)
     return material->kind == REGISTRY_CERTIFICATE || material->kind == REGISTRY_CA_SET;
 }
 
+/* Its word in the log. */
+static const char *word_of(const struct registry_material *material)
+{
+    return material->kind == REGISTRY_TICKETS ? "tickets"
+           : material->kind == REGISTRY_BODY  ? "body"
+                                              : "secret";
+}
+
 /* "certificate/shop", "ca-set/inside" */
 static struct slice event_name(const struct registry_material *material, char out[NAME_MAX_])
 {
@@ -127,8 +135,8 @@ static void on_changed(struct registry_material *material, void *arg)
     char date[NOW_LOG_DATE_LEN + 1];
     char name[NAME_MAX_];
     if (!has_events(material)) {
-        log_info(material->kind == REGISTRY_TICKETS ? "tickets.loaded" : "secret.loaded",
-                 "file=\"%s\"", material->name);
+        (void)snprintf(name, sizeof(name), "%s.loaded", word_of(material));
+        log_info(name, "file=\"%s\"", material->name);
         return;
     }
     if (material->kind == REGISTRY_CERTIFICATE) {
@@ -151,8 +159,8 @@ static void on_failed(struct registry_material *material, void *arg)
     struct control *control = arg;
     char name[NAME_MAX_];
     if (!has_events(material)) {
-        log_error(material->kind == REGISTRY_TICKETS ? "tickets.failed" : "secret.failed",
-                  "file=\"%s\" why=\"%s\" running=the_one_before", material->name,
+        (void)snprintf(name, sizeof(name), "%s.failed", word_of(material));
+        log_error(name, "file=\"%s\" why=\"%s\" running=the_one_before", material->name,
                   material->failure);
         return;
     }

@@ -1,7 +1,7 @@
 #include "lbd/filter/filter_compression.h"
 
+#include "lbd/filter/coder.h"
 #include "lbd/filter/filter_worker.h"
-#include "lbd/filter/gzip_coder.h"
 #include "lbd/http/accept_encoding.h"
 
 #define OWN_FIELDS 3U /* that a coded answer gets */
@@ -13,17 +13,38 @@ struct filter_compression {
     uint32_t min_bytes;
     int level;
     bool with_credentials;
+    uint32_t encoding_count;
+    enum conf_encoding encodings[CONF_ENCODING_COUNT]; /* what is liked best first */
 };
+
+/* A label of the counters. */
+static_assert((int)CONF_ENCODING_COUNT == (int)COUNTERS_ENCODING_COUNT, "one per encoding");
 
 /* An answer that is coded. */
 struct coding {
-    struct gzip_coder *coder; /* NULL: all of it is coded */
-    bool is_flushed;          /* its length is not known: a client may wait for each piece */
+    struct coder *coder; /* NULL: all of it is coded */
+    enum conf_encoding encoding;
+    bool is_flushed; /* its length is not known: a client may wait for each piece */
 };
 
 static const struct filter_compression *compression_of(const struct filter *self)
 {
     return (const struct filter_compression *)self; /* its first member */
+}
+
+static void build_encodings(struct filter_compression *compression,
+                            const struct conf_policy_compression *from)
+{
+    enum conf_encoding encoding;
+    for (uint32_t i = 0; i < from->encoding_count; i++) { /* which were checked */
+        compression->encodings[compression->encoding_count++] =
+            conf_encoding_of(from->encodings[i]);
+    }
+    for (encoding = 0; from->encoding_count == 0 && encoding < CONF_ENCODING_COUNT; encoding++) {
+        if (conf_encoding_is_built(encoding)) {
+            compression->encodings[compression->encoding_count++] = encoding;
+        }
+    }
 }
 
 static bool build(struct filter *self, const struct conf_policy *conf, struct err *err)
@@ -46,6 +67,7 @@ static bool build(struct filter *self, const struct conf_policy *conf, struct er
     compression->min_bytes = from->min_size_bytes;
     compression->level = (int)from->level;
     compression->with_credentials = from->with_credentials;
+    build_encodings(compression, from);
     return true;
 }
 
@@ -158,12 +180,31 @@ static bool has_secrets(const struct filter_run *run, const struct message *answ
            has_field(answer, SLICE("set-cookie"));
 }
 
-static bool client_wants(const struct message *request)
+/* Those that the client wants, what is to be tried first in front. */
+static uint32_t wanted_of(const struct filter_compression *policy, const struct message *request,
+                          enum conf_encoding wanted[CONF_ENCODING_COUNT])
 {
     struct accept_encoding takes = accept_encoding_read(&request->headers);
-    return takes.gzip > 0 && takes.gzip >= takes.identity &&
-           (request->is_http2 || request->version_minor > 0) && /* which know no chunks */
-           !lists(request, SLICE("cache-control"), SLICE("no-transform"));
+    if ((!request->is_http2 && request->version_minor == 0) || /* which know no chunks */
+        lists(request, SLICE("cache-control"), SLICE("no-transform"))) {
+        return 0;
+    }
+    return accept_encoding_choose(&takes, policy->encodings, policy->encoding_count, wanted);
+}
+
+/* Of the first encoding for which there is room: br needs more of it than the others. */
+static struct coder *take_coder(struct filter_run *run, const struct filter_compression *policy,
+                                enum conf_encoding *encoding)
+{
+    enum conf_encoding wanted[CONF_ENCODING_COUNT];
+    uint32_t count = wanted_of(policy, run->request, wanted);
+    struct coder *coder = NULL;
+    for (uint32_t i = 0; i < count && coder == NULL; i++) {
+        *encoding = wanted[i];
+        coder = coder_take(filter_worker_coders(filter_worker_of(run->loop)),
+                           loop_slot(run->loop, LOOP_SLOT_NET), wanted[i], policy->level);
+    }
+    return coder;
 }
 
 /* -- the head of a coded answer -- */
@@ -181,7 +222,7 @@ static void weaken_etag(struct filter_run *run, struct message *answer)
     (void)filter_field_add(answer, SLICE("ETag"), weak);
 }
 
-static void edit_head(struct filter_run *run, struct message *answer)
+static void edit_head(struct filter_run *run, struct message *answer, enum conf_encoding encoding)
 {
     /* They tell of bytes that the client does not get. */
     static const struct slice gone[] = {SLICE_INIT("accept-ranges"), SLICE_INIT("content-md5"),
@@ -191,7 +232,8 @@ static void edit_head(struct filter_run *run, struct message *answer)
         filter_field_drop(answer, gone[i]);
     }
     weaken_etag(run, answer);
-    (void)filter_field_add(answer, SLICE("Content-Encoding"), SLICE("gzip"));
+    (void)filter_field_add(answer, SLICE("Content-Encoding"),
+                           slice_from(conf_encoding_word(encoding)));
 }
 
 static void response(struct filter_run *run, const struct filter *self, void **kept,
@@ -207,27 +249,24 @@ static void response(struct filter_run *run, const struct filter *self, void **k
         !lists(answer, SLICE("vary"), SLICE("*"))) {
         (void)filter_field_add(answer, SLICE("Vary"), SLICE("Accept-Encoding"));
     }
-    if (!client_wants(run->request)) {
-        return;
-    }
-    struct gzip_coder *coder = gzip_coder_take(filter_worker_gzip(filter_worker_of(run->loop)),
-                                               loop_slot(run->loop, LOOP_SLOT_NET), policy->level);
+    enum conf_encoding encoding = CONF_ENCODING_COUNT;
+    struct coder *coder = take_coder(run, policy, &encoding);
     if (coder == NULL) {
         return; /* as it is, then */
     }
     struct coding *coding = arena_alloc(run->arena, sizeof(*coding));
-    *coding = (struct coding){coder, answer->framing != FRAMING_LENGTH};
+    *coding = (struct coding){coder, encoding, answer->framing != FRAMING_LENGTH};
     *kept = coding;
     filter_run_take_body(run, kept);
-    edit_head(run, answer);
+    edit_head(run, answer, encoding);
 }
 
 /* -- its body -- */
 
 static void give_coder(struct filter_run *run, struct coding *coding)
 {
-    gzip_coder_give(filter_worker_gzip(filter_worker_of(run->loop)),
-                    loop_slot(run->loop, LOOP_SLOT_NET), coding->coder);
+    coder_give(filter_worker_coders(filter_worker_of(run->loop)),
+               loop_slot(run->loop, LOOP_SLOT_NET), coding->coder);
     coding->coder = NULL;
 }
 
@@ -237,15 +276,18 @@ static bool code(struct filter_run *run, const struct filter *self, void **kept,
     struct coding *coding = *kept;
     struct counters_policy *counters = counters_of_policy(run->counters, self->id);
     size_t before = piece->in.len;
-    enum gzip_push push = piece->is_last ? GZIP_END : coding->is_flushed ? GZIP_FLUSH : GZIP_MORE;
+    enum coder_push push = piece->is_last       ? CODER_END
+                           : coding->is_flushed ? CODER_FLUSH
+                                                : CODER_MORE;
     piece->out = SLICE_NONE;
     if (before == 0 && !piece->is_last && !piece->has_more) {
         return false;
     }
-    piece->has_more = gzip_coder_run(filter_worker_gzip(filter_worker_of(run->loop)), coding->coder,
-                                     &piece->in, push, &piece->out);
-    counter_add(&counters->compression_in_bytes, before - piece->in.len);
-    counter_add(&counters->compression_out_bytes, piece->out.len);
+    piece->has_more = coder_run(filter_worker_coders(filter_worker_of(run->loop)),
+                                loop_slot(run->loop, LOOP_SLOT_NET), coding->coder, &piece->in,
+                                push, &piece->out);
+    counter_add(&counters->compression_in_bytes[coding->encoding], before - piece->in.len);
+    counter_add(&counters->compression_out_bytes[coding->encoding], piece->out.len);
     if (piece->is_last && !piece->has_more) {
         give_coder(run, coding); /* a slow client may take long for the rest */
     }

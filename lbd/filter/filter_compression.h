@@ -1,5 +1,6 @@
 /*
- * filter_compression - policies of the kind compression: bodies of servers' answers as gzip.
+ * filter_compression - policies of the kind compression: bodies of servers' answers as zstd,
+ * br or gzip.
  *
  * Whether is decided when the head of the answer is there, from what it says, what the client takes
  * and whether somebody's secrets could be in it (BREACH: whoever sees how long an answer is, and

@@ -16,7 +16,7 @@ static bool build(struct filter *self, const struct conf_policy *conf, struct er
     struct filter_maintenance *page = container_of(self, struct filter_maintenance, filter);
     (void)err; /* the schema has read the networks */
     (void)cidr_set_build(&page->allow, &self->arena, from->allow, from->allow_count);
-    page->body = arena_copy(&self->arena, from->body);
+    page->body = arena_copy(&self->arena, from->body_file.len != 0 ? self->material : from->body);
     page->type = arena_copy(&self->arena, from->content_type);
     page->retry_after = arena_printf(&self->arena, "%u", (from->retry_after_ms + 999) / 1000);
     return true;

@@ -22,7 +22,7 @@ void filter_worker_fini(struct filter_worker *worker)
     http_client_fini(&worker->client);
     filter_memo_free(worker->memo);
     if (worker->loop != NULL) {
-        gzip_pool_fini(&worker->gzip, loop_slot(worker->loop, LOOP_SLOT_NET));
+        coder_pool_fini(&worker->coders, loop_slot(worker->loop, LOOP_SLOT_NET));
     }
     memset(worker, 0, sizeof(*worker));
 }

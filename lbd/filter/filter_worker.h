@@ -16,9 +16,9 @@
 
 #include "lbd/base/job.h"
 #include "lbd/base/mailbox.h"
+#include "lbd/filter/coder.h"
 #include "lbd/filter/filter.h"
 #include "lbd/filter/filter_memo.h"
-#include "lbd/filter/gzip_coder.h"
 #include "lbd/net/loop.h"
 #include "lbd/upstream/http_client.h"
 
@@ -32,7 +32,7 @@ struct filter_worker {
     struct loop_watch watch;
     uint32_t waiting; /* jobs that were posted and are not done */
     struct http_client client;
-    struct gzip_pool gzip;
+    struct coder_pool coders;
 };
 
 /* `resolvers` are borrowed for its life: "ip:port"; none: the system's. */
@@ -41,9 +41,9 @@ void filter_worker_init(struct filter_worker *worker, struct loop *loop,
 /* Every request has ended; jobs that are under way are waited for. Also one that is zeroed. */
 void filter_worker_fini(struct filter_worker *worker);
 struct filter_worker *filter_worker_of(const struct loop *loop);
-static inline struct gzip_pool *filter_worker_gzip(struct filter_worker *worker)
+static inline struct coder_pool *filter_worker_coders(struct filter_worker *worker)
 {
-    return &worker->gzip;
+    return &worker->coders;
 }
 struct filter_memo *filter_worker_memo(struct filter_worker *worker);
 /* filter_memo_find of the worker's memory, counted. */

@@ -541,6 +541,8 @@ static void on_down_room(struct stream *stream)
     struct exchange *x = stream->owner;
     if (LB_UNLIKELY(x->is_tunnel)) {
         exchange_websocket_room(x);
+    } else if (LB_UNLIKELY(x->own_left.len > 0)) {
+        exchange_reply_more(x);
     } else if (x->up != NULL && x->up->paused && !x->is_relaying && !loop_timer_is_set(&x->timer)) {
         x->up->ops->resume(x->up);
     }

@@ -167,6 +167,7 @@ struct exchange {
     bool has_whole_body;          /* head->body is all of it */
     bool sends_body;              /* some of head->body is still to be sent: body_at */
     struct slice kept_body;       /* all of a small one, while a server may still refuse it */
+    struct slice own_left;        /* of an answer of lbd itself, not sent yet: the snapshot's */
     /* last, and not zeroed, but for what says that the first three wait for nothing */
     struct upstream_waiter waiter;
     struct loop_timer timer; /* of the try that is under way, of the wait before it, of a pause */
@@ -221,6 +222,9 @@ void exchange_fail(struct exchange *x, enum close_reason reason);
 /* The answer of lbd itself for a failure; of a route. Nothing of the server is held any more. */
 void exchange_reply_reason(struct exchange *x, enum close_reason reason);
 void exchange_reply_route(struct exchange *x);
+/* The client takes more of an answer whose `own_left` is not empty; its own bytes are dropped. */
+void exchange_reply_more(struct exchange *x);
+void exchange_reply_drop(struct exchange *x);
 /* What a policy says to it. */
 void exchange_reply_filter(struct exchange *x, const struct filter_answer *said);
 /* Ends an answer that has begun with the trailers that tell of a failure. False: they do not go

@@ -545,6 +545,10 @@ void exchange_on_request_body(struct exchange *x)
         exchange_websocket_up(x);
         return;
     }
+    if (LB_UNLIKELY(x->own_left.len > 0)) {
+        exchange_reply_drop(x);
+        return;
+    }
     if (LB_UNLIKELY(x->step == EXCHANGE_BODY && !x->head_sent)) { /* not given up meanwhile */
         exchange_collect(x);
         return;

@@ -12,6 +12,9 @@
 #include "lbd/proxy/route_redirect.h"
 #include "lbd/tls/tls_conn.h"
 
+/* Of a long answer: what a slow client does not take waits where it lies, not in a copy. */
+#define PIECE_BYTES (64U * 1024)
+
 /* Bytes of a request body that are waited for, so that the connection can be kept after an answer
  * of our own. */
 static void drop_request_body(struct exchange *x)
@@ -41,14 +44,42 @@ static void send_answer(struct exchange *x, struct message *answer, struct slice
     if (head.framing == FRAMING_NONE) {
         body = SLICE_NONE;
     }
-    x->response_bytes = body.len;
+    bool is_last = body.len <= PIECE_BYTES;
+    struct slice piece = is_last ? body : slice_of(body.ptr, PIECE_BYTES);
+    x->response_bytes = piece.len;
+    x->own_left = slice_from_at(body, piece.len);
     /* When it is sent the exchange is over (on_end); when it cannot be, the client is gone. */
-    if (!down->ops->send_head(down, &head, body, true)) {
+    if (!down->ops->send_head(down, &head, piece, is_last)) {
         x->down = NULL;
         x->reason = CLOSE_CLIENT_ABORT;
         exchange_end(x, CLOSE_CLIENT_ABORT); /* first: with its last client the front goes */
         down->ops->reset(down, CLOSE_CLIENT_ABORT);
+    } else if (!is_last) {
+        exchange_reply_more(x);
     }
+}
+
+void exchange_reply_more(struct exchange *x)
+{
+    struct stream *down = x->down;
+    bool is_last = false;
+    while (!is_last && !down->ops->is_blocked(down)) {
+        is_last = x->own_left.len <= PIECE_BYTES;
+        struct slice piece = is_last ? x->own_left : slice_of(x->own_left.ptr, PIECE_BYTES);
+        x->own_left = slice_from_at(x->own_left, piece.len);
+        x->response_bytes += piece.len;
+        if (!down->ops->send_body(down, piece, is_last)) { /* with the last one it may be over */
+            exchange_client_lost(x);
+            return;
+        }
+    }
+}
+
+void exchange_reply_drop(struct exchange *x)
+{
+    struct stream_piece piece;
+    x->down->paused = x->down->ops->pull(x->down, &piece) == STREAM_BAD;
+    x->request_bytes += piece.bytes.len;
 }
 
 static void begin_answer(struct exchange *x, struct message *answer, uint16_t status)

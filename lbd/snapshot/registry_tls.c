@@ -16,6 +16,7 @@ void registry_tls_init(struct registry_tls *tls)
     map_init(&tls->ca_sets);
     map_init(&tls->tickets);
     map_init(&tls->secrets);
+    map_init(&tls->bodies);
 }
 
 /* -- objects of each kind -- */
@@ -35,6 +36,9 @@ static void drop(enum registry_material_kind kind, void *object)
     case REGISTRY_SECRET:
         tls_secret_unref(object);
         break;
+    case REGISTRY_BODY:
+        body_file_unref(object);
+        break;
     }
 }
 
@@ -47,6 +51,8 @@ static void *hold(enum registry_material_kind kind, void *object)
         return tls_ca_ref(object);
     case REGISTRY_SECRET:
         return tls_secret_ref(object);
+    case REGISTRY_BODY:
+        return body_file_ref(object);
     case REGISTRY_TICKETS:
         break;
     }
@@ -65,6 +71,8 @@ static bool is_same(enum registry_material_kind kind, const void *a, const void 
         return tls_ca_is_same(a, b);
     case REGISTRY_SECRET:
         return tls_secret_is_same(a, b);
+    case REGISTRY_BODY:
+        return body_file_is_same(a, b);
     case REGISTRY_TICKETS:
         break;
     }
@@ -82,6 +90,8 @@ static void *read_files(enum registry_material_kind kind, const struct registry_
         return tls_ca_from_files(paths[0], paths[1], err);
     case REGISTRY_SECRET:
         return tls_secret_from_file(paths[0], source->min_bytes, err);
+    case REGISTRY_BODY:
+        return body_file_new(paths[0], err);
     case REGISTRY_TICKETS:
         break;
     }
@@ -299,6 +309,11 @@ struct tls_secret *registry_secret_of(struct registry_tls *tls, struct slice fil
     return secret;
 }
 
+struct body_file *registry_body_of(struct registry_tls *tls, struct slice file, struct err *err)
+{
+    return of_file(&tls->bodies, REGISTRY_BODY, file, 0, err);
+}
+
 /* -- looking -- */
 
 struct registry_certificate *registry_find_certificate(const struct registry_tls *tls,
@@ -350,6 +365,7 @@ void registry_tls_fini(struct registry_tls *tls)
     free_all(&tls->ca_sets);
     free_all(&tls->tickets);
     free_all(&tls->secrets);
+    free_all(&tls->bodies);
 }
 
 /* Another object stands for the name from here on. Keeps `object`. */
@@ -446,6 +462,17 @@ static bool has_secret(const struct conf *conf, struct slice file)
     return false;
 }
 
+static bool has_body(const struct conf *conf, struct slice file)
+{
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        if (route->action == CONF_ACTION_RESPOND && slice_eq(route->respond_file, file)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void registry_tls_commit(struct registry_tls *tls, const struct conf *conf)
 {
     struct map_entry *entry = NULL;
@@ -462,10 +489,14 @@ void registry_tls_commit(struct registry_tls *tls, const struct conf *conf)
     map_for_each (entry, &tls->secrets) {
         commit(tls, entry->value, 1);
     }
+    map_for_each (entry, &tls->bodies) {
+        commit(tls, entry->value, 1);
+    }
     sweep(&tls->certificates, conf, has_certificate);
     sweep(&tls->ca_sets, conf, has_ca_set);
     sweep(&tls->tickets, conf, has_tickets);
     sweep(&tls->secrets, conf, has_secret);
+    sweep(&tls->bodies, conf, has_body);
 }
 
 void registry_tls_sweep(struct registry_tls *tls)
@@ -474,6 +505,7 @@ void registry_tls_sweep(struct registry_tls *tls)
     sweep(&tls->ca_sets, NULL, NULL);
     sweep(&tls->tickets, NULL, NULL);
     sweep(&tls->secrets, NULL, NULL);
+    sweep(&tls->bodies, NULL, NULL);
 }
 
 /* -- files -- */
@@ -538,6 +570,9 @@ void registry_tls_look(struct registry_tls *tls, size_t *cursor, uint32_t limit,
         look_at(tls, entry->value, look);
     }
     map_for_each (entry, &tls->secrets) {
+        look_at(tls, entry->value, look);
+    }
+    map_for_each (entry, &tls->bodies) {
         look_at(tls, entry->value, look);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * registry_tls - certificates, sets of authorities, ticket keys and secrets in files, which live on
- * while documents come and go.
+ * registry_tls - certificates, sets of authorities, ticket keys, secrets and bodies in files, which
+ * live on while documents come and go.
  *
  *     document --registry_certificate_of--> tls_cert   proposed: nobody sees it yet
  *                     then commit: it is the one, or sweep: it is forgotten
@@ -14,7 +14,7 @@
  * `tls_epoch` of the registry goes up when an object is another one without a new document: then
  * the newest snapshot is not current any more (snapshot_is_current).
  *
- * Ticket keys and secrets are found by their file; keys of "" are those of the process.
+ * Ticket keys, secrets and bodies are found by their file; keys of "" are those of the process.
  *
  * Memory: one reference on each object. Threads: control.
  */
@@ -29,6 +29,7 @@
 #include "lbd/base/err.h"
 #include "lbd/base/file_stamp.h"
 #include "lbd/base/map.h"
+#include "lbd/snapshot/body_file.h"
 #include "lbd/snapshot/condition.h"
 #include "lbd/tls/tls_ca.h"
 #include "lbd/tls/tls_cert.h"
@@ -44,7 +45,8 @@ enum registry_material_kind {
     REGISTRY_CERTIFICATE, /* tls_cert */
     REGISTRY_CA_SET,      /* tls_ca */
     REGISTRY_TICKETS,     /* tls_tickets */
-    REGISTRY_SECRET       /* tls_secret */
+    REGISTRY_SECRET,      /* tls_secret */
+    REGISTRY_BODY         /* body_file */
 };
 
 /* Where something was read from, and in which state that was. */
@@ -97,6 +99,7 @@ struct registry_tls {
     struct map ca_sets;             /* name -> struct registry_material */
     struct map tickets;             /* path -> struct registry_material */
     struct map secrets;             /* path -> struct registry_material */
+    struct map bodies;              /* path -> struct registry_material */
     const struct conf_vault *vault; /* borrowed; NULL: nothing is stored; set by control */
     uint64_t epoch;
     registry_tls_changed_fn changed; /* told by commit; NULL: nobody; set by control */
@@ -119,6 +122,9 @@ LB_MUST_CHECK struct tls_tickets *registry_tickets_of(struct registry_tls *tls, 
 /* `min_bytes`, 1 or more: of all who use the same file, the most. */
 LB_MUST_CHECK struct tls_secret *registry_secret_of(struct registry_tls *tls, struct slice file,
                                                     size_t min_bytes, struct err *err);
+/* Of a route that answers with a file. */
+LB_MUST_CHECK struct body_file *registry_body_of(struct registry_tls *tls, struct slice file,
+                                                 struct err *err);
 
 /* NULL: there is none. */
 struct registry_certificate *registry_find_certificate(const struct registry_tls *tls,

@@ -21,6 +21,7 @@
 #include "lbd/mail/mail_map.h"
 #include "lbd/proxy/mail_callback.h"
 #include "lbd/proxy/plan.h"
+#include "lbd/snapshot/body_file.h"
 #include "lbd/upstream/pool.h"
 
 #define SNAPSHOT_WORKERS_MAX 64
@@ -58,6 +59,8 @@ struct snapshot {
     uint32_t subset_count;
     struct filter **filters; /* of policies: counted, sorted by name */
     uint32_t filter_count;
+    struct body_file **bodies; /* that routes answer with: counted */
+    uint32_t body_count;
     struct mail_map *mail_maps; /* sorted by name */
     uint32_t mail_map_count;
     struct mail_callback **mail_callbacks; /* counted */

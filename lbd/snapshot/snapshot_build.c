@@ -468,6 +468,30 @@ static const struct route_path *build_rewrite(struct arena *arena, const struct 
                : NULL;
 }
 
+/* What a route answers with. False: *err. */
+static bool add_answer(struct snapshot *snapshot, const struct snapshot_build *build,
+                       const struct conf_route *conf, struct route *route, struct err *err)
+{
+    struct slice type = body_file_type(conf->respond_file);
+    route->status = (uint16_t)conf->respond_status;
+    route->body = conf->respond_body;
+    route->content_type = conf->respond_type.len != 0 ? conf->respond_type : type;
+    route->headers = conf->respond_headers;
+    route->header_count = conf->respond_header_count;
+    if (conf->respond_file.len == 0) {
+        return true;
+    }
+    struct body_file *body = registry_body_of(&build->registry->tls, conf->respond_file, err);
+    if (body == NULL) {
+        (void)snprintf(err->place, sizeof(err->place), "/routes/%.*s/action/respond/body_file",
+                       SLICE_ARG(conf->name));
+        return false;
+    }
+    snapshot->bodies[snapshot->body_count++] = body_file_ref(body);
+    route->body = body_file_text(body);
+    return true;
+}
+
 static struct route *build_route(struct snapshot *snapshot, const struct snapshot_build *build,
                                  const struct conf_route *conf, struct err *err)
 {
@@ -491,12 +515,7 @@ static struct route *build_route(struct snapshot *snapshot, const struct snapsho
     case CONF_ACTION_POOL:
         return route_to_some(snapshot, route, conf, conf->pool, err) ? route : NULL;
     case CONF_ACTION_RESPOND:
-        route->status = (uint16_t)conf->respond_status;
-        route->body = conf->respond_body;
-        route->content_type = conf->respond_type;
-        route->headers = conf->respond_headers;
-        route->header_count = conf->respond_header_count;
-        break;
+        return add_answer(snapshot, build, conf, route, err) ? route : NULL;
     case CONF_ACTION_REDIRECT:
         route->status = (uint16_t)conf->redirect_status;
         route->location = conf->redirect_location;
@@ -641,6 +660,7 @@ struct snapshot *snapshot_build(const struct snapshot_build *build, struct err *
     snapshot->pool_count = conf->pool_count; /* those not made yet are NULL */
     snapshot->made = arena_zero(&snapshot->arena, conf->pool_count * sizeof(*snapshot->made));
     snapshot->plans = arena_zero(&snapshot->arena, conf->listener_count * sizeof(struct plan *));
+    snapshot->bodies = arena_zero(&snapshot->arena, conf->route_count * sizeof(*snapshot->bodies));
     make_leases(snapshot, build->workers);
 
     bool with_places = false;

@@ -6,6 +6,7 @@
 
 #include "lbd/base/log.h"
 #include "lbd/base/mem.h"
+#include "lbd/snapshot/body_file.h"
 #include "lbd/snapshot/snapshot_call_tls.h"
 #include "lbd/tls/tls_file.h"
 
@@ -44,7 +45,9 @@ static bool read_file(const struct conf_policy *policy, struct slice *text, stru
         return true;
     }
     char *name = mem_slicedup(path);
-    bool ok = tls_file_read(name, "the file of the policy", true, FILE_MAX, text, err);
+    bool ok = policy->kind == CONF_POLICY_MAINTENANCE /* whose page is for everybody */
+                  ? body_file_read(name, text, err)
+                  : tls_file_read(name, "the file of the policy", true, FILE_MAX, text, err);
     free(name);
     return ok;
 }

@@ -33,6 +33,9 @@ void snapshot_free(struct snapshot *snapshot)
     }
     snapshot_mail_routes_fini(snapshot);
     snapshot_filter_fini(snapshot);
+    for (uint32_t i = 0; i < snapshot->body_count; i++) {
+        body_file_unref(snapshot->bodies[i]);
+    }
     conf_document_unref(snapshot->document);
     free(snapshot->leases);
     arena_fini(&snapshot->arena);

@@ -142,6 +142,7 @@ enum counters_memo { /* what was known of a login, a token, a request */
                      COUNTERS_MEMO_MISS,
                      COUNTERS_MEMO_COUNT
 };
+enum { COUNTERS_ENCODING_COUNT = 3 }; /* enum conf_encoding */
 enum counters_callback { /* what came of asking a callback of mail */
                          COUNTERS_CALLBACK_OK,
                          COUNTERS_CALLBACK_REFUSED,

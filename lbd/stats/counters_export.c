@@ -34,6 +34,7 @@ WORDS(STICKY, "result", "hit", "new", "unknown", "rebalanced", "refused")
 WORDS(SPLIT, "result", "stayed", "new", "unknown", "moved")
 WORDS(DECISION, "decision", "allow", "deny", "shadow", "wait")
 WORDS(MEMO, "result", "hit", "miss")
+WORDS(ENCODING, "encoding", "zstd", "br", "gzip") /* enum conf_encoding */
 WORDS(CIRCUIT, "reason", "requests", "connections", "pending", "retries")
 WORDS(OUTLIER, "reason", "consecutive_failures", "success_rate", "latency")
 WORDS(CALLBACK, "result", "ok", "refused", "wait", "failed", "kept")
@@ -182,6 +183,7 @@ enum { SCOPE_BASIC = 0, SCOPE_FULL = 1 };
 #define UNIT_OF_SPLIT     PROMETHEUS_ONE
 #define UNIT_OF_CALLBACK  PROMETHEUS_ONE
 #define UNIT_OF_DECISION  PROMETHEUS_ONE
+#define UNIT_OF_ENCODING  PROMETHEUS_ONE
 #include "lbd/stats/counters.def"
 /* clang-format on */
 

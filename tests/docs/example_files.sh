@@ -23,7 +23,7 @@ grep -oh '"[a-z_]*file": *"[^"]*"' "$@" | sed 's/^"\([a-z_]*\)": *"\(.*\)"$/\1 \
         key_file) from=key.pem ;;
         crl_file) from=crl.pem ;;
         ticket_keys_file) from=secret ;;
-        chain_file | file | ca_file | client_ca_file) from=certificate.pem ;;
+        chain_file | file | ca_file | client_ca_file | body_file) from=certificate.pem ;;
         *) continue ;;
         esac
         [ ! -e "$path" ] || continue

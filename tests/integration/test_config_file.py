@@ -256,7 +256,7 @@ class ConfigFile(LabCase):
     def test_version(self):
         result = run_lbd("--version")
         self.assertEqual(result.returncode, 0)
-        self.assertRegex(result.stdout, r"\Albd [0-9]+\.[0-9]+")
+        self.assertRegex(result.stdout, r"\Albd [0-9]+\.[0-9]+.*\ncompression:( zstd)?( br)? gzip\n\Z")
 
     def test_help(self):
         result = run_lbd("--help")

@@ -60,7 +60,7 @@ class Deb(unittest.TestCase):
     def test_packages(self):
         self.assertEqual([deb.name.split("_")[0] for deb in self.debs],
                          ["lbctl-dbgsym", "lbctl", "lbd-dbgsym", "lbd"])
-        for package, needs in (("lbd", ("libevent-core", "libmicrohttpd12", "libssl3", "lbctl (=")),
+        for package, needs in (("lbd", ("libevent-core", "libmicrohttpd12", "libssl3", "libbrotli1", "libzstd1", "lbctl (=")),
                                ("lbctl", ("libc6", "libcjson1")), ("lbd-dbgsym", ("lbd (=",))):
             for need in needs:
                 self.assertIn(need, self.field(package, "Depends"))

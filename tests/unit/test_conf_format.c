@@ -103,6 +103,13 @@ static const struct {
     {CONF_FORMAT_METHOD, SLICE_INIT("CONNECT"), false},
     {CONF_FORMAT_METHOD, SLICE_INIT("GET "), false},
 
+    {CONF_FORMAT_ENCODING, SLICE_INIT("zstd"), true},
+    {CONF_FORMAT_ENCODING, SLICE_INIT("br"), true},
+    {CONF_FORMAT_ENCODING, SLICE_INIT("gzip"), true},
+    {CONF_FORMAT_ENCODING, SLICE_INIT("GZIP"), false},
+    {CONF_FORMAT_ENCODING, SLICE_INIT("deflate"), false},
+    {CONF_FORMAT_ENCODING, SLICE_INIT(""), false},
+
     {CONF_FORMAT_ANY_METHOD, SLICE_INIT("M-SEARCH"), true},
     {CONF_FORMAT_ANY_METHOD, SLICE_INIT("TRACE"), true},
     {CONF_FORMAT_ANY_METHOD, SLICE_INIT("get"), false},

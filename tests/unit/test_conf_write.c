@@ -44,7 +44,7 @@ START_TEST(writes_defaults_too)
         "\"meta\":{\"labels\":{\"a\":\"b\"}}",
         "\"p\":{\"listener\":\"web\",\"priority\":0,\"match\":{\"host\":[\"a.b\"],\"path\":\"/x\"},\"action\":{\"pool\":\"p\"",
         "\"r\":{\"listener\":\"web\",\"priority\":-1,\"action\":{\"redirect\":{\"status\":302,\"location\":\"/\"",
-        "\"action\":{\"respond\":{\"status\":404,\"content_type\":\"text/plain; charset=utf-8\"",
+        "\"action\":{\"respond\":{\"status\":404}",
         "\"p\":{\"algorithm\":\"least_request\",",
         "\"slow_start\":\"0s\",",
         "\"timeouts\":{\"connect\":\"3s\",\"response\":\"1m\",\"idle\":\"1m\",\"max_age\":\"0s\"}",

@@ -294,6 +294,41 @@ START_TEST(a_key_that_became_short_is_not_used)
 }
 END_TEST
 
+START_TEST(a_body_follows_its_file)
+{
+    char path[TLS_FILES_PATH_MAX];
+    struct conf_route route = {.name = SLICE("front"), .action = CONF_ACTION_RESPOND};
+    const struct conf conf = {.routes = &route, .route_count = 1};
+    (void)snprintf(path, sizeof(path), "%s/page.html", files.folder);
+    struct slice file = route.respond_file = slice_from(path);
+    ck_assert_ptr_null(registry_body_of(&tls, file, &err));
+    tls_files_write(path, "one", 0644);
+    struct body_file *body = registry_body_of(&tls, file, &err);
+    ck_assert_msg(body != NULL, "%s", err.text);
+    registry_tls_commit(&tls, &conf);
+    ck_assert_ptr_eq(registry_body_of(&tls, file, &err), body);
+
+    ck_assert_int_eq(unlink(path), 0);
+    for (int i = 0; i < 5; i++) {
+        look();
+    }
+    ck_assert_uint_eq(failures, 1); /* told once */
+    ck_assert_uint_eq(tls.epoch, 0);
+    ck_assert_ptr_eq(registry_body_of(&tls, file, &err), body);
+    (void)body_file_ref(body); /* as a snapshot does */
+    tls_files_write(path, "other", 0644);
+    look();
+    ck_assert_uint_eq(tls.epoch, 1);
+    ck_assert(slice_eq(body_file_text(registry_body_of(&tls, file, &err)), SLICE("other")));
+    ck_assert(slice_eq(body_file_text(body), SLICE("one")));
+    body_file_unref(body);
+    route.action = CONF_ACTION_POOL;
+    registry_tls_commit(&tls, &conf);
+    ck_assert_uint_eq(tls.bodies.count, 0);
+    ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 static void add_all(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -307,6 +342,7 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, ticket_keys_of_a_file_follow_it);
     tcase_add_test(tcase, a_password_follows_its_file);
     tcase_add_test(tcase, a_key_that_became_short_is_not_used);
+    tcase_add_test(tcase, a_body_follows_its_file);
 }
 
 UNIT_MAIN("registry_tls", add_all)

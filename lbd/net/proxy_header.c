@@ -366,7 +366,9 @@ static void write_v2(struct cursor *cursor, const struct addr_small *source,
         put_u16(cursor, source->port);
         put_u16(cursor, destination->port);
     }
-    put_text(cursor, tlvs);
+    if (tlvs.len != 0) {
+        put_text(cursor, tlvs);
+    }
     if (with_checksum) {
         static const char zeros[CRC32C_BYTES] = {PROXY_TLVS_CRC32C, 0, 4};
         put(cursor, zeros, sizeof(zeros));

@@ -1,7 +1,6 @@
 """A change reaches the next request and nothing else: no connection ends but with its own object."""
 
 import threading
-import time
 import unittest
 
 from lab import Client, Closed, LabCase, config_for
@@ -259,9 +258,8 @@ class UnderLoad(LabCase):
         for server in servers:
             server.keep = False
         proxy = self.lbd(
-            config_for(*servers), daemon={"access_log": {"path": "off"},
-                                          "log": {"level": "warn", "format": "text",
-                                                  "path": "stderr"}},
+            config_for(*servers, listener={"timeouts": {"keep_alive": "1h"}}),  # so long may the changes take
+            daemon={"access_log": {"path": "off"}, "log": {"level": "warn", "format": "text", "path": "stderr"}},
         )
         address = proxy.address()
         idle = [self.connect(proxy) for _ in range(20)]
@@ -270,7 +268,6 @@ class UnderLoad(LabCase):
         before = proxy.metrics()
         first = proxy.api("GET", "/v1/config").revision
         spare = {"address": servers[3].address, "weight": 5}
-        began = time.monotonic()
         with Load(address, clients=4) as load, Client(proxy.api_socket, timeout=60) as api:
             for number in range(self.CHANGES):
                 self.change(api, number, spare)
@@ -282,7 +279,6 @@ class UnderLoad(LabCase):
                     ]
                     self.assertEqual(worse, [])
                     before = now
-        took = time.monotonic() - began
         self.assertEqual(load.failures[:5], [], f"of {load.total} requests")
         self.assertEqual(load.reconnects, 0, "a keep-alive connection was closed under its client")
         self.assertGreater(load.total, 100)
@@ -291,7 +287,6 @@ class UnderLoad(LabCase):
             self.assertEqual(client.get("/").status, 200, "an idle connection was closed")
         proxy.wait_metric(load.total + 2 * len(idle), "lbd_http_requests_total", listener="web")
         self.wait_for(lambda: proxy.metric("lbd_snapshots") < 4, "old snapshots are freed")
-        del took
 
     def change(self, api, number, spare):
         """A different kind of change each time; every one answers 2xx."""
@@ -312,7 +307,7 @@ class UnderLoad(LabCase):
             headers = {"Content-Type": "application/json"}
         body = call[2].encode() if call[2] else None
         response = api.request(call[0], call[1], headers if body else {}, body, host="lbd")
-        self.assertIn(response.status, (200, 201, 204), f"{call}: {response.text}")
+        self.assertIn(response.status, (200, 201, 202, 204), f"{call}: {response.text}")
         del api.reader.log[:]
 
 

@@ -45,7 +45,7 @@ class Floods(LabCase):
                     "ours": {"listener": "web", "match": {"path": "/ours"},
                              "action": {"respond": {"status": 200}}}
                 },
-                listener={"timeouts": {"write_idle": "2s", "body_idle": "2s", "header": "2s"}},
+                listener={"timeouts": {"write_idle": "2s", "body_idle": "2s", "header": "5m", "keep_alive": "5m"}},
             ),
             daemon={"workers": 1, "log": None, "access_log": None},
         )
@@ -188,12 +188,17 @@ class Floods(LabCase):
                 chunks = itertools.chain([first], itertools.repeat(part))
                 self.ends_calmly(client, chunks, most=3000 if size == 16384 else 200_000)
 
+    def limit_heads(self):
+        self.proxy.patch("/v1/listeners/web", {"timeouts": {"header": "4s"}})
+
     def test_blocks_that_never_end(self):
         """The client is told when the time for a head is over."""
+        self.limit_heads()
         with self.bounded():
-            clients = [self.client() for _ in range(20)]
-            for client in clients:
-                client.send(frame(HEADERS, END_STREAM, 1, bytes(16000)))
+            clients = []
+            for _ in range(20):
+                clients.append(self.client())
+                clients[-1].send(frame(HEADERS, END_STREAM, 1, bytes(16000)))
             for client in clients:
                 client.read_to_end()
                 self.assertEqual([f.code for f in client.seen if f.kind == GOAWAY],
@@ -201,10 +206,12 @@ class Floods(LabCase):
 
     def test_greetings_that_never_end(self):
         """Half a preface, and a preface without SETTINGS: over after timeouts.header."""
+        self.limit_heads()
         with self.bounded():
-            clients = [self.client(greet=False) for _ in range(20)]
-            for i, client in enumerate(clients):
-                client.send(PREFACE[:10] if i % 2 else PREFACE)
+            clients = []
+            for i in range(20):
+                clients.append(self.client(greet=False))
+                clients[-1].send(PREFACE[:10] if i % 2 else PREFACE)
             for i, client in enumerate(clients):
                 if i % 2:
                     self.assertIn(client.sock.recv(100)[:12], (b"", b"HTTP/1.1 408"))
@@ -381,7 +388,7 @@ class Floods(LabCase):
                 while got < 50:
                     got += client.read().kind == RST_STREAM
             self.wait_for(
-                lambda: self.server.open_connections() <= 2, "the origin is let go", timeout=30
+                lambda: self.server.open_connections() <= 2, "the origin is let go"
             )
 
     def test_a_connection_window_that_never_opens(self):
@@ -406,7 +413,7 @@ class Floods(LabCase):
                 client.send(window_update(0, 0x7FFF0000 - 65535))
                 self.open_big(client, 50)
             self.wait_for(
-                lambda: self.proxy.metric("lbd_connections") <= 1, "they are gone", timeout=30
+                lambda: self.proxy.metric("lbd_connections") <= 1, "they are gone"
             )
 
     def test_requests_whose_bodies_stall(self):

@@ -31,8 +31,9 @@ void loop_stand_turn(struct loop_stand *stand);
 /* Some passes that do not wait: what is there now is done afterwards. */
 void loop_stand_settle(struct loop_stand *stand);
 
-/* Turns the loop until the condition holds, a bounded number of times. */
-#define LOOP_STAND_TURNS 4000
+/* Turns the loop until the condition holds, a bounded number of times: more than a minute of them,
+ * for TCP has timers of its own, and a busy machine makes it use them. */
+#define LOOP_STAND_TURNS 40000
 #define loop_stand_until(stand, condition)                                                         \
     do {                                                                                           \
         bool holds_ = (condition);                                                                 \

@@ -62,7 +62,7 @@ START_TEST(a_small_one_comes_at_once)
     live_api_begin();
     put_servers("empty", 0);
     struct json *json = get(false);
-    ck_assert_uint_eq(json_count(member(json, "conditions")), 5);
+    ck_assert_uint_eq(json_count(member(json, "conditions")), 6);
     ck_assert_uint_eq(json_count(member(json, "pools")), 2);
     ck_assert_ptr_nonnull(member(json, "pools/p/servers/a/health"));
     ck_assert_ptr_nonnull(member(json, "listeners/web/addresses"));

@@ -132,7 +132,7 @@ static const struct {
      "invalid-value", "", false},
     {"{'pools':{'p':{'servers':{'a':{'address':'dns:h:1','weight':'30%'},'b':{'address':'h:2'}}}}}",
      "/pools/p/servers/a/weight", "invalid-value", "", false},
-    {"{" LISTEN("'w':{'bind':['127.0.0.1:143'],'protocol':'imap','default_pool':'p'}") ",'pools':{" WEIGHED(
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:143'],'protocol':'imap','default_pool':'p','mail':{'allow_cleartext':true}}") ",'pools':{" WEIGHED(
          "'30%'", "100") "}}",
      "/pools/p/servers/a/weight", "invalid-value", "", false},
 

@@ -83,7 +83,7 @@ START_TEST(of_a_share_a_percentage_stays_one)
     ck_assert_uint_eq(registry_server_weight_scaled(server, &sums, a), 800);
     ck_assert_int_eq(weigh(80, 0, 0).err.kind, ERR_NONE); /* a number stands beside b's */
     ck_assert_uint_eq(registry_server_weight_scaled(server, &sums, a), 6400);
-    ck_assert_int_eq(weigh(0, 5001, 0).err.kind, ERR_INVALID);
+    ck_assert_int_eq(weigh(0, 5100, 0).err.kind, ERR_INVALID);
     live_control_stop(&live);
 }
 END_TEST

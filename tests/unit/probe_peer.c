@@ -244,7 +244,7 @@ void probe_field_run(struct probe_field *field, const struct conf_health_check *
     for (uint32_t i = 0; i < 100000 && !field->done; i++) {
         /* 5 ms pass, however long this machine needs for them: the clock is the test's */
         now_set_for_test(now_us() + 5000, now_wall_us() + 5000);
-        for (uint32_t pass = 0; pass < 4; pass++) {
+        for (uint32_t pass = 0; pass < 64; pass++) {
             loop_run_once(field->loop, 0); /* the probe and its peer talk in one loop */
         }
     }

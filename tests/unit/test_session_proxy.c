@@ -32,7 +32,9 @@ END_TEST
 START_TEST(without_an_id_it_is_that_of_the_connection)
 {
     const struct proxy_tlvs said = {.authority = SLICE("a"), .alpn = SLICE("h2")};
-    struct session session = {.id = 0x1f, .proxied = session_proxy_new(&said)};
+    static const struct transport clear; /* not that of TLS */
+    struct session session = {
+        .id = 0x1f, .conn.transport = &clear, .proxied = session_proxy_new(&said)};
     char out[PROXY_TLVS_OUT_MAX];
     struct proxy_tlvs again;
     size_t at = 0;

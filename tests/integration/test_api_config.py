@@ -1,7 +1,7 @@
 """Configuration over REST: whole documents and single resources, all or nothing."""
 
-import collections
 import json
+import time
 import unittest
 
 from lab import Client, Closed, LabCase, config_for
@@ -444,16 +444,19 @@ class Limits(ApiCase):
         self.proxy.put("/v1/pools/large/endpoints", servers)
         size = len(self.api("GET", "/v1/pools/large").raw)
         fit = 128 * 1024 * 1024 // size
-        waiting = collections.deque()
-        for number in range(fit + 3):
+        waiting = []
+        taken_s = {}
+        for _ in range(fit + 3):
             client = Client(self.proxy.api_socket)
             self.addCleanup(client.close)
             client.send_request("GET", "/v1/pools/large", {"Connection": "close"}, host="lbd")
-            # a little is taken of those that wait longest, or they would be over before all have come
-            for _ in range(min(5, number)):
-                waiting[0].reader.fill()
-                waiting.rotate(-1)
+            # nobody may take nothing for 30 s, nor so much that an answer is over before all have come
             waiting.append(client)
+            taken_s[client] = time.monotonic()
+            for one in waiting:
+                if time.monotonic() - taken_s[one] > 10:
+                    one.reader.fill()
+                    taken_s[one] = time.monotonic()
 
         # heads alone: the bodies stay where they are
         statuses = [client.read_head().status for client in waiting]

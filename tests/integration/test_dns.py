@@ -293,7 +293,7 @@ class Templates(DnsCase):
                                                       "weight": 7})
         first, second = f"dns-web-test-{one.port}", f"dns-web-test-{two.port}"
         self.wait_members("a", first, second)
-        self.assertEqual(self.groups(), [(0, 1, 100), (14, 1, 0), (15, 1, 0)])
+        wait_for(lambda: self.groups() == [(0, 1, 100), (14, 1, 0), (15, 1, 0)], "groups")
         self.wait_names("own", count=4)
         self.proxy.admin("a", "maint")
         self.wait_names("one", count=4)
@@ -356,7 +356,7 @@ class Real(DnsCase):
     def test_failover_by_the_priorities_of_dnsmasq(self):
         origins = {n: self.origin(name=n) for n in "abc"}
         port = {n: o.port for n, o in origins.items()}
-        self.dns = Dnsmasq(free_port(), {"web.test": ["127.0.0.1"]}, [
+        self.dns = Dnsmasq({"web.test": ["127.0.0.1"]}, [
             f"srv-host=_http._tcp.app.test,web.test,{port['a']},10,60",
             f"srv-host=_http._tcp.app.test,web.test,{port['b']},10,40",
             f"srv-host=_http._tcp.app.test,web.test,{port['c']},20,10"])

@@ -167,7 +167,7 @@ class Names(LabCase):
             "listener", "route", "pool", "server", "worker", "code_class", "reason", "result",
             "state", "kind", "method", "code", "protocol", "le", "hash", "source", "version",
             "revision", "openssl", "libevent", "scope", "address", "type", "certificate",
-            "resumed", "grpc_status", "mechanism", "phase",
+            "resumed", "grpc_status", "mechanism", "phase", "action",
         }
         for name, labels in self.proxy.metrics():
             self.assertRegex(name, r"\A(lbd|process)_")

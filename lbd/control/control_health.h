@@ -18,7 +18,10 @@
  * failures in a row take a server out, unless it is the last usable one of its pool; with a check
  * its next passes bring it back, without one 10 s.
  *
- * The first check that connects and is not understood is followed by an interview.
+ * The first check that connects and is not understood is followed by an interview. Where no check
+ * would notice, servers of HTTP that are added or moved are interviewed at once, and others when a
+ * request finds something else there; that is looked at again every half a minute, until it is not
+ * true any more.
  *
  * Limits: 256 probes at once, the rest waits in line; a sixteenth of that in interviews beside
  * them. Memory: a reference on each server, 1 KiB for the last results of each that is checked;

@@ -35,6 +35,7 @@ static struct upstream_conn *new_conn(struct upstream_worker *upstream, const st
     self->address_version = server->address_version;
     self->idle_ms = pool->idle_ms;
     self->is_idle = false;
+    self->has_served = false;
     counter_add(&counters_of_pool(upstream->counters, self->pool_id)->connections_opened, 1);
     counter_add(&counters_of_server(upstream->counters, self->server->id)->connections_opened, 1);
     return self;

@@ -76,7 +76,8 @@ struct upstream_conn {
     uint8_t step; /* enum upstream_step */
     bool is_idle;
     bool is_http2; /* agreed on by ALPN, or known before */
-    bool must_http2;
+    bool must_http2 : 1;
+    bool has_served : 1; /* a request before: it speaks what we do */
 };
 
 static inline struct upstream_conn *upstream_conn_of(struct conn *conn)

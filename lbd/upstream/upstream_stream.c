@@ -22,15 +22,27 @@ static void tell_refusal(struct conn *conn, enum close_reason reason)
     }
 }
 
+/* It may speak something else: whoever is to mend that must be told. */
+static void tell_other_protocol(struct conn *conn, enum close_reason reason)
+{
+    const struct upstream_conn *self = upstream_conn_of(conn);
+    if (LB_UNLIKELY(reason == CLOSE_BAD_RESPONSE || reason == CLOSE_SERVER_SPEAKS_TLS ||
+                    (reason == CLOSE_SERVER_RESET && !self->has_served))) {
+        server_note_trouble(self->server, reason, close_reason_sentence(reason));
+    }
+}
+
 static void on_close(struct conn *conn, enum close_reason reason, bool linger)
 {
     (void)linger;
     tell_refusal(conn, reason);
+    tell_other_protocol(conn, reason);
     upstream_conn_end(worker_of(conn), upstream_conn_of(conn));
 }
 
 static void on_idle(struct conn *conn)
 {
+    upstream_conn_of(conn)->has_served = true;
     idle_give(worker_of(conn), upstream_conn_of(conn));
 }
 

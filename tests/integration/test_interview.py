@@ -115,6 +115,90 @@ class Interview(LabCase):
         self.assertEqual(set(seen), {"GET"})
         self.assertNotIn("interview", self.proxy.server_status("a"))
 
+    def unchecked(self, origin, pool=None, **more):
+        """A server that nobody checks, or by TCP alone: the first request finds out."""
+        self.proxy = self.lbd(config_for(origin, pool=pool, **more))
+        self.proxy.wait_health("a", "up")
+        self.reason = self.connect(self.proxy).get("/").get("Lbd-Reason")
+        return self.interview()
+
+    def test_without_a_check_the_first_request_finds_tls(self):
+        self.assertEqual(self.unchecked(self.secured()), "configured http, answers TLS (TLSv1.3)")
+        self.assertIn(self.reason, ("server_reset", "server_speaks_tls"))
+        self.assertTrue(self.proxy.server_status("a")["last_error"].startswith("the server "))
+        events = [e["message"] for e in self.proxy.get("/v1/events?limit=4096")["events"]
+                  if e["type"] == "server.interview"]
+        self.assertEqual(events, ["configured http, answers TLS (TLSv1.3)"])
+
+    def test_without_a_check_who_is_added_is_looked_at(self):
+        """Before any request; a server of HTTPS that says in HTTP what it wants is found, too."""
+        def kind(peer):
+            if peer.sock.recv(4096).startswith(b"\x16\x03"):
+                peer.close()
+            else:
+                peer.tx(400, "The plain HTTP request was sent to HTTPS port")
+
+        self.proxy = self.lbd(config_for())
+        for server in (self.secured(), self.origin(kind)):
+            self.proxy.put("/v1/pools/main/servers/a", {"address": server.address})
+            found = self.interview()
+            self.assertTrue(found.startswith("configured http, answers TLS"), found)
+            self.proxy.delete("/v1/pools/main/servers/a")
+
+    def test_without_a_check_who_is_understood(self):
+        good = self.origin()
+        self.proxy = self.lbd(config_for())
+        self.proxy.put("/v1/pools/main/servers/a", {"address": good.address})
+        good.wait_requests(1)
+        self.assertEqual([r.method for r in good.requests], ["OPTIONS"])
+        good.wait_idle()
+        self.assertNotIn("interview", self.proxy.server_status("a"))
+
+    def test_of_tcp_nothing_is_expected(self):
+        servers = [self.origin(name=name) for name in "ab"]
+        document = config_for(listener={"protocol": "tcp"})
+        self.proxy = self.lbd(document)
+        self.proxy.put("/v1/pools/main/servers/a", {"address": servers[0].address})
+        self.proxy.patch("/v1/listeners/web", {"protocol": "http"})
+        self.proxy.put("/v1/pools/main/servers/b", {"address": servers[1].address})
+        servers[1].wait_requests(1)
+        self.assertEqual(servers[0].connection_count, 0)
+
+    def test_nor_does_a_check_of_tcp_see_it(self):
+        self.assertEqual(
+            self.unchecked(self.secured(), pool={"health_check": "hc"},
+                           health_checks={"hc": {"type": "tcp", "interval": "100ms", "timeout": "100ms"}}),
+            "configured http, answers TLS (TLSv1.3)")
+        checks = self.proxy.metric("lbd_health_checks_total")
+        wait_for(lambda: self.proxy.metric("lbd_health_checks_total") > checks, "another check")
+        self.assertIn("interview", self.proxy.server_status("a"), "it says nothing of that")
+
+    def test_without_a_check_a_server_that_is_added(self):
+        def banner(peer):
+            peer.send(b"220 mail.test ESMTP Postfix\r\n")
+            peer.stall(seconds=3)
+
+        self.proxy = self.lbd(config_for(pool={"retries": 0}))
+        self.proxy.put("/v1/pools/main/servers/a", {"address": self.origin(banner).address})
+        self.assertEqual(self.connect(self.proxy).get("/").status, 502)
+        self.assertEqual(self.interview(), "configured http, answers with a banner of SMTP")
+
+    def test_without_a_check_https_is_plain(self):
+        def script(peer):
+            if not peer.sock.recv(4096).startswith(b"\x16\x03"):
+                peer.tx(200, "plain")
+            else:
+                peer.tx(400, "plain")
+
+        self.assertEqual(self.unchecked(self.origin(script), pool={"tls": {"verify": "off"}, "retries": 0}),
+                         "configured tls, answers plain HTTP")
+
+    def test_without_a_check_it_is_forgotten_when_it_is_mended(self):
+        self.unchecked(self.secured())
+        self.proxy.patch("/v1/pools/main", {"tls": {"verify": "off"}})
+        self.assertEqual(self.connect(self.proxy).get("/").status, 200)
+        self.assertNotIn("interview", self.proxy.server_status("a"))
+
     def test_silent_servers_cost_little(self):
         stop = threading.Event()
         self.addCleanup(stop.set)

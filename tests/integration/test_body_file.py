@@ -166,7 +166,7 @@ class BodyFile(LabCase):
     def test_a_start_names_file_and_place(self):
         path = self.folder / "lbd.json"
         document = self.document(body_file=str(self.folder / "none"))
-        document["daemon"] = {"user": pwd.getpwuid(os.geteuid()).pw_name}
+        document["daemon"] = {"user": pwd.getpwuid(os.geteuid()).pw_name, "state_dir": str(self.folder / "state")}
         path.write_text(json.dumps(document))
         for arguments in (("-t",), ()):
             said = run_lbd(*arguments, "-c", str(path))

@@ -8,6 +8,7 @@ boot() {
     mkdir "$base/changes" "$base/work" "$base/root"
     mount -t overlay overlay -o "lowerdir=/,upperdir=$base/changes,workdir=$base/work" "$base/root"
     cd "$base/root"
+    rm -rf var/lib/lbd etc/lbd  # of this machine, if it has any: not of a new one
     mkdir -p proc dev run tmp sys debs out mnt/old
     cp -r "$debs/." debs/
     cp "$script" debs/service.sh

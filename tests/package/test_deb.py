@@ -20,6 +20,7 @@ mount -t tmpfs tmpfs "$base"
 mkdir "$base/changes" "$base/work" "$base/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$base/changes,workdir=$base/work" "$base/root"
 cd "$base/root"
+rm -rf var/lib/lbd etc/lbd  # of this machine, if it has any: not of a new one
 mkdir -p debs proc dev run tmp
 cp -r "$debs/." debs/
 cp "$@" debs/

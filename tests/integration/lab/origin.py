@@ -78,6 +78,7 @@ class Peer:
     def rx_head(self):
         """The head of the next request; its body is still to be read (rx_body)."""
         try:
+            self._leave_interviewer()
             message = wire.read_request_head(self.reader)
         except TimeoutError:
             if self.reader.buffer:
@@ -90,6 +91,18 @@ class Peer:
         self.requests += 1
         self.origin.note(message)
         return Received(message)
+
+    def _leave_interviewer(self):
+        """lbd looks what a server speaks whose answers it did not understand: no script is about that."""
+        if not self.reader.buffer:
+            self.reader.fill()
+        first = bytes(self.reader.buffer)
+        if first.startswith(b"OPTIONS * ") and b"lbd-health-check" in first:
+            self.origin.interviews += 1
+            self.send(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        elif not first.startswith((b"\x16\x03", b"PROXY UNKNOWN")):
+            return
+        raise wire.Closed("an interview")
 
     def rx_body(self, request):
         wire.read_request_body(self.reader, request.message)
@@ -135,6 +148,7 @@ class Origin:
         self.requests = []  # wire.Message, in the order of arrival
         self.request_count = 0
         self.connection_count = 0
+        self.interviews = 0  # by lbd: they are no requests
         self.errors = []
         self.stopping = threading.Event()
         self.peers = {}

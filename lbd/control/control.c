@@ -215,14 +215,19 @@ static void give_listener_id_back(uint32_t id)
     counters_release(COUNTERS_LISTENER, id);
 }
 
+static uint32_t open_files(void)
+{
+    struct rlimit limit = {.rlim_cur = 1024};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur > 10000000U ? 10000000U : (uint32_t)limit.rlim_cur;
+}
+
 static uint32_t find_max_connections(const struct conf_daemon *daemon)
 {
     if (daemon->max_connections != 0) {
         return daemon->max_connections;
     }
-    struct rlimit limit = {.rlim_cur = 1024};
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    uint64_t files = limit.rlim_cur > 10000000U ? 10000000U : limit.rlim_cur;
+    uint64_t files = open_files();
     /* most clients wait without a server connection; an eighth is kept for those that need one */
     uint64_t most = files > 4U * RESERVED_FILES ? files - RESERVED_FILES - files / 8 : files / 2;
     return (uint32_t)most;
@@ -557,6 +562,7 @@ bool control_start(struct control *control, struct conf_document *seed, struct e
         .control = &control->mailbox,
         .access_log = control->access_log,
         .max_connections = control->facts.max_connections,
+        .max_idle = open_files() / 5,
         .max_buffered_bytes = control->options.daemon->max_buffered_bytes,
         .max_memory_bytes = control->facts.max_memory_bytes,
         .shed_lag_ms = control->options.daemon->shed_lag_ms,

@@ -26,6 +26,7 @@ static void take_out(struct upstream_worker *upstream, struct upstream_conn *sel
         upstream->bound_count--;
         return;
     }
+    upstream->idle_count--;
     server->idle_count--;
     if (server->idle_count < server->idle_low) {
         server->idle_low = server->idle_count;
@@ -213,11 +214,22 @@ struct upstream_conn *idle_take(struct upstream_worker *upstream, const struct p
     return NULL;
 }
 
+/* Descriptors are for what works. A look at all servers makes room for some, not for one. */
+static bool has_room(struct upstream_worker *upstream)
+{
+    if (LB_LIKELY(upstream->idle_count + upstream->bound_count < upstream->idle_max)) {
+        return true;
+    }
+    counter_add(&upstream->counters->loop.relief[COUNTERS_RELIEF_IDLE_SERVER],
+                idle_close_oldest(upstream, upstream->idle_max / 16 + 1));
+    return upstream->idle_count + upstream->bound_count < upstream->idle_max;
+}
+
 void idle_give(struct upstream_worker *upstream, struct upstream_conn *self)
 {
     uint64_t now = loop_now_us(upstream->loop);
     bool is_old = self->old_us != 0 && now >= self->old_us;
-    if (!server_is_ready(self->server) || is_old) {
+    if (!server_is_ready(self->server) || is_old || !has_room(upstream)) {
         upstream_conn_end(upstream, self);
         return;
     }
@@ -233,6 +245,7 @@ void idle_give(struct upstream_worker *upstream, struct upstream_conn *self)
         return;
     }
     list_push_front(&server->idle, &self->idle_link);
+    upstream->idle_count++;
     if (server->idle_count++ == 0) {
         list_push_back(&upstream->with_idle, &server->with_idle);
         server->idle_low = 0;

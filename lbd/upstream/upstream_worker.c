@@ -16,6 +16,7 @@ void upstream_worker_init(struct upstream_worker *upstream, struct loop *loop,
     upstream->counters = counters;
     upstream->worker = worker;
     upstream->workers = workers;
+    upstream->idle_max = UINT32_MAX;
     random_seed(&upstream->random);
     slab_init(&upstream->conns, sizeof(struct upstream_conn), 64U * 1024);
     list_init(&upstream->with_idle);

@@ -62,6 +62,8 @@ struct upstream_worker {
     struct list_node lingering; /* struct upstream_conn.idle_link: their end is awaited */
     struct list_node bound[UPSTREAM_BOUND_LISTS]; /* idle ones of one client each, by its id */
     uint32_t bound_count;
+    uint32_t idle_count; /* beside those that are bound */
+    uint32_t idle_max;   /* of both, see idle.h; set by the worker, UINT32_MAX before */
     struct slab shared; /* struct shared */
     struct list_node with_shared;
     uint32_t bound_shared;        /* that are one client's */

@@ -203,6 +203,9 @@ static bool worker_init(struct worker *worker, struct workers *workers, uint32_t
     struct access_log *log =
         options->access_log != NULL ? log_writer_ring(options->access_log, number) : NULL;
     worker->upstream.bell.mailbox = &worker->mailbox;
+    if (options->max_idle != 0) {
+        worker->upstream.idle_max = options->max_idle / options->count + 1;
+    }
     if (options->max_buffered_bytes != 0) {
         net_worker_limit(&worker->net, options->max_buffered_bytes / options->count);
     }

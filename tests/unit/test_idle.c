@@ -245,6 +245,32 @@ START_TEST(surplus_is_closed_the_oldest_first_and_64_stay)
 }
 END_TEST
 
+START_TEST(all_together_have_a_part_of_the_descriptors)
+{
+    enum { COUNT = 40, MOST = 16 };
+    begin(2);
+    struct upstream_conn *conns[COUNT];
+    int theirs[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        conns[i] = clean((uint32_t)(i % 2), &theirs[i]);
+    }
+    stand.upstream.idle_max = MOST;
+    for (size_t i = 0; i < COUNT; i++) {
+        idle_give(&stand.upstream, conns[i]);
+        upstream_stand_tick(&stand, 10);
+        ck_assert_uint_le(idle_count(0) + idle_count(1), MOST);
+    }
+    ck_assert_uint_eq(idle_count(0) + idle_count(1), MOST);
+    for (size_t i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(peer_sees_end(theirs[i]), i < COUNT - MOST); /* the oldest went */
+        (void)close(theirs[i]);
+    }
+    idle_close_all(&stand.upstream);
+    ck_assert_uint_eq(stand.upstream.idle_count, 0);
+    upstream_stand_close(&stand);
+}
+END_TEST
+
 START_TEST(an_empty_stand_sleeps)
 {
     begin(1);
@@ -265,4 +291,4 @@ UNIT_TESTS("idle", the_newest_is_taken_first, each_server_has_its_own,
            a_byte_or_an_end_while_idle_closes, an_address_of_another_version_is_not_used,
            an_idle_one_ends_at_its_timeout, a_server_that_is_not_to_be_used_keeps_none,
            a_drain_is_noticed_without_a_sweep, surplus_is_closed_the_oldest_first_and_64_stay,
-           an_empty_stand_sleeps)
+           all_together_have_a_part_of_the_descriptors, an_empty_stand_sleeps)

@@ -287,6 +287,25 @@ class Memory(Overload):
         self.assertEqual(clients[-1].get("/").status, 200)
 
 
+class Descriptors(Overload):
+    def test_connections_that_wait_have_a_fifth(self):
+        """Beyond that, those to servers that wait longest are closed, and no request is."""
+        self.held = Held()
+        self.addCleanup(self.held.gate.set)
+        self.proxy = self.lbd(config_for(self.origin(self.held)), daemon={"workers": 1, "max_connections": 60},
+                              wrapper=["prlimit", "--nofile=150:150"])
+        held = self.hold(45)
+        in_flight = ("lbd_pool_requests_in_flight", "main")
+        self.wait_for(lambda: self.proxy.metric(in_flight[0], pool=in_flight[1]) == 45, "all are under way")
+        self.held.gate.set()
+        for client in held:
+            self.assertEqual(client.read_response().text, "/held")
+        most = 150 // 5 + 1
+        self.wait_for(lambda: self.relief("idle_server") >= 45 - most, "the oldest are closed")
+        self.assertLessEqual(self.proxy.metric("lbd_pool_idle_connections", pool="main"), most)
+        self.assertEqual(held[0].get("/").status, 200)
+
+
 class Lag(Overload):
     def test_what_has_a_low_class_is_shed(self):
         routes = {

@@ -261,10 +261,14 @@ START_TEST(all_together_have_a_part_of_the_descriptors)
         ck_assert_uint_le(idle_count(0) + idle_count(1), MOST);
     }
     ck_assert_uint_eq(idle_count(0) + idle_count(1), MOST);
+    size_t ended = 0;
     for (size_t i = 0; i < COUNT; i++) {
-        ck_assert_int_eq(peer_sees_end(theirs[i]), i < COUNT - MOST); /* the oldest went */
+        bool has_ended = peer_sees_end(theirs[i]);
+        ck_assert(!has_ended || i < COUNT - MOST / 2); /* who waits longest goes, by and large */
+        ended += has_ended ? 1 : 0;
         (void)close(theirs[i]);
     }
+    ck_assert_uint_eq(ended, COUNT - MOST);
     idle_close_all(&stand.upstream);
     ck_assert_uint_eq(stand.upstream.idle_count, 0);
     upstream_stand_close(&stand);

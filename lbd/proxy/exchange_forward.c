@@ -37,12 +37,12 @@ static struct counters_pool *pool_counters(const struct exchange *x)
 static LB_INLINE void release_server(struct exchange *x)
 {
     if (x->server != NULL) {
-        pool_release(x->server);
-        x->server = NULL;
         counter_add(&pool_counters(x)->requests_finished, 1);
         if (LB_UNLIKELY(x->tries > 1)) {
             counter_add(&pool_counters(x)->retries_ended, 1);
         }
+        pool_release(x->server); /* who waits is rung for, and asks those counters */
+        x->server = NULL;
     }
 }
 

@@ -50,6 +50,10 @@ static enum queue_try on_turn(struct queue_waiter *waiter)
     struct exchange *x = container_of(waiter, struct exchange, queued);
     enum close_reason reason;
     adopt(x);
+    /* as full as its servers; the end of a request rings */
+    if (x->tries == 0 && !circuit_admits(&x->pool->circuit, NULL, x->pool->id, CIRCUIT_REQUESTS)) {
+        return QUEUE_NOT_YET;
+    }
     uint32_t member = exchange_pick_member(x, &reason);
     if (member == BALANCER_NONE && reason == CLOSE_SERVER_LIMIT) {
         return x->tried_count != 0 ? QUEUE_NOT_THIS : QUEUE_NOT_YET;

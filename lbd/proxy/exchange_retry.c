@@ -50,23 +50,16 @@ void exchange_server_failed(struct exchange *x, enum close_reason reason)
     exchange_fail(x, reason);
 }
 
-/* Takes a token when yes. */
 static bool may_try_again(struct exchange *x, enum retry_failure failure)
 {
-    struct upstream_worker *upstream = x->proxy->upstream;
     const struct retry_facts facts = {
         .safe_method = method_is_retry_safe((enum method)x->head->request.method),
         .body_gone = x->body_begun && !x->has_whole_body && x->kept_body.ptr == NULL,
         .answer_began = x->head_sent,
         .tries = x->tries,
+        .is_counted = failure == RETRY_STATUS && x->tries > 1, /* the server is not released yet */
     };
-    if (!circuit_admits(&x->pool->circuit, x->proxy->counters, x->pool->id, CIRCUIT_RETRIES)) {
-        return false;
-    }
-    bool no_budget;
-    struct pool_worker *pool = upstream_pool(upstream, x->pool->id);
-    return retry_take(&pool->budget, &x->pool->retry, &facts, failure, loop_now_us(upstream->loop),
-                      upstream->workers, &no_budget);
+    return upstream_may_retry(x->proxy->upstream, x->pool, &facts, failure);
 }
 
 static void try_again(struct exchange *x)
@@ -167,7 +160,7 @@ static void on_late(struct loop_timer *timer)
         server_note_connect(x->server, false);
     }
     upstream_stream_cancel(x->proxy->upstream, &x->waiter);
-    exchange_try_failed(x, CLOSE_TRY_TIMEOUT, RETRY_CONNECT);
+    exchange_try_failed(x, CLOSE_TRY_TIMEOUT, RETRY_LATE);
 }
 
 void exchange_watch_try(struct exchange *x)

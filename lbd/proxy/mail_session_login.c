@@ -395,11 +395,8 @@ static void try_failed(struct mail_session *mail, enum close_reason reason)
     mail->failure = (uint8_t)reason;
     uint32_t before = mail->member;
     struct retry_facts facts = {.tries = mail->tries};
-    struct pool_worker *state = upstream_pool(upstream, mail->pool->id);
-    bool no_budget;
     if (upstream_conn_is_ours(reason) ||
-        !retry_take(&state->budget, &mail->pool->retry, &facts, RETRY_CONNECT,
-                    loop_now_us(upstream->loop), upstream->workers, &no_budget)) {
+        !upstream_may_retry(upstream, mail->pool, &facts, RETRY_CONNECT)) {
         refuse(mail, MAIL_UNAVAILABLE, reason);
         return;
     }

@@ -213,11 +213,7 @@ static void try_failed(struct tcp_session *tcp, enum close_reason reason)
     release_server(tcp);
     tcp->failure = (uint8_t)reason;
     struct retry_facts facts = {.tries = tcp->tries};
-    struct pool_worker *state = upstream_pool(upstream, pool->state_id);
-    bool no_budget;
-    if (!circuit_admits(&pool->circuit, tcp->proxy->counters, pool->id, CIRCUIT_RETRIES) ||
-        !retry_take(&state->budget, &pool->retry, &facts, RETRY_CONNECT,
-                    loop_now_us(upstream->loop), upstream->workers, &no_budget)) {
+    if (!upstream_may_retry(upstream, pool, &facts, RETRY_CONNECT)) {
         fail(tcp, reason);
         return;
     }

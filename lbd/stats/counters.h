@@ -108,7 +108,8 @@ enum counters_split {                         /* of requests to a split with a c
                       COUNTERS_SPLIT_MOVED,   /* its pool gets nobody now */
                       COUNTERS_SPLIT_COUNT
 };
-enum { COUNTERS_CIRCUIT_COUNT = 4 }; /* enum circuit_kind */
+/* enum circuit_kind, and behind them: */
+enum { COUNTERS_LIMITED_RETRY_BUDGET = 4, COUNTERS_CIRCUIT_COUNT };
 /* Why a server rests: enum outlier_why without NONE. */
 enum { COUNTERS_OUTLIER_COUNT = 3 };
 enum counters_handshake {
@@ -143,7 +144,7 @@ enum counters_memo { /* what was known of a login, a token, a request */
                      COUNTERS_MEMO_COUNT
 };
 enum { COUNTERS_ENCODING_COUNT = 3 }; /* enum conf_encoding */
-enum counters_callback { /* what came of asking a callback of mail */
+enum counters_callback {              /* what came of asking a callback of mail */
                          COUNTERS_CALLBACK_OK,
                          COUNTERS_CALLBACK_REFUSED,
                          COUNTERS_CALLBACK_WAIT,

@@ -35,7 +35,7 @@ WORDS(SPLIT, "result", "stayed", "new", "unknown", "moved")
 WORDS(DECISION, "decision", "allow", "deny", "shadow", "wait")
 WORDS(MEMO, "result", "hit", "miss")
 WORDS(ENCODING, "encoding", "zstd", "br", "gzip") /* enum conf_encoding */
-WORDS(CIRCUIT, "reason", "requests", "connections", "pending", "retries")
+WORDS(CIRCUIT, "reason", "requests", "connections", "pending", "retries", "retry_budget")
 WORDS(OUTLIER, "reason", "consecutive_failures", "success_rate", "latency")
 WORDS(CALLBACK, "result", "ok", "refused", "wait", "failed", "kept")
 WORDS(LOOP, "state", "busy", "idle")

@@ -1,6 +1,6 @@
 #include "lbd/upstream/circuit.h"
 
-static_assert((int)CIRCUIT_KINDS == (int)COUNTERS_CIRCUIT_COUNT, "a counter for each");
+static_assert((int)CIRCUIT_KINDS == (int)COUNTERS_LIMITED_RETRY_BUDGET, "a counter for each");
 
 /* Ends are read before beginnings: never less than there are. */
 static uint64_t gauge(const uint64_t *more, const uint64_t *less)
@@ -42,11 +42,13 @@ uint64_t circuit_used(uint32_t pool_id, enum circuit_kind kind)
 }
 
 bool circuit_has_room(const struct circuit *circuit, struct counters_worker *own, uint32_t pool_id,
-                      enum circuit_kind kind)
+                      enum circuit_kind kind, uint32_t ending)
 {
-    if (circuit_used(pool_id, kind) < circuit->max[kind]) {
+    if (circuit_used(pool_id, kind) < (uint64_t)circuit->max[kind] + ending) {
         return true;
     }
-    counter_add(&counters_of_pool(own, pool_id)->limited[kind], 1);
+    if (own != NULL) {
+        counter_add(&counters_of_pool(own, pool_id)->limited[kind], 1);
+    }
     return false;
 }

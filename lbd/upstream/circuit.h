@@ -36,15 +36,25 @@ struct circuit {
 
 /* How many there are now. */
 uint64_t circuit_used(uint32_t pool_id, enum circuit_kind kind);
-/* Is that below the limit? Counts a refusal in the worker's own block. */
+/* Is that, `ending` less, below the limit? Counts a refusal in the worker's own block, unless that
+ * is NULL. */
 LB_MUST_CHECK bool circuit_has_room(const struct circuit *circuit, struct counters_worker *own,
-                                    uint32_t pool_id, enum circuit_kind kind);
-/* May there be one more? */
+                                    uint32_t pool_id, enum circuit_kind kind, uint32_t ending);
+/* May there be one more, while `ending` of its own are about to end? */
+LB_MUST_CHECK static inline bool circuit_admits_beside(const struct circuit *circuit,
+                                                       struct counters_worker *own,
+                                                       uint32_t pool_id, enum circuit_kind kind,
+                                                       uint32_t ending)
+{
+    return LB_LIKELY(circuit->max[kind] == 0) ||
+           circuit_has_room(circuit, own, pool_id, kind, ending);
+}
+
 LB_MUST_CHECK static inline bool circuit_admits(const struct circuit *circuit,
                                                 struct counters_worker *own, uint32_t pool_id,
                                                 enum circuit_kind kind)
 {
-    return LB_LIKELY(circuit->max[kind] == 0) || circuit_has_room(circuit, own, pool_id, kind);
+    return circuit_admits_beside(circuit, own, pool_id, kind, 0);
 }
 
 #endif

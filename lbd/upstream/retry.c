@@ -95,8 +95,8 @@ static bool may_repeat(const struct retry_policy *policy, const struct retry_fac
     return (facts->safe_method || policy->non_idempotent) && !facts->body_gone;
 }
 
-static bool is_allowed(const struct retry_policy *policy, const struct retry_facts *facts,
-                       enum retry_failure failure)
+bool retry_is_allowed(const struct retry_policy *policy, const struct retry_facts *facts,
+                      enum retry_failure failure)
 {
     if (facts->answer_began || facts->tries > policy->retries) {
         return false;
@@ -104,6 +104,8 @@ static bool is_allowed(const struct retry_policy *policy, const struct retry_fac
     switch (failure) {
     case RETRY_CONNECT:
         return policy->on_connect;
+    case RETRY_LATE:
+        return policy->on_connect || policy->on_timeout;
     case RETRY_REFUSED:
         return policy->on_connect && !facts->body_gone;
     case RETRY_REUSED_DIED:
@@ -117,17 +119,11 @@ static bool is_allowed(const struct retry_policy *policy, const struct retry_fac
     return false;
 }
 
-bool retry_take(struct retry_budget *budget, const struct retry_policy *policy,
-                const struct retry_facts *facts, enum retry_failure failure, uint64_t now_us,
-                uint32_t workers, bool *no_budget)
+bool retry_take(struct retry_budget *budget, const struct retry_policy *policy, uint64_t now_us,
+                uint32_t workers)
 {
-    *no_budget = false;
-    if (!is_allowed(policy, facts, failure)) {
-        return false;
-    }
     refill(budget, policy, now_us, workers);
     if (budget->millitokens < TOKEN) {
-        *no_budget = true;
         return false;
     }
     budget->millitokens -= TOKEN;

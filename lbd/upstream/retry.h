@@ -44,6 +44,7 @@ struct retry_budget {
 
 enum retry_failure {
     RETRY_CONNECT,     /* no byte of the request was sent */
+    RETRY_LATE,        /* likewise: there was no connection in the time of a try */
     RETRY_REFUSED,     /* the server says that it did nothing with it (RFC 9113 8.7) */
     RETRY_REUSED_DIED, /* a reused connection ended before any byte of an answer */
     RETRY_FRESH_DIED,  /* a fresh one did */
@@ -55,7 +56,8 @@ struct retry_facts {
     bool safe_method; /* GET, HEAD, OPTIONS */
     bool body_gone;   /* some of its body is not at hand any more */
     bool answer_began;
-    uint32_t tries; /* so far, >= 1 */
+    uint32_t tries;  /* so far, >= 1 */
+    bool is_counted; /* the last was a retry and still counts among those under way */
 };
 
 /* What a pool does that says nothing: connect and reset, 20 %, 10 a second. */
@@ -75,10 +77,11 @@ void retry_budget_note(struct retry_budget *budget, const struct retry_policy *p
                        uint64_t now_us, uint32_t workers);
 /* May it be tried again? Where the policy has the kind of failure: any request on connect failure;
  * a refused one while all of its body is still at hand; after all others only what may be done
- * twice, which is a safe method or what the policy takes for one. Takes a token when yes.
- * `*no_budget` tells that only the budget said no. */
+ * twice, which is a safe method or what the policy takes for one. */
+LB_MUST_CHECK bool retry_is_allowed(const struct retry_policy *policy,
+                                    const struct retry_facts *facts, enum retry_failure failure);
+/* Takes a token. False: there is none. */
 LB_MUST_CHECK bool retry_take(struct retry_budget *budget, const struct retry_policy *policy,
-                              const struct retry_facts *facts, enum retry_failure failure,
-                              uint64_t now_us, uint32_t workers, bool *no_budget);
+                              uint64_t now_us, uint32_t workers);
 
 #endif

@@ -76,3 +76,21 @@ struct server_worker *upstream_server(struct upstream_worker *upstream, uint32_t
     }
     return &upstream->servers[chunk][id % UPSTREAM_CHUNK_LEN];
 }
+
+bool upstream_may_retry(struct upstream_worker *upstream, const struct pool *pool,
+                        const struct retry_facts *facts, enum retry_failure failure)
+{
+    uint32_t id = pool->id;
+    if (!retry_is_allowed(&pool->retry, facts, failure) ||
+        !circuit_admits_beside(&pool->circuit, upstream->counters, id, CIRCUIT_RETRIES,
+                               facts->is_counted ? 1 : 0)) {
+        return false;
+    }
+    if (!retry_take(&upstream_pool(upstream, id)->budget, &pool->retry, loop_now_us(upstream->loop),
+                    upstream->workers)) {
+        counter_add(
+            &counters_of_pool(upstream->counters, id)->limited[COUNTERS_LIMITED_RETRY_BUDGET], 1);
+        return false;
+    }
+    return true;
+}

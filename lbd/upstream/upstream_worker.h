@@ -64,7 +64,7 @@ struct upstream_worker {
     uint32_t bound_count;
     uint32_t idle_count; /* beside those that are bound */
     uint32_t idle_max;   /* of both, see idle.h; set by the worker, UINT32_MAX before */
-    struct slab shared; /* struct shared */
+    struct slab shared;  /* struct shared */
     struct list_node with_shared;
     uint32_t bound_shared;        /* that are one client's */
     struct list_node with_logins; /* servers at whose login_gate somebody waits */
@@ -82,6 +82,10 @@ void upstream_worker_init(struct upstream_worker *upstream, struct loop *loop,
 /* Every connection has ended before. */
 void upstream_worker_fini(struct upstream_worker *upstream);
 struct server_worker *upstream_server(struct upstream_worker *upstream, uint32_t id);
+/* May a request of this pool be tried again? Its policy is asked, then limits.retries, then the
+ * budget, of which a token is taken; what the latter two refuse is counted. */
+LB_MUST_CHECK bool upstream_may_retry(struct upstream_worker *upstream, const struct pool *pool,
+                                      const struct retry_facts *facts, enum retry_failure failure);
 /* The first of its chunk to be asked for. */
 void upstream_make_pools(struct upstream_worker *upstream, uint32_t chunk);
 static inline struct pool_worker *upstream_pool(struct upstream_worker *upstream, uint32_t id)

@@ -136,6 +136,33 @@ class PoolLimits(LabCase):
         statuses = [client.read_response("GET").status for client in clients]
         self.assertEqual(set(statuses), {200, 503})
 
+    def test_the_last_retry_makes_room_for_the_next(self):
+        """Of one request, one after the other, there is one under way; what may not be tried again is none."""
+        servers = [self.origin(lambda peer, s=s: [peer.tx(s) for _ in iter(peer.rx, None)]) for s in (503, 503, 200)]
+        self.serve(*servers, limits={"retries": 1}, pool={
+            "algorithm": "round_robin", "retries": 2, "retry": {"on": ["503"]}})
+        client = self.connect(self.proxy)
+        self.assertEqual({client.get("/").status for _ in range(12)}, {200})
+        self.assertEqual({client.request("POST", "/", body=b"x").status for _ in range(6)}, {200, 503})
+        self.assertEqual(self.limited("retries"), 0)
+
+    def test_who_waited_for_a_place_is_counted_too(self):
+        one, go = self.holding()
+        self.serve({"address": one.address, "max_connections": 2}, limits={"requests": 3},
+                   pool={"queue": {"max": 50, "timeout": "2m"}})
+        clients = self.hold(2)
+        for _ in range(6):
+            clients.append(self.connect(self.proxy))
+            clients[-1].send_request("GET", "/")
+        self.proxy.wait_metric(6, "lbd_pool_queued", pool="main")
+        self.proxy.patch("/v1/pools/main/servers/a", {"max_connections": 20})
+        self.proxy.wait_metric(5, "lbd_pool_queued", pool="main")
+        self.assertEqual((self.in_flight(), one.request_count), (3, 3))
+        go.set()
+        for client in clients:
+            self.assertEqual(client.read_response("GET").status, 200)
+        self.assertEqual(self.limited("requests"), 0)
+
     def test_tcp(self):
         def echo(peer):
             while True:

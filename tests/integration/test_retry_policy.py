@@ -1,5 +1,6 @@
 """pools.retry: what makes another try, which requests may have one, and how many there are in all."""
 
+import socket
 import threading
 import time
 import unittest
@@ -112,6 +113,32 @@ class RetryPolicy(LabCase):
             self.assertEqual(client.get("/").get("Origin-Name"), "good")
         self.assertGreater(slow.request_count, 0)
         self.proxy.wait_metric(slow.request_count, "lbd_pool_retries_total", pool="main")
+
+    def test_per_try_timeout_while_it_connects(self):
+        """Nothing was sent: any method, whether `connect` or `timeout` is what it is for."""
+        full = socket.socket()
+        self.addCleanup(full.close)
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # whoever comes now is not answered
+            filler = socket.socket()
+            self.addCleanup(filler.close)
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        address = "127.0.0.1:%d" % full.getsockname()[1]
+        for kind in ("timeout", "connect"):
+            with self.subTest(kind):
+                client = self.serve(address, self.origin(), retry={"on": [kind], "per_try_timeout": "1s"}, retries=1)
+                self.assertEqual({client.request("POST", "/", body=b"x").status for _ in range(2)}, {200})
+                self.assertGreaterEqual(self.retries(), 1)
+
+    def test_a_budget_that_is_used_up_is_counted(self):
+        client = self.serve(self.origin(answers(503)), retry={"on": ["503"], "budget_percent": 0, "budget_min": 0},
+                            retries=1)
+        self.assertEqual(client.get("/").status, 503)
+        self.assertEqual(client.request("POST", "/", body=b"x").status, 503)  # which never may
+        self.proxy.wait_metric(1, "lbd_pool_limited_total", pool="main", reason="retry_budget")
+        self.assertEqual(self.retries(), 0)
 
     def test_per_try_timeout_without_another_try(self):
         client = self.serve(self.origin(stalls), retry={"on": ["timeout"], "per_try_timeout": "100ms"})

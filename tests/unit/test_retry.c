@@ -15,55 +15,90 @@ static const struct {
     unsigned allows;
     bool want;
 } rules[] = {
-    {"connect failure of a POST", RETRY_CONNECT, {false, true, false, 1}, 1, 0, true},
-    {"connect failure of a GET", RETRY_CONNECT, {true, false, false, 1}, 1, 0, true},
+    {"connect failure of a POST", RETRY_CONNECT, {false, true, false, 1, false}, 1, 0, true},
+    {"connect failure of a GET", RETRY_CONNECT, {true, false, false, 1, false}, 1, 0, true},
     {"connect failures are not for it",
      RETRY_CONNECT,
-     {true, false, false, 1},
+     {true, false, false, 1, false},
      1,
      NOT_CONNECT,
      false},
-    {"no retries allowed", RETRY_CONNECT, {true, false, false, 1}, 0, 0, false},
-    {"all retries used", RETRY_CONNECT, {true, false, false, 2}, 1, 0, false},
-    {"second of two", RETRY_CONNECT, {true, false, false, 2}, 2, 0, true},
-    {"GET on a reused connection", RETRY_REUSED_DIED, {true, false, false, 1}, 1, 0, true},
-    {"GET on a fresh connection", RETRY_FRESH_DIED, {true, false, false, 1}, 1, 0, true},
-    {"resets are not for it", RETRY_FRESH_DIED, {true, false, false, 1}, 1, NOT_RESET, false},
-    {"GET whose body is gone", RETRY_REUSED_DIED, {true, true, false, 1}, 1, 0, false},
-    {"POST on a reused connection", RETRY_REUSED_DIED, {false, false, false, 1}, 1, 0, false},
-    {"POST on a fresh connection", RETRY_FRESH_DIED, {false, true, false, 1}, 1, 0, false},
-    {"POST that may be repeated", RETRY_FRESH_DIED, {false, false, false, 1}, 1, ANY_METHOD, true},
-    {"... but its body is gone", RETRY_FRESH_DIED, {false, true, false, 1}, 1, ANY_METHOD, false},
-    {"POST that the server refused", RETRY_REFUSED, {false, false, false, 1}, 1, 0, true},
+    {"no retries allowed", RETRY_CONNECT, {true, false, false, 1, false}, 0, 0, false},
+    {"all retries used", RETRY_CONNECT, {true, false, false, 2, false}, 1, 0, false},
+    {"second of two", RETRY_CONNECT, {true, false, false, 2, false}, 2, 0, true},
+    {"GET on a reused connection", RETRY_REUSED_DIED, {true, false, false, 1, false}, 1, 0, true},
+    {"GET on a fresh connection", RETRY_FRESH_DIED, {true, false, false, 1, false}, 1, 0, true},
+    {"resets are not for it",
+     RETRY_FRESH_DIED,
+     {true, false, false, 1, false},
+     1,
+     NOT_RESET,
+     false},
+    {"GET whose body is gone", RETRY_REUSED_DIED, {true, true, false, 1, false}, 1, 0, false},
+    {"POST on a reused connection",
+     RETRY_REUSED_DIED,
+     {false, false, false, 1, false},
+     1,
+     0,
+     false},
+    {"POST on a fresh connection", RETRY_FRESH_DIED, {false, true, false, 1, false}, 1, 0, false},
+    {"POST that may be repeated",
+     RETRY_FRESH_DIED,
+     {false, false, false, 1, false},
+     1,
+     ANY_METHOD,
+     true},
+    {"... but its body is gone",
+     RETRY_FRESH_DIED,
+     {false, true, false, 1, false},
+     1,
+     ANY_METHOD,
+     false},
+    {"POST that the server refused", RETRY_REFUSED, {false, false, false, 1, false}, 1, 0, true},
+    {"no connection in the time of a try", RETRY_LATE, {false, true, false, 1, false}, 1, 0, true},
+    {"... where that is as late as an answer",
+     RETRY_LATE,
+     {false, true, false, 1, false},
+     1,
+     NOT_CONNECT | ON_TIMEOUT,
+     true},
+    {"... or neither", RETRY_LATE, {true, false, false, 1, false}, 1, NOT_CONNECT, false},
     {"refused, which is as not connected",
      RETRY_REFUSED,
-     {true, false, false, 1},
+     {true, false, false, 1, false},
      1,
      NOT_CONNECT,
      false},
-    {"refused when some of its body is gone", RETRY_REFUSED, {true, true, false, 1}, 1, 0, false},
-    {"GET whose answer began", RETRY_FRESH_DIED, {true, false, true, 1}, 1, 0, false},
-    {"GET that was not answered in time", RETRY_TIMEOUT, {true, false, false, 1}, 1, 0, false},
-    {"... and that is for it", RETRY_TIMEOUT, {true, false, false, 1}, 1, ON_TIMEOUT, true},
-    {"POST that was not", RETRY_TIMEOUT, {false, false, false, 1}, 1, ON_TIMEOUT, false},
-    {"GET whose answer is a failure", RETRY_STATUS, {true, false, false, 1}, 1, 0, true},
-    {"POST whose answer is", RETRY_STATUS, {false, false, false, 1}, 1, 0, false},
+    {"refused when some of its body is gone",
+     RETRY_REFUSED,
+     {true, true, false, 1, false},
+     1,
+     0,
+     false},
+    {"GET whose answer began", RETRY_FRESH_DIED, {true, false, true, 1, false}, 1, 0, false},
+    {"GET that was not answered in time",
+     RETRY_TIMEOUT,
+     {true, false, false, 1, false},
+     1,
+     0,
+     false},
+    {"... and that is for it", RETRY_TIMEOUT, {true, false, false, 1, false}, 1, ON_TIMEOUT, true},
+    {"POST that was not", RETRY_TIMEOUT, {false, false, false, 1, false}, 1, ON_TIMEOUT, false},
+    {"GET whose answer is a failure", RETRY_STATUS, {true, false, false, 1, false}, 1, 0, true},
+    {"POST whose answer is", RETRY_STATUS, {false, false, false, 1, false}, 1, 0, false},
 };
 
 START_TEST(rules_say_what_may_be_repeated)
 {
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
-        struct retry_budget budget = {0};
         struct retry_policy policy;
         retry_policy_init(&policy, rules[i].retries);
         policy.non_idempotent = (rules[i].allows & ANY_METHOD) != 0;
         policy.on_timeout = (rules[i].allows & ON_TIMEOUT) != 0;
         policy.on_connect = (rules[i].allows & NOT_CONNECT) == 0;
         policy.on_reset = (rules[i].allows & NOT_RESET) == 0;
-        bool no_budget = true;
-        bool got = retry_take(&budget, &policy, &rules[i].facts, rules[i].failure, start_us, 1,
-                              &no_budget);
-        ck_assert_msg(got == rules[i].want && !no_budget, "%s", rules[i].what);
+        bool got = retry_is_allowed(&policy, &rules[i].facts, rules[i].failure);
+        ck_assert_msg(got == rules[i].want, "%s", rules[i].what);
     }
 }
 END_TEST
@@ -92,19 +127,16 @@ START_TEST(each_further_try_at_one_server_may_wait_twice_as_long)
 }
 END_TEST
 
-static const struct retry_facts repeatable = {true, false, false, 1};
 static const struct retry_policy usual = {
     .retries = 3, .on_connect = true, .budget_percent = 20, .budget_per_s = 10};
 
 static uint32_t take_all(struct retry_budget *budget, uint64_t now_us, uint32_t workers)
 {
     uint32_t taken = 0;
-    bool no_budget = false;
-    while (retry_take(budget, &usual, &repeatable, RETRY_CONNECT, now_us, workers, &no_budget)) {
+    while (retry_take(budget, &usual, now_us, workers)) {
         taken++;
         ck_assert_uint_lt(taken, 1000000);
     }
-    ck_assert(no_budget);
     return taken;
 }
 
@@ -149,13 +181,12 @@ END_TEST
 static uint32_t retries_at(uint32_t rate)
 {
     struct retry_budget budget = {0};
-    bool no_budget;
     uint32_t taken = 0;
     (void)take_all(&budget, start_us, 1);
     for (uint64_t i = 1; i <= UINT64_C(30) * rate; i++) {
         uint64_t now_us = start_us + i * SECOND_US / rate;
         retry_budget_note(&budget, &usual, now_us, 1);
-        taken += retry_take(&budget, &usual, &repeatable, RETRY_CONNECT, now_us, 1, &no_budget);
+        taken += retry_take(&budget, &usual, now_us, 1) ? 1 : 0;
     }
     return taken;
 }
@@ -205,15 +236,13 @@ START_TEST(a_budget_may_be_of_requests_alone_or_of_nothing)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct retry_budget budget = {0};
         struct retry_policy policy = usual;
-        bool no_budget = false;
         uint32_t taken = 0;
         policy.budget_percent = cases[i].percent;
         policy.budget_per_s = cases[i].per_s;
         for (uint64_t n = 0; n < 1000; n++) {
             retry_budget_note(&budget, &policy, start_us + n * 999, 1);
         }
-        while (retry_take(&budget, &policy, &repeatable, RETRY_CONNECT, start_us + SECOND_US, 1,
-                          &no_budget)) {
+        while (retry_take(&budget, &policy, start_us + SECOND_US, 1)) {
             taken++;
         }
         ck_assert_msg(taken + 7 >= cases[i].want && taken <= cases[i].want + 7, "%u %%, %u/s: %u",

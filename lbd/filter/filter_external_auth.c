@@ -180,15 +180,19 @@ static struct slice lines_of(const struct filter_run *run, const struct filter_e
     return lines;
 }
 
+/* The status is the verdict, also when what should follow it did not come whole. */
 static enum filter_verdict pass_on(struct filter_run *run, const struct http_call_answer *answer)
 {
     static const char *const names[] = {"Location", "WWW-Authenticate", "Set-Cookie"};
     (void)filter_refuse(run, CLOSE_EXTERNAL_DENIED);
-    run->answer.status = answer->status;
-    run->answer.body = arena_copy(run->arena, answer->body);
-    run->answer.type = answer->content_type.len > 0 ? arena_copy(run->arena, answer->content_type)
-                                                    : SLICE("text/plain");
-    for (uint32_t n = 0; n < answer->headers->count; n++) {
+    run->answer.status = answer->status_line;
+    if (answer->status != 0) { /* of what came in part, only lbd's own words */
+        run->answer.body = arena_copy(run->arena, answer->body);
+        run->answer.type = answer->content_type.len > 0
+                               ? arena_copy(run->arena, answer->content_type)
+                               : SLICE("text/plain");
+    }
+    for (uint32_t n = 0; answer->headers != NULL && n < answer->headers->count; n++) {
         const struct header *header = &answer->headers->list[n];
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
             if (run->answer.field_count < FILTER_FIELDS_MAX &&
@@ -259,16 +263,16 @@ static void on_answer(const struct http_call_answer *answer, void *arg)
     struct filter_run *run = question->run;
     const struct filter_external_auth *auth = question->auth;
     enum filter_verdict verdict;
-    if (answer->status >= 200 && answer->status < 300) {
+    uint16_t status = answer->status_line;
+    if (status >= 200 && status < 300 && answer->headers != NULL) { /* its body says nothing */
         struct slice lines = lines_of(run, auth, answer->headers);
         remember(question, lines);
         note_answer(run, auth);
         verdict = let_in(run, auth, lines);
-    } else if ((answer->status >= 300 && answer->status < 400 && answer->status != 304) ||
-               answer->status == 401 || answer->status == 403) {
+    } else if ((status >= 300 && status < 400 && status != 304) || status == 401 || status == 403) {
         note_answer(run, auth);
         verdict = pass_on(run, answer);
-    } else if (answer->status >= 400 && answer->status < 500) {
+    } else if (status >= 200 && status < 500) { /* it has spoken: there is nothing to be open for */
         verdict = filter_refuse(run, CLOSE_EXTERNAL_FAILED);
     } else {
         note_nonsense(run, auth, answer);

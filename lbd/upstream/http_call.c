@@ -42,7 +42,7 @@ struct http_call {
     struct buf fields_text; /* the head, for the receiver of the answer */
     struct headers headers;
     struct header fields[FIELDS_MAX];
-    uint16_t status;
+    uint16_t status; /* of the final head, as soon as its status line is there; 0: not yet */
     char content_type[TYPE_MAX];
     struct buf answer;
     char why[HTTP_CALL_WHY_MAX];
@@ -146,7 +146,8 @@ static bool finish(struct http_call *call, uint16_t status, bool keeps)
         http_line_free(line);
     }
     const struct http_call_answer answer = {.status = status,
-                                            .headers = status != 0 ? &call->headers : NULL,
+                                            .status_line = call->status,
+                                            .headers = call->has_head ? &call->headers : NULL,
                                             .content_type = slice_from(call->content_type),
                                             .body =
                                                 status != 0 ? buf_slice(&call->answer) : SLICE_NONE,
@@ -210,6 +211,9 @@ static enum h1_verdict read_head(struct http_call *call)
         struct buf *in = &call->line->talk.in;
         enum h1_verdict verdict =
             h1_head_response(&call->head, buf_slice(in), &limits, call->method, &message);
+        if (message.status != 0 && status_class(message.status) != 1) {
+            call->status = message.status; /* also when the rest of the head is no good */
+        }
         if (verdict != H1_DONE) {
             return verdict;
         }
@@ -220,7 +224,6 @@ static enum h1_verdict read_head(struct http_call *call)
         }
         if (is_final) {
             const struct header *type = headers_find_name(&message.headers, SLICE("content-type"));
-            call->status = message.status;
             call->has_head = true;
             call->wants_close = message.wants_close;
             h1_body_init(&call->body, (enum framing)message.framing, message.content_length,

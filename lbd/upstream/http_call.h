@@ -62,8 +62,9 @@ struct http_call_request {
 };
 
 struct http_call_answer {
-    uint16_t status;               /* 0: no whole answer came, `why` says why */
-    const struct headers *headers; /* NULL with status 0 */
+    uint16_t status;      /* 0: no whole answer came, `why` says why */
+    uint16_t status_line; /* what its status line says, whatever became of the rest; 0: none came */
+    const struct headers *headers; /* NULL: its head did not come whole */
     struct slice content_type;
     struct slice body; /* borrowed for the call, as all texts */
     const char *why;   /* "connection refused", "timed out after 5s"; "" with a status */

@@ -76,6 +76,60 @@ class ExternalAuth(LabCase):
         bad[0] = bad[1]
         self.assertEqual(client.get("/").status, 200)
 
+    def test_a_verdict_whose_rest_is_no_good_is_a_verdict(self):
+        def head(status, *lines):
+            return "\r\n".join([f"HTTP/1.1 {status} X", *lines, "", ""]).encode()
+        large = b"x" * 70000
+        broken = {
+            "body": lambda status, name: (respond(status, large, {name: "v"}), False),
+            "cut": lambda status, name: (head(status, f"{name}: v", "Content-Length: 9") + b"no", True),
+            "silent": lambda status, name: (head(status, f"{name}: v", "Content-Length: 9"), False),
+            "chunk": lambda status, name: (head(status, f"{name}: v", "Transfer-Encoding: chunked") + b"zz\r\n", False),
+            "head": lambda status, name: (head(status, "X-Long: " + 66000 * "x", "Content-Length: 0"), False),
+            "line": lambda status, name: (head(status, "no colon here", "Content-Length: 0"), False),
+            "lengths": lambda status, name: (head(status, "Content-Length: 1", "Content-Length: 2"), False),
+            "cut head": lambda status, name: (head(status, "A: b")[:-2], True),
+        }
+        now = []
+
+        def service(peer):
+            while True:
+                peer.rx()
+                peer.send(now[0][0])
+                if now[0][1]:
+                    return
+        self.service = self.origin(service)
+        self.server = self.origin()
+        document = config_for(self.server)
+        document["policies"] = {"door": {"external_auth": {
+            "url": f"http://{self.service.address}/", "response_headers": ["X-User"], "timeout": "500ms"}}}
+        document["listeners"]["web"]["policies"] = ["door"]
+        proxy = self.lbd(document)
+        for on_error in ("allow", "deny"):
+            proxy.patch("/v1/policies/door", {"external_auth": {"on_error": on_error}})
+            client = self.connect(proxy)
+            for status, name in ((401, "WWW-Authenticate"), (403, "WWW-Authenticate"), (302, "Location")):
+                for what, make in broken.items():
+                    now[:] = [make(status, name)]
+                    with self.subTest(what, status=status, on_error=on_error):
+                        answer = client.get("/")
+                        self.assert_reason(answer, status, "external_denied")
+                        self.assertTrue(answer.body.startswith(b"lbd: external_denied"), answer.body[:80])
+                        self.assertEqual(answer.get(name), "v" if what in ("body", "cut", "silent", "chunk") else None)
+            self.assertEqual(self.server.requests, [])
+            for what, make in broken.items():
+                now[:] = [make(200, "X-User")]
+                with self.subTest(what, status=200, on_error=on_error):
+                    answer = client.get("/")
+                    if what in ("body", "cut", "silent", "chunk"):  # what servers are told is there
+                        self.assertEqual(answer.status, 200)
+                        self.assertEqual(self.server.requests[-1].get("X-User"), "v")
+                    else:
+                        self.assert_reason(answer, 503, "external_failed")
+            self.server.requests.clear()
+        now[:] = [(respond(304), False)]
+        self.assert_reason(client.get("/"), 503, "external_failed")
+
     def test_a_yes_is_remembered_as_long_as_it_is_the_same_question(self):
         client = self.start(lambda head: respond(200, headers={"X-User": head.get("authorization", "-")}), cache_ttl="60s")
         for token in ("a", "a", "b", "a"):

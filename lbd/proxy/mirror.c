@@ -52,7 +52,7 @@ void mirror_worker_fini(struct mirror_worker *worker)
 static void on_answer(const struct http_call_answer *answer, void *arg)
 {
     struct flight *flight = arg;
-    if (answer->status == 0) {
+    if (answer->status_line == 0) { /* what it says is nobody's, so it need not be whole */
         counter_add(&counters_of(flight->proxy, flight->pool_id)->mirrors_failed, 1);
     }
     land(flight);
@@ -103,6 +103,7 @@ static void take_off(struct exchange *x, struct slice body)
         return;
     }
     uint32_t member = pick(x, pool);
+    counter_add(&counters->mirrors, 1);
     if (member == BALANCER_NONE) {
         counter_add(&counters->mirrors_failed, 1);
         return;
@@ -118,7 +119,6 @@ static void take_off(struct exchange *x, struct slice body)
     lease_hold(flight->lease);
     list_push_back(&proxy->mirrors.flights, &flight->link);
     proxy->mirrors.count++;
-    counter_add(&counters->mirrors, 1);
     counter_add(&counters->requests_started, 1);
     counter_add(&counters_of_server(proxy->counters, flight->server->id)->requests, 1);
     const struct http_call_request call = {

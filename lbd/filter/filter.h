@@ -152,7 +152,8 @@ struct filter_run {
     struct slice listener;
     struct slice route; /* empty: none */
     struct slice request_id;
-    bool is_tls;
+    struct slice proto; /* how the client asked: "http" or "https", */
+    struct slice host;  /* and for which host, by trusted proxies or else by the request itself */
     bool has_client_cert;
     void *owner;
     void (*resume)(struct filter_run *run, enum filter_verdict verdict); /* GO_ON or ANSWERED */

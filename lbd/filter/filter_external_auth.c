@@ -137,8 +137,8 @@ static bool write_question(const struct filter_run *run, const struct filter_ext
     struct slice uri =
         arena_printf(run->arena, "%.*s%.*s", SLICE_ARG(request->path), SLICE_ARG(request->query));
     bool ok = put(out, SLICE("X-Forwarded-Method"), message_method(request)) &&
-              put(out, SLICE("X-Forwarded-Proto"), run->is_tls ? SLICE("https") : SLICE("http")) &&
-              put(out, SLICE("X-Forwarded-Host"), request->authority) &&
+              put(out, SLICE("X-Forwarded-Proto"), run->proto) &&
+              put(out, SLICE("X-Forwarded-Host"), run->host) &&
               put(out, SLICE("X-Forwarded-Uri"), uri) &&
               put(out, SLICE("X-Forwarded-For"), slice_of(ip, len));
     for (uint32_t i = 0; i < auth->sent.count && ok; i++) {

@@ -319,6 +319,16 @@ static struct slice proto_of(const struct exchange *x)
     return tls_conn_is_one(&x->session->conn) ? SLICE("https") : SLICE("http");
 }
 
+struct slice exchange_proto(const struct exchange *x)
+{
+    return LB_LIKELY(x->head->told == NULL) ? proto_of(x) : x->head->told->proto;
+}
+
+struct slice exchange_host(const struct exchange *x)
+{
+    return LB_LIKELY(x->head->told == NULL) ? x->head->request.authority : x->head->told->host;
+}
+
 /* Who asks, by what trusted proxies say. */
 static void find_client(struct exchange *x)
 {

@@ -191,6 +191,14 @@ static inline const struct addr_small *exchange_client(const struct exchange *x)
 {
     return &x->client;
 }
+/* How the client asked, "http" or "https", and for which host: by what trusted proxies say, or else
+ * by its connection and its request. As long as there is a head. */
+struct slice exchange_proto(const struct exchange *x);
+struct slice exchange_host(const struct exchange *x);
+static inline bool exchange_is_https(const struct exchange *x)
+{
+    return exchange_proto(x).len == sizeof("https") - 1;
+}
 
 /* Begins with a request whose head was parsed; events of `down` become the exchange's. */
 void exchange_start(struct session *session, struct stream *down, struct message *message);

@@ -10,7 +10,6 @@
 #include "lbd/http/status.h"
 #include "lbd/proxy/exchange.h"
 #include "lbd/proxy/route_redirect.h"
-#include "lbd/tls/tls_conn.h"
 
 /* Of a long answer: what a slow client does not take waits where it lies, not in a copy. */
 #define PIECE_BYTES (64U * 1024)
@@ -182,15 +181,11 @@ void exchange_reply_filter(struct exchange *x, const struct filter_answer *said)
 void exchange_reply_route(struct exchange *x)
 {
     const struct route *route = x->route;
-    const struct hop_told *told = x->head->told;
     struct slice location = SLICE_NONE;
     struct message answer;
     if (route->action == CONF_ACTION_REDIRECT &&
-        !route_redirect_make(route, &x->head->request,
-                             told != NULL                         ? told->proto
-                             : tls_conn_is_one(&x->session->conn) ? SLICE("https")
-                                                                  : SLICE("http"),
-                             &x->proxy->patterns, &x->head->arena, &location)) {
+        !route_redirect_make(route, &x->head->request, exchange_proto(x), &x->proxy->patterns,
+                             &x->head->arena, &location)) {
         exchange_reply_reason(x, CLOSE_REWRITE_FAILED);
         return;
     }

@@ -39,7 +39,7 @@
 #include "lbd/tls/tls_client.h"
 
 #define FILTER_CHAIN_MAX  64U /* policies of a listener and a route together */
-#define FILTER_FIELDS_MAX 4U  /* of an answer, beside Content-Type */
+#define FILTER_FIELDS_MAX 20U /* of an answer, beside Content-Type */
 
 struct filter;
 struct filter_facts; /* filter_facts.h */
@@ -50,11 +50,11 @@ enum filter_verdict { FILTER_GO_ON, FILTER_WAIT, FILTER_ANSWERED };
 /* What the client is told. Texts live as long as the run, or the filter. */
 struct filter_answer {
     enum close_reason reason;
-    uint16_t status;   /* 0: that of the reason */
-    struct slice body; /* empty: the words of the reason */
-    struct slice type; /* of `body` */
-    uint32_t field_count;
-    struct header_extra fields[FILTER_FIELDS_MAX];
+    uint16_t status;             /* 0: that of the reason */
+    struct slice body;           /* empty: the words of the reason */
+    struct slice type;           /* of `body` */
+    uint32_t field_count;        /* at most FILTER_FIELDS_MAX */
+    struct header_extra *fields; /* in the run's arena; few answers have more than one */
 };
 
 /* A piece of a body on its way through the filter that has taken it over. */
@@ -215,7 +215,7 @@ void filter_run_end(struct filter_run *run);
 bool filter_chain_admits(const struct filter_chain *chain, const struct addr_small *client,
                          struct counters_worker *counters);
 
-/* For kinds: refuses the request; fields may be added to run->answer. */
+/* For kinds: refuses the request; fields may be added by filter_answer_add. */
 enum filter_verdict filter_refuse(struct filter_run *run, enum close_reason reason);
 /* In `response`: from here on the body goes through `code`, and has no length that is known. Only
  * when run->is_body_free and run->coder is 0. */
@@ -228,7 +228,8 @@ const struct header *filter_only_header(const struct filter_run *run, enum heade
  * end here. An empty value: they see none. Both live as long as the run. False: there is no room
  * for it, or the value cannot be one. */
 LB_MUST_CHECK bool filter_tell(struct filter_run *run, struct slice name, struct slice value);
-void filter_answer_add(struct filter_answer *answer, struct slice name, struct slice value);
+/* A field of run->answer, after filter_refuse; what is more than FILTER_FIELDS_MAX is left out. */
+void filter_answer_add(struct filter_run *run, struct slice name, struct slice value);
 /* A field of a head; see message_add. False: there is no room, or the value cannot stand in one. */
 bool filter_field_add(struct message *message, struct slice name, struct slice value);
 /* All fields of a name in a head, those that were added, too. */

@@ -180,10 +180,32 @@ static struct slice lines_of(const struct filter_run *run, const struct filter_e
     return lines;
 }
 
+/* What a client gets of the head of a no, the most needed first. */
+static const struct passed {
+    struct slice name;
+    uint32_t max;
+} passed[] = {{SLICE_INIT("Location"), 1},
+              {SLICE_INIT("WWW-Authenticate"), 4},
+              {SLICE_INIT("Cache-Control"), 4},
+              {SLICE_INIT("Set-Cookie"), 16}};
+
+static void pass_fields(struct filter_run *run, const struct headers *headers,
+                        const struct passed *what)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < headers->count && count < what->max; i++) {
+        const struct header *header = &headers->list[i];
+        if (slice_eq_nocase(header_name(headers, header), what->name)) {
+            filter_answer_add(run, what->name,
+                              arena_copy(run->arena, header_value(headers, header)));
+            count++;
+        }
+    }
+}
+
 /* The status is the verdict, also when what should follow it did not come whole. */
 static enum filter_verdict pass_on(struct filter_run *run, const struct http_call_answer *answer)
 {
-    static const char *const names[] = {"Location", "WWW-Authenticate", "Set-Cookie"};
     (void)filter_refuse(run, CLOSE_EXTERNAL_DENIED);
     run->answer.status = answer->status_line;
     if (answer->status != 0) { /* of what came in part, only lbd's own words */
@@ -192,15 +214,8 @@ static enum filter_verdict pass_on(struct filter_run *run, const struct http_cal
                                ? arena_copy(run->arena, answer->content_type)
                                : SLICE("text/plain");
     }
-    for (uint32_t n = 0; answer->headers != NULL && n < answer->headers->count; n++) {
-        const struct header *header = &answer->headers->list[n];
-        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-            if (run->answer.field_count < FILTER_FIELDS_MAX &&
-                slice_eq_nocase(header_name(answer->headers, header), slice_from(names[i]))) {
-                filter_answer_add(&run->answer, slice_from(names[i]),
-                                  arena_copy(run->arena, header_value(answer->headers, header)));
-            }
-        }
+    for (size_t i = 0; answer->headers != NULL && i < ARRAY_LEN(passed); i++) {
+        pass_fields(run, answer->headers, &passed[i]);
     }
     return FILTER_ANSWERED;
 }

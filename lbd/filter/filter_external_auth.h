@@ -5,8 +5,8 @@
  *     GET url, with X-Forwarded-{Method,Proto,Host,Uri,For} and the request's own headers that the
  *     policy names
  *         2xx            -> it passes, with the headers of the answer that the policy names
- *         3xx 401 403    -> the client gets this answer: status, body, Location, WWW-Authenticate,
- *                           Set-Cookie
+ *         3xx 401 403    -> the client gets this answer: status, body, Content-Type, Location,
+ *                           WWW-Authenticate, Cache-Control, Set-Cookie
  *         304, other 4xx -> 503: a client that sends what the service chokes on does not pass
  *         anything else  -> on_error: 503, or it passes
  *

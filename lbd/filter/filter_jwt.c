@@ -102,7 +102,7 @@ static enum filter_verdict refuse(struct filter_run *run, enum close_reason reas
                              : reason == CLOSE_TOKEN_CLAIMS
                                  ? SLICE("Bearer error=\"insufficient_scope\"")
                                  : SLICE("Bearer error=\"invalid_token\"");
-    filter_answer_add(&run->answer, SLICE("WWW-Authenticate"), challenge);
+    filter_answer_add(run, SLICE("WWW-Authenticate"), challenge);
     return FILTER_ANSWERED;
 }
 

@@ -61,6 +61,25 @@ class ExternalAuth(LabCase):
                 self.assertEqual(answer.body, body)
         self.assertEqual(self.seen, [])
 
+    def test_a_no_has_what_the_client_needs_of_it(self):
+        answers = [respond(302, b"", [("Set-Cookie", f"c{i}=v") for i in range(20)] + [
+            ("X-Inside", "secret"), ("Cache-Control", "no-store"), ("Location", "https://login/"), ("Location", "https://evil/")])]
+        client = self.start(lambda head: answers[0])
+        answer = client.get("/")
+        self.assertEqual((answer.status, answer.get("Cache-Control"), answer.get("X-Inside")), (302, "no-store", None))
+        lines = [(name, value) for name, value in answer.headers if name in ("Location", "Set-Cookie")]
+        self.assertEqual(lines, [("Location", "https://login/")] + [("Set-Cookie", f"c{i}=v") for i in range(16)])
+        # however much of it there is
+        answers[0] = respond(401, b"", [("Set-Cookie", f"c{i}=v") for i in range(30)] + [
+            (name, f"v{i}") for name in ("WWW-Authenticate", "Cache-Control", "Location") for i in range(10)])
+        self.proxy.put("/v1/policies/more", {"security_headers": {}})
+        self.proxy.patch("/v1/listeners/web", {"policies": ["more", "door"], "server_timing": True})
+        answer = client.get("/")
+        count = {name: sum(1 for one, _ in answer.headers if one == name) for name in
+                 ("Location", "WWW-Authenticate", "Cache-Control", "Set-Cookie", "X-Content-Type-Options")}
+        self.assertEqual((answer.status, count), (401, {
+            "Location": 1, "WWW-Authenticate": 4, "Cache-Control": 4, "Set-Cookie": 11, "X-Content-Type-Options": 0}))
+
     def test_no_answer(self):
         bad = [respond(500), respond(200), b"rubbish\r\n\r\n", b""]
         client = self.start(lambda head: bad[0], timeout="300ms", on_error="deny")

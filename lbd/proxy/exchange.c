@@ -178,6 +178,9 @@ static enum grpc_status grpc_outcome(const struct exchange *x)
     case CLOSE_FIXED_RESPONSE:
     case CLOSE_REDIRECT:
         return GRPC_UNKNOWN;
+    case CLOSE_EXTERNAL_DENIED: /* as the service put it */
+        return x->grpc_status != 0 ? (enum grpc_status)(x->grpc_status - 1)
+                                   : grpc_status_of(CLOSE_EXTERNAL_DENIED);
     default:
         return grpc_status_of((enum close_reason)x->reason);
     }

@@ -119,7 +119,7 @@ struct exchange {
     uint8_t failure; /* enum close_reason of the last try */
     uint8_t version; /* enum stream_version of the client */
     uint16_t status;
-    uint8_t grpc_status; /* 1 + that of the server's answer; 0: none was seen */
+    uint8_t grpc_status; /* 1 + that of the server's answer, or of a policy's; 0: none was seen */
     bool reused;         /* the server's connection had served before */
     bool fresh;          /* the next try takes a new connection */
     bool head_sent;      /* the final head went to the client */

@@ -110,15 +110,19 @@ static void add_detail(struct exchange *x, struct message *answer)
     }
 }
 
-/* gRPC over HTTP/2: "trailers-only". */
-static void reply_grpc(struct exchange *x, enum close_reason reason)
+/* gRPC over HTTP/2: "trailers-only". A 401 of a policy is one here, too, whatever its reason. */
+static void reply_grpc(struct exchange *x, enum close_reason reason,
+                       const struct filter_answer *said)
 {
     struct message answer;
+    enum grpc_status status =
+        said != NULL && said->status == 401 ? GRPC_UNAUTHENTICATED : grpc_status_of(reason);
+    x->grpc_status = (uint8_t)(1 + status);
     begin_answer(x, &answer, 200);
     message_add(&answer, SLICE("Content-Type"), SLICE("application/grpc"));
     message_add(&answer, SLICE("Lbd-Reason"), close_reason_word(reason));
     add_detail(x, &answer);
-    message_add(&answer, SLICE("grpc-status"), grpc_status_text(grpc_status_of(reason)));
+    message_add(&answer, SLICE("grpc-status"), grpc_status_text(status));
     message_add(&answer, SLICE("grpc-message"), grpc_message_of(reason));
     drop_request_body(x);
     send_answer(x, &answer, SLICE_NONE, is_last(reason));
@@ -139,7 +143,7 @@ static void reply(struct exchange *x, enum close_reason reason, const struct fil
     struct slice word = close_reason_word(reason);
     x->reason = (uint8_t)reason;
     if (x->is_grpc) {
-        reply_grpc(x, reason);
+        reply_grpc(x, reason, said);
         return;
     }
     uint16_t status =

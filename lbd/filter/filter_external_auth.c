@@ -288,6 +288,7 @@ static void on_answer(const struct http_call_answer *answer, void *arg)
         note_answer(run, auth);
         verdict = pass_on(run, answer);
     } else if (status >= 200 && status < 500) { /* it has spoken: there is nothing to be open for */
+        note_nonsense(run, auth, answer);
         verdict = filter_refuse(run, CLOSE_EXTERNAL_FAILED);
     } else {
         note_nonsense(run, auth, answer);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/base/url.h"
 #include "lbd/proxy/balance_key.h"
 #include "lbd/proxy/exchange.h"
 #include "lbd/upstream/http_call.h"
@@ -94,7 +95,7 @@ static void take_off(struct exchange *x, struct slice body)
     const struct message *request = &x->head->request;
     struct proxy_worker *proxy = x->proxy;
     struct counters_pool *counters = counters_of(proxy, pool->id);
-    char url[HTTP_CALL_URL_MAX];
+    char url[URL_MAX];
     int len = snprintf(url, sizeof url, "%s://%.*s%.*s%.*s", pool->tls != NULL ? "https" : "http",
                        SLICE_ARG(request->authority), SLICE_ARG(request->path),
                        SLICE_ARG(request->query));

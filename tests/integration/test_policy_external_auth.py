@@ -80,6 +80,17 @@ class ExternalAuth(LabCase):
         self.assertEqual((answer.status, count), (401, {
             "Location": 1, "WWW-Authenticate": 4, "Cache-Control": 4, "Set-Cookie": 11, "X-Content-Type-Options": 0}))
 
+    def test_what_cannot_be_asked_is_not_accepted(self):
+        self.start(lambda head: respond(204))
+        urls = {"http:///x": "must have a host", "https://127.0.0.1/x#frag": "must have no fragment",
+                "http://u:p@127.0.0.1/": "must have a host", "http://127.0.0.1:99999/": "must have a host",
+                "http://a/" + 2048 * "x": "must be at most 2048 bytes long", "ftp://x": "must be a URL"}
+        for url, words in urls.items():
+            for kind, key in (("external_auth", "url"), ("jwt", "keys_url")):
+                answer = self.proxy.api("PUT", "/v1/policies/x", {kind: {key: url}})
+                self.assertEqual((answer.status, answer.pointers), (422, [f"#/policies/x/{kind}/{key}"]), answer)
+                self.assertTrue(answer.body["errors"][0]["detail"].startswith(words), answer)
+
     def test_no_answer(self):
         bad = [respond(500), respond(200), b"rubbish\r\n\r\n", b""]
         client = self.start(lambda head: bad[0], timeout="300ms", on_error="deny")

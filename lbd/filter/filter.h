@@ -166,7 +166,8 @@ struct filter_run {
     bool drops_trailers;           /* of the request: they could bring what its head may not */
     bool is_paced;                 /* the answer: see filter_run_sent */
     bool is_body_free;             /* during `response`: its body may be taken over */
-    uint32_t coder;                /* 1 + the place of who has; 0: nobody */
+    struct slice own_cookies[2]; /* during `response`: names of those that are lbd's; empty: none */
+    uint32_t coder;              /* 1 + the place of who has; 0: nobody */
     /* its own */
     uint32_t asked; /* of the chain */
     void **kept;    /* one for each */

@@ -3,6 +3,7 @@
 #include "lbd/filter/coder.h"
 #include "lbd/filter/filter_worker.h"
 #include "lbd/http/accept_encoding.h"
+#include "lbd/http/cookie_strip.h"
 
 #define OWN_FIELDS 3U /* that a coded answer gets */
 
@@ -173,11 +174,43 @@ static bool may_be_coded(const struct filter_compression *policy, const struct m
            !lists(answer, SLICE("cache-control"), SLICE("no-transform"));
 }
 
+/* Where lbd sends clients is no secret of theirs, and no server writes it into a page. */
+static bool client_sent_cookie(const struct filter_run *run)
+{
+    const struct headers *headers = &run->request->headers;
+    for (uint32_t i = 0; i < headers->count; i++) {
+        const struct header *header = &headers->list[i];
+        if (header->id == HEADER_COOKIE &&
+            !cookie_strip_is_all(header_value(headers, header), run->own_cookies,
+                                 ARRAY_LEN(run->own_cookies))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a server sets is its own, whatever its name. */
+static bool sets_cookie(const struct filter_run *run, const struct message *answer)
+{
+    if (headers_find(&answer->headers, HEADER_SET_COOKIE) != NULL) {
+        return true;
+    }
+    for (uint32_t i = 0; i < answer->extra_count; i++) {
+        struct slice value = answer->extras[i].value;
+        struct slice pair;
+        if (slice_eq_nocase(answer->extras[i].name, SLICE("set-cookie")) &&
+            !(slice_split(&value, ';', &pair) &&
+              cookie_strip_is_all(pair, run->own_cookies, ARRAY_LEN(run->own_cookies)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool has_secrets(const struct filter_run *run, const struct message *answer)
 {
-    return run->has_client_cert || client_sent(run->request, HEADER_COOKIE) ||
-           client_sent(run->request, HEADER_AUTHORIZATION) ||
-           has_field(answer, SLICE("set-cookie"));
+    return run->has_client_cert || client_sent(run->request, HEADER_AUTHORIZATION) ||
+           client_sent_cookie(run) || sets_cookie(run, answer);
 }
 
 /* Those that the client wants, what is to be tried first in front. */

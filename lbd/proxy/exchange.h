@@ -314,6 +314,12 @@ void exchange_note_latency(const struct exchange *x, uint64_t took_us);
 
 /* Sets the pool, and takes our cookie out of the request. Before the head is edited. */
 void exchange_split_find(struct exchange *x);
+/* The name of our cookie; empty: there is none. For every route. */
+static inline struct slice exchange_split_cookie(const struct exchange *x)
+{
+    const struct route_split *split = x->route != NULL ? x->route->split : NULL;
+    return split != NULL && split->cookie != NULL ? split->cookie->name : SLICE_NONE;
+}
 /* Tells the client where it belongs; only with tells_arm. */
 void exchange_split_answer(struct exchange *x, struct message *answer);
 
@@ -321,6 +327,12 @@ void exchange_split_answer(struct exchange *x, struct message *answer);
 
 /* Whom the client belongs to; takes our cookie out of the request. Once its pool is known. */
 void exchange_sticky_find(struct exchange *x);
+/* The name of our cookie, not of the application's; empty: there is none. For every pool. */
+static inline struct slice exchange_sticky_cookie(const struct exchange *x)
+{
+    const struct pool_sticky *sticky = x->pool->sticky;
+    return sticky != NULL && sticky->mode == POOL_STICKY_INSERT ? sticky->name : SLICE_NONE;
+}
 /* Takes the client's server, counted as in flight there, where that is possible. */
 enum exchange_sticky { EXCHANGE_STICKY_TAKEN, EXCHANGE_STICKY_ANY, EXCHANGE_STICKY_REFUSED };
 enum exchange_sticky exchange_sticky_pick(struct exchange *x, uint32_t *member);

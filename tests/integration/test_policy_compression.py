@@ -38,6 +38,7 @@ class Compression(LabCase):
 
         document = config_for(self.origin(script or answers), listener={"policies": ["small"]}, pool=pool)
         document["policies"] = {"small": {"mode": mode, "compression": {"encodings": ["gzip"], **policy}}}
+        self.document = document
         self.proxy = self.lbd(document)
         return self.connect(self.proxy)
 
@@ -273,6 +274,36 @@ class Compression(LabCase):
         client = self.connect(self.proxy)
         for more in secret:
             self.assert_coded(client.get(headers={**TAKES, **more}))
+
+    def test_cookies_of_lbd_are_no_secrets(self):
+        self.start(pool={"sticky": {"cookie": "lb"}})
+        place = self.document["pools"]["main"]["servers"]["a"]["address"]
+        self.proxy.put("/v1/pools/other", {"servers": {"b": {"address": place}}})
+        self.proxy.put("/v1/routes/parts", {"listener": "web", "match": {"path": "/parts"}, "action": {
+            "split": {"pools": {"main": 1, "other": 0}, "cookie": {"name": "arm"}}}})
+        for path in ("/", "/parts"):
+            with self.subTest(path):
+                client = self.connect(self.proxy)
+                answer = client.get(path, TAKES)
+                cookies = [value.partition(";")[0] for name, value in answer.headers if name == "Set-Cookie"]
+                self.assertEqual([one.partition("=")[0] for one in cookies], ["lb", "arm"] if path == "/parts" else ["lb"])
+                self.assert_coded(answer)
+                ours = "; ".join(cookies)
+                self.assert_coded(client.get(path, {**TAKES, "Cookie": ours}))
+                self.assert_coded(self.h2_get(("accept-encoding", "gzip"), *(("cookie", one) for one in cookies))
+                                  if path == "/" else client.get(path, {**TAKES, "Cookie": f" {ours} ; "}))
+                for more in (f"{ours}; session=1", f"session=1; {ours}", f"{ours}; token", "lbx=1", "LB=1"):
+                    self.assert_plain(client.get(path, {**TAKES, "Cookie": more}))
+                # what the server sets is its own
+                for name in ("session", "lb"):
+                    self.answer = respond(200, PAGE, {**HTML, "Set-Cookie": f"{name}=1"})
+                    self.assert_plain(client.get(path, {**TAKES, "Cookie": ours}))
+                self.answer = respond(200, PAGE, HTML)
+        # of another pool it is not ours, nor is the application's by which clients stay
+        self.proxy.put("/v1/routes/bare", {"listener": "web", "match": {"path": "/bare"}, "action": {"pool": "other"}})
+        self.assert_plain(self.connect(self.proxy).get("/bare", {**TAKES, "Cookie": "lb=1"}))
+        self.proxy.patch("/v1/pools/main", {"sticky": {"mode": "passive"}})
+        self.assert_plain(self.connect(self.proxy).get("/", {**TAKES, "Cookie": "lb=1"}))
 
     def test_secrets_that_servers_do_not_see(self):
         """Whoever takes the login out of the request, it was there."""

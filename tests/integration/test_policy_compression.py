@@ -229,6 +229,44 @@ class Compression(LabCase):
         answer = client.get(headers=TAKES)
         self.assertEqual((answer.get("etag"), answer.get("vary")), ('W/"abc"', "accept-encoding"))
 
+    def test_answers_without_a_body_say_what_goes_with_it(self):
+        client = self.start(min_size="1KiB")
+        told = {**HTML, "ETag": '"abc"'}
+        bare = {"ETag": '"abc"'}
+
+        def got(answer):
+            return answer.get("etag"), answer.get("vary")
+
+        for status, more, sent, want in (
+                (304, bare, {**TAKES, "If-None-Match": 'W/"abc"'}, ('W/"abc"', "Accept-Encoding")),
+                (304, bare, {**TAKES, "If-None-Match": '"x", W/"abc"'}, ('W/"abc"', "Accept-Encoding")),
+                (304, told, {**TAKES, "If-None-Match": '"abc"'}, ('W/"abc"', "Accept-Encoding")),
+                (304, bare, {**TAKES, "If-None-Match": '"abc"'}, ('"abc"', "Accept-Encoding")),
+                (304, told, {}, ('"abc"', "Accept-Encoding")),
+                (304, {**bare, "Vary": "Accept-Encoding"}, TAKES, ('"abc"', "Accept-Encoding")),
+                (304, {**bare, "Cache-Control": "no-transform"}, {"If-None-Match": '"abc"'}, ('"abc"', None)),
+                (304, {**bare, "Content-Type": "image/png"}, TAKES, ('"abc"', None)),
+                (304, told, {**TAKES, "Cookie": "a=1"}, ('"abc"', None)),
+                (204, told, TAKES, ('"abc"', None))):
+            with self.subTest(status=status, more=more, sent=sent):
+                self.answer = respond(status, b"", more)
+                answer = client.get(headers=sent)
+                self.assertEqual((answer.status, answer.body, got(answer)), (status, b"", want))
+        for more, length, sent, want in (
+                (told, 5000, TAKES, ('W/"abc"', "Accept-Encoding")), (told, 5000, {}, ('"abc"', "Accept-Encoding")),
+                (told, None, TAKES, ('W/"abc"', "Accept-Encoding")), (told, 1023, TAKES, ('"abc"', None)),
+                (told, 0, TAKES, ('"abc"', None)), (bare, 5000, TAKES, ('"abc"', None)),
+                ({**told, "Content-Encoding": "br"}, 5000, TAKES, ('"abc"', None))):
+            with self.subTest(more=more, length=length, sent=sent):
+                lines = {**more, "Content-Length": length} if length is not None else {**more, "Transfer-Encoding": "chunked"}
+                self.answer = respond(200, b"", lines, length=False)
+                answer = client.request("HEAD", headers=sent)
+                self.assertEqual((answer.status, answer.get("content-encoding"), got(answer)),
+                                 (200, more.get("Content-Encoding"), want))
+                if length and "Content-Encoding" not in more:  # as GET has it
+                    self.answer = respond(200, b"z" * length, more)
+                    self.assertEqual(got(client.get(headers=sent)), want)
+
     def test_who_is_left_alone(self):
         client = self.start(min_size="1KiB")
         for wish in ("br", "gzip;q=0", "gzip;q=0.5, identity", "identity", "", "gzip;q=x", "*;q=0"):

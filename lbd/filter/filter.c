@@ -190,6 +190,10 @@ static enum filter_verdict go_on(struct filter_run *run)
             count(run, filter, COUNTERS_DECISION_SHADOW);
             continue;
         }
+        if (filter->is_shadow && filter->ops->aside != NULL) {
+            filter->ops->aside(run, filter, kept);
+            continue;
+        }
         if (filter->ops->request != NULL) {
             verdict = filter->ops->request(run, filter, kept);
         }
@@ -334,6 +338,15 @@ enum filter_verdict filter_refuse(struct filter_run *run, enum close_reason reas
 {
     run->answer = (struct filter_answer){.reason = reason};
     return FILTER_ANSWERED;
+}
+
+void filter_note_aside(struct filter_run *run, struct counters_worker *counters,
+                       const struct filter *filter, bool refuses)
+{
+    count_decision(counters, filter, refuses ? COUNTERS_DECISION_SHADOW : COUNTERS_DECISION_ALLOW);
+    if (refuses && run != NULL && run->shadowed == NULL) {
+        run->shadowed = filter;
+    }
 }
 
 void filter_answer_add(struct filter_run *run, struct slice name, struct slice value)

@@ -13,7 +13,7 @@
  *
  * A kind is a row of verbs (struct filter_ops) and an object that begins with struct filter; its
  * file is filter_<kind>.c. In shadow mode a refusal is counted and not carried out; what only edits
- * is not done at all.
+ * is not done at all, and who would wait finds out beside the request.
  *
  * Memory: a filter is frozen and counted: one snapshot after the other shares it while its part of
  * the document is the same. What must outlive that (buckets, counts) is its state, found again by
@@ -33,6 +33,7 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/base/file_stamp.h"
+#include "lbd/base/lease.h"
 #include "lbd/http/message.h"
 #include "lbd/net/loop.h"
 #include "lbd/stats/counters.h"
@@ -96,6 +97,10 @@ struct filter_ops {
     bool (*admits)(const struct filter *self, const struct addr_small *client);
     /* Each may be NULL. `kept` is the filter's own pointer for this request, NULL at first. */
     enum filter_verdict (*request)(struct filter_run *run, const struct filter *self, void **kept);
+    /* In shadow mode, in place of `request`, and the request goes on: it finds out what it would
+     * have said, which may take longer than the request does, and tells filter_note_aside. NULL:
+     * `request` it is. */
+    void (*aside)(struct filter_run *run, const struct filter *self, void **kept);
     void (*response)(struct filter_run *run, const struct filter *self, void **kept,
                      struct message *answer);
     /* Bytes that the request's body may have. Its `kept` is NULL until it has spoken of that. */
@@ -148,6 +153,7 @@ struct filter_run {
     struct arena *arena; /* of the request; lives until filter_run_end */
     struct loop *loop;
     struct counters_worker *counters;
+    struct lease *lease; /* of the chain: who needs it longer than the run holds it */
     const struct addr_small *client;
     struct slice listener;
     struct slice route; /* empty: none */
@@ -218,6 +224,9 @@ bool filter_chain_admits(const struct filter_chain *chain, const struct addr_sma
 
 /* For kinds: refuses the request; fields may be added by filter_answer_add. */
 enum filter_verdict filter_refuse(struct filter_run *run, enum close_reason reason);
+/* For `aside`: what was found out, counted; once at most. `run`: NULL when it has ended. */
+void filter_note_aside(struct filter_run *run, struct counters_worker *counters,
+                       const struct filter *filter, bool refuses);
 /* In `response`: from here on the body goes through `code`, and has no length that is known. Only
  * when run->is_body_free and run->coder is 0. */
 void filter_run_take_body(struct filter_run *run, void **kept);

@@ -14,6 +14,9 @@
  * lbd's words then, and does not matter to a yes; a yes needs a whole head, for what servers are
  * told, and is 503 without.
  *
+ * In shadow mode it is asked beside the request, and a question may outlive it: it belongs to the
+ * worker, FILTER_ASIDES_MAX at once, and holds the snapshot until it is answered.
+ *
  * With a cache_ttl a yes is remembered by the worker, under an HMAC of all that was sent.
  *
  * Limits: FILTER_EXTERNAL_AUTH_QUESTION_MAX bytes of headers (more: 431), _ANSWER_MAX bytes of an

@@ -35,6 +35,7 @@ enum exchange_verdict exchange_filter(struct exchange *x)
         .arena = &x->head->arena,
         .loop = x->proxy->loop,
         .counters = x->proxy->counters,
+        .lease = x->lease,
         .client = exchange_client(x),
         .listener = slice_from(x->session->front->listener->name),
         .route = x->route != NULL ? x->route->name : SLICE_NONE,

@@ -203,6 +203,102 @@ class ExternalAuth(LabCase):
             heads = [got for got in client.read_to_end() if got.kind == h2.HEADERS]
         self.assertEqual(heads, [])
 
+    # -- shadow mode --
+
+    def decisions(self, allow, shadow, deny=0, wait=0):
+        for decision, count in (("allow", allow), ("shadow", shadow), ("deny", deny), ("wait", wait)):
+            self.proxy.wait_metric(count, "lbd_policy_decisions_total", policy="door", decision=decision)
+
+    def shadow(self, answer, **policy):
+        self.start(answer, **policy)
+        self.proxy.patch("/v1/policies/door", {"mode": "shadow"})
+        return self.connect(self.proxy)
+
+    def test_in_shadow_mode_nobody_waits(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        says = [403]
+
+        def answer(head):
+            go.wait(60)
+            return respond(says[0], headers={"X-User": "ann"})
+        client = self.shadow(answer, timeout="30s")
+        for _ in range(3):  # the service is silent, and each is served at once
+            self.assertEqual(client.get("/", headers={"X-User": "own"}).status, 200)
+            self.assertEqual(self.seen[-1]["x-user"], "own")
+        self.wait_for(lambda: len(self.asked) == 3, "the questions")
+        self.decisions(0, 0)
+        go.set()
+        self.decisions(0, 3)
+        for says[0], allow, shadow in ((204, 1, 3), (401, 1, 4), (404, 1, 5), (500, 1, 6)):
+            self.assertEqual(client.get("/").status, 200)
+            self.decisions(allow, shadow)
+        self.proxy.patch("/v1/policies/door", {"external_auth": {"on_error": "allow"}})
+        for says[0], allow, shadow in ((500, 2, 6), (302, 2, 7)):
+            self.assertEqual(client.get("/").status, 200)
+            self.decisions(allow, shadow)
+
+    def test_what_shadow_mode_finds_in_time_is_logged(self):
+        told = threading.Event()
+
+        def answer(head):
+            return respond(403)
+
+        def origin(peer):
+            while True:
+                peer.rx()
+                told.wait(60)
+                peer.send(respond(200))
+        client = self.shadow(answer)
+        self.proxy.patch("/v1/pools/main", {"servers": {"a": {"address": self.origin(origin).address}}})
+        client.send_request("GET", "/")
+        self.decisions(0, 1)
+        told.set()
+        self.assertEqual(client.read_response().status, 200)
+        self.assertEqual(self.proxy.wait_access_log(1)[-1].get("shadow_policy"), "door")
+
+    def test_questions_in_shadow_mode_outlive_what_they_are_of(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        client = self.shadow(lambda head: go.wait(60) and respond(403), timeout="60s")
+        leaver = self.connect(self.proxy)
+        leaver.send_request("GET", "/")
+        self.wait_for(lambda: len(self.asked) == 1, "a question")
+        leaver.close()
+        self.assertEqual(client.get("/").status, 200)
+        self.wait_for(lambda: len(self.asked) == 2, "two questions")
+        self.proxy.patch("/v1/listeners/web", {"policies": None})
+        self.proxy.delete("/v1/policies/door", headers={"If-Match": "*"})
+        self.assertEqual(client.get("/").status, 200)
+        go.set()
+        # another policy, and lbd stops with its questions
+        go.clear()
+        self.proxy.put("/v1/config", self.document)
+        self.proxy.patch("/v1/policies/door", {"mode": "shadow"})
+        for _ in range(5):
+            self.assertEqual(client.get("/").status, 200)
+        self.wait_for(lambda: len(self.asked) == 7, "the questions")
+
+    def test_only_so_many_questions_of_shadow_mode(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        client = self.shadow(lambda head: go.wait(60) and respond(403), timeout="60s")
+        for _ in range(140):  # of one connection, which is one worker
+            self.assertEqual(client.get("/").status, 200)
+        self.wait_for(lambda: len(self.asked) == 128, "the questions")
+        go.set()
+        self.decisions(0, 128)
+        self.assertEqual(client.get("/").status, 200)
+        self.decisions(0, 129)
+
+    def test_shadow_mode_remembers_too(self):
+        client = self.shadow(lambda head: respond(204), cache_ttl="60s")
+        self.assertEqual(client.get("/").status, 200)
+        self.decisions(1, 0)
+        self.assertEqual(client.get("/").status, 200)
+        self.decisions(2, 0)
+        self.assertEqual(len(self.asked), 1)
+
     def test_https_is_verified(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)

@@ -6,11 +6,11 @@
 #include "api/api_question.h"
 #include "conf/conf_suggest.h"
 #include "conf/json/json.h"
+#include "lbd/base/authority.h"
 #include "lbd/base/now.h"
 #include "lbd/http/h1_head.h"
 #include "lbd/http/hop.h"
 #include "lbd/http/request_value.h"
-#include "lbd/http/uri.h"
 #include "lbd/proxy/mirror.h"
 #include "lbd/proxy/route_explain.h"
 #include "lbd/proxy/route_redirect.h"
@@ -137,7 +137,7 @@ static const struct route *route_connection(const struct plan *plan,
     question->by_name = true;
     if (plan_has_names(plan) ||
         !cidr_set_is_empty(&plan->proxies)) { /* or a PROXY header says it */
-        uri_authority_split(asked->host, &question->host, &port);
+        authority_split(asked->host, &question->host, &port);
         question->alpn = slice_of(alpn, api_question_alpn(asked, alpn, ALPN_MAX));
     }
     return plan_route_name(plan, question);

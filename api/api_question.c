@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "conf/conf_suggest.h"
+#include "lbd/base/authority.h"
 #include "lbd/base/compiler.h"
-#include "lbd/http/uri.h"
 
 static void wrong(struct conf_errors *errors, const char *key, const char *must)
 {
@@ -57,10 +57,10 @@ static bool split_url(struct slice url, struct api_question *question)
     struct slice host;
     question->host = slice_of(rest.ptr, end);
     question->path = slice_from_at(rest, end);
-    if (!uri_authority_is_valid(question->host)) {
+    if (!authority_is_valid(question->host)) {
         return false;
     }
-    uri_authority_split(question->host, &host, &question->port);
+    authority_split(question->host, &host, &question->port);
     if (question->port == 0) {
         question->port = scheme->port;
     }

@@ -20,6 +20,24 @@ static struct slice name_at(const struct conf_check_names *names, uint32_t i)
     return *name;
 }
 
+bool conf_check_is_refused(const struct conf_check *check, const struct conf_path *at)
+{
+    struct buf pointer;
+    bool found = false;
+    if (check->errors->error_count == 0) {
+        return false;
+    }
+    buf_init(&pointer, 1024);
+    conf_errors_pointer(at, &pointer);
+    for (uint32_t i = 0; i < check->errors->error_count && !found; i++) {
+        struct slice of = check->errors->errors[i].pointer;
+        found = slice_starts(of, buf_slice(&pointer)) &&
+                (of.len == pointer.len || of.ptr[pointer.len] == '/');
+    }
+    buf_fini(&pointer);
+    return found;
+}
+
 void conf_check_reference(struct conf_check *check, const struct conf_check_names *names,
                           bool is_known, struct slice name, const struct conf_path *path)
 {

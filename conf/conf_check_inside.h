@@ -39,6 +39,9 @@ struct conf_check_names {
 void conf_check_reference(struct conf_check *check, const struct conf_check_names *names,
                           bool is_known, struct slice name, const struct conf_path *path);
 
+/* Was something about it refused already? Then nobody knows what was meant. */
+bool conf_check_is_refused(const struct conf_check *check, const struct conf_path *at);
+
 /* Listeners that pass bytes on, and what routes may match where. */
 void conf_check_tcp(struct conf_check *check);
 /* Who clients are, and how servers are found and reached. */

@@ -187,6 +187,19 @@ static void check_types(struct conf_check *check, const struct conf_policy_compr
     }
 }
 
+static void check_keys(struct conf_check *check, const struct conf_policy *policy,
+                       const struct conf_path *at)
+{
+    bool has_file = policy->jwt.keys_file.len != 0;
+    bool has_url = policy->jwt.keys_url.len != 0;
+    PATH(jwt, at, SLICE("jwt"));
+    if (has_file == has_url && (has_file || !conf_check_is_refused(check, &jwt))) {
+        conf_errors_add(check->errors, &jwt, "invalid-value", SLICE_NONE,
+                        "needs either 'keys_file' or 'keys_url'");
+        check->ok = false;
+    }
+}
+
 static void check_ca(struct conf_check *check, const struct conf_policy *policy,
                      const struct conf_path *path)
 {
@@ -251,12 +264,7 @@ void conf_check_policy(struct conf_check *check)
             break;
         case CONF_POLICY_JWT:
             conf_check_policy_told(check, policy, &at);
-            if ((policy->jwt.keys_file.len != 0) == (policy->jwt.keys_url.len != 0)) {
-                PATH(jwt, &at, SLICE("jwt"));
-                conf_errors_add(check->errors, &jwt, "invalid-value", SLICE_NONE,
-                                "needs either 'keys_file' or 'keys_url'");
-                check->ok = false;
-            }
+            check_keys(check, policy, &at);
             check_ca(check, policy, &at);
             break;
         case CONF_POLICY_EXTERNAL_AUTH:

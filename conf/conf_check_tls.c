@@ -44,29 +44,12 @@ static void refer_to_ca_set(struct conf_check *check, struct slice name,
 
 /* -- certificates and CA sets: one way to have them -- */
 
-/* Was something about it refused already? Then nobody knows what was meant. */
-static bool is_refused(const struct conf_check *check, const struct conf_path *at)
-{
-    struct buf pointer;
-    bool found = false;
-    if (check->errors->error_count == 0) {
-        return false;
-    }
-    buf_init(&pointer, 1024);
-    conf_errors_pointer(at, &pointer);
-    for (uint32_t i = 0; i < check->errors->error_count && !found; i++) {
-        found = slice_starts(check->errors->errors[i].pointer, buf_slice(&pointer));
-    }
-    buf_fini(&pointer);
-    return found;
-}
-
 static void check_certificate(struct conf_check *check, const struct conf_certificate *certificate,
                               const struct conf_path *at)
 {
     bool has_files = certificate->chain_file.len != 0 || certificate->key_file.len != 0;
     bool is_stored = certificate->stored.len != 0;
-    if (is_refused(check, at)) {
+    if (conf_check_is_refused(check, at)) {
         return;
     }
     if (has_files && is_stored) {
@@ -101,7 +84,7 @@ static void check_certificates(struct conf_check *check)
         PATH(at, &ca_sets, set->name);
         bool has_both = set->file.len != 0 && set->pem.len != 0;
         bool has_none = set->file.len == 0 && set->pem.len == 0;
-        if (has_both || (has_none && !is_refused(check, &at))) {
+        if (has_both || (has_none && !conf_check_is_refused(check, &at))) {
             conf_errors_add(check->errors, &at, has_none ? "missing-key" : "exclusive-keys",
                             SLICE_NONE, "must have exactly one of 'file', 'pem'");
             check->ok = false;

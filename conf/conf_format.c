@@ -8,6 +8,7 @@
 #include "lbd/base/escape.h"
 #include "lbd/base/num.h"
 #include "lbd/base/path_template.h"
+#include "lbd/base/url.h"
 
 enum {
     NAME_LEN_MAX = 63,
@@ -556,13 +557,20 @@ static const char *encoding_problem(struct slice text)
     return conf_encoding_of(text) != CONF_ENCODING_COUNT ? NULL : "must be zstd, br or gzip";
 }
 
+/* What http_call would not ask is not accepted. */
 static const char *url_problem(struct slice text)
 {
-    bool ok = slice_starts(text, SLICE("http://")) || slice_starts(text, SLICE("https://"));
-    for (size_t i = 0; ok && i < text.len; i++) {
-        ok = (unsigned char)text.ptr[i] > ' ' && (unsigned char)text.ptr[i] < 0x7f;
-    }
-    return ok ? NULL : "must be a URL such as \"https://auth.example.com/mail\"";
+    static const char *const words[] = {
+        [URL_OK] = NULL,
+        [URL_TOO_LONG] = "must be at most 2048 bytes long",
+        [URL_BAD_SCHEME] = "must be a URL such as \"https://auth.example.com/mail\"",
+        [URL_BAD_AUTHORITY] =
+            "must have a host behind its \"//\", and at most a port from 1 to 65535 "
+            "with it",
+        [URL_BAD_TARGET] = "must have no fragment ('#'), and only visible ASCII in path and query",
+    };
+    struct url url;
+    return words[url_parse(text, &url)];
 }
 
 const char *conf_format_problem(enum conf_format format, struct slice text)

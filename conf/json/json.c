@@ -80,6 +80,9 @@ static struct json *parse_scanned(struct slice text, struct json_error *error)
 struct json *json_parse(struct slice text, enum json_syntax syntax,
                         const struct json_limits *limits, struct json_error *error)
 {
+    if (syntax == JSON_FOREIGN) {
+        return json_scan_foreign(text, limits, error) ? parse_scanned(text, error) : NULL;
+    }
     if (syntax == JSON_STRICT || text.len > limits->bytes) {
         return json_scan_strict(text, limits, error) ? parse_scanned(text, error) : NULL;
     }

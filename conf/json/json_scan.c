@@ -27,6 +27,7 @@ const struct json_limits json_limits_resource = {
 
 enum {
     NUMBER_LEN_MAX = 40,  /* cJSON copies at most 63 bytes of a number */
+    FOREIGN_LEN_MAX = 60, /* likewise; 2^128 has 39 digits */
     KEYS_LINEAR_MAX = 16, /* objects of more members are checked by hashing */
 };
 
@@ -287,17 +288,19 @@ static bool number_at(struct scan *s)
         }
     }
 
-    if (is_integer) {
+    bool is_foreign = s->syntax == JSON_FOREIGN;
+    if (is_integer && !is_foreign) {
         uint64_t value = 0;
         if (!num_parse_u64(slice_of(s->text + digits_at, digits), &value) || value > INTEGER_MAX) {
             return fail(s, start, "an integer must be within 2^53");
         }
         return true;
     }
-    if (s->at - start > NUMBER_LEN_MAX) {
-        return fail(s, start, "a number must not be longer than %d characters", NUMBER_LEN_MAX);
+    int len_max = is_foreign ? FOREIGN_LEN_MAX : NUMBER_LEN_MAX;
+    if (s->at - start > (size_t)len_max) {
+        return fail(s, start, "a number must not be longer than %d characters", len_max);
     }
-    char copy[NUMBER_LEN_MAX + 1];
+    char copy[FOREIGN_LEN_MAX + 1];
     memcpy(copy, s->text + start, s->at - start);
     copy[s->at - start] = '\0';
     if (!isfinite(strtod(copy, NULL))) {
@@ -541,11 +544,23 @@ bool json_scan(char *text, size_t len, enum json_syntax syntax, const struct jso
     return scan_with(&scan);
 }
 
-bool json_scan_strict(struct slice text, const struct json_limits *limits, struct json_error *error)
+static bool scan_only(struct slice text, enum json_syntax syntax, const struct json_limits *limits,
+                      struct json_error *error)
 {
     struct scan scan = {
-        .text = text.ptr, .len = text.len, .syntax = JSON_STRICT, .limits = limits, .error = error};
+        .text = text.ptr, .len = text.len, .syntax = syntax, .limits = limits, .error = error};
     return scan_with(&scan);
+}
+
+bool json_scan_strict(struct slice text, const struct json_limits *limits, struct json_error *error)
+{
+    return scan_only(text, JSON_STRICT, limits, error);
+}
+
+bool json_scan_foreign(struct slice text, const struct json_limits *limits,
+                       struct json_error *error)
+{
+    return scan_only(text, JSON_FOREIGN, limits, error);
 }
 
 /* Returns how many bytes of `rest` the escape takes. */

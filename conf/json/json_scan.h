@@ -9,8 +9,8 @@
  *     text -> json_scan -> strict JSON, same length -> json_parse (cJSON)
  *
  * Refused: what RFC 8259 refuses, duplicate keys (compared after unescaping), control characters,
- * invalid UTF-8, \u0000, lone surrogates, integers beyond 2^53, numbers that are not finite, and
- * what is over a limit.
+ * invalid UTF-8, \u0000, lone surrogates, integers beyond 2^53 (but in JSON_FOREIGN), numbers that
+ * are not finite or have more than 40 characters (60), and what is over a limit.
  *
  * Limits: struct json_limits. Memory: keeps nothing. Threads: any.
  */
@@ -26,8 +26,10 @@
 #include "lbd/base/slice.h"
 
 enum json_syntax {
-    JSON_STRICT,  /* RFC 8259: what comes over the wire */
-    JSON_COMMENTS /* JSONC: line and block comments, trailing commas: files */
+    JSON_STRICT,   /* RFC 8259: what comes over the wire */
+    JSON_COMMENTS, /* JSONC: line and block comments, trailing commas: files */
+    JSON_FOREIGN   /* as JSON_STRICT, of programs that are not ours, of which we read a part: whole
+                      numbers may be beyond 2^53, and doubles are all that is left of them */
 };
 
 struct json_limits {
@@ -58,9 +60,11 @@ struct json_error {
 LB_MUST_CHECK bool json_scan(char *text, size_t len, enum json_syntax syntax,
                              const struct json_limits *limits, struct json_error *error);
 
-/* The same for strict JSON, which is never written to. */
+/* The same for strict JSON, or for foreign, which is never written to. */
 LB_MUST_CHECK bool json_scan_strict(struct slice text, const struct json_limits *limits,
                                     struct json_error *error);
+LB_MUST_CHECK bool json_scan_foreign(struct slice text, const struct json_limits *limits,
+                                     struct json_error *error);
 
 /* Appends what the text between two quotes stands for. Safe for anything; exact for what json_scan
  * passed. */

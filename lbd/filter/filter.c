@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lbd/base/hash.h"
 #include "lbd/base/mem.h"
@@ -189,6 +190,10 @@ static enum filter_verdict go_on(struct filter_run *run)
             count(run, filter, COUNTERS_DECISION_SHADOW);
             continue;
         }
+        if (filter->is_shadow && filter->ops->aside != NULL) {
+            filter->ops->aside(run, filter, kept);
+            continue;
+        }
         if (filter->ops->request != NULL) {
             verdict = filter->ops->request(run, filter, kept);
         }
@@ -335,9 +340,30 @@ enum filter_verdict filter_refuse(struct filter_run *run, enum close_reason reas
     return FILTER_ANSWERED;
 }
 
-void filter_answer_add(struct filter_answer *answer, struct slice name, struct slice value)
+void filter_note_aside(struct filter_run *run, struct counters_worker *counters,
+                       const struct filter *filter, bool refuses)
 {
-    assert(answer->field_count < FILTER_FIELDS_MAX);
+    count_decision(counters, filter, refuses ? COUNTERS_DECISION_SHADOW : COUNTERS_DECISION_ALLOW);
+    if (refuses && run != NULL && run->shadowed == NULL) {
+        run->shadowed = filter;
+    }
+}
+
+void filter_answer_add(struct filter_run *run, struct slice name, struct slice value)
+{
+    struct filter_answer *answer = &run->answer;
+    uint32_t count = answer->field_count;
+    if (count == FILTER_FIELDS_MAX) {
+        return;
+    }
+    if ((count & (count - 1)) == 0) { /* full: it has room for 1, 2, 4, ... */
+        size_t room = count == 0 ? 1 : 2 * (size_t)count;
+        struct header_extra *fields = arena_alloc(run->arena, room * sizeof(*fields));
+        if (count != 0) {
+            memcpy(fields, answer->fields, count * sizeof(*fields));
+        }
+        answer->fields = fields;
+    }
     answer->fields[answer->field_count++] = (struct header_extra){name, value};
 }
 

@@ -13,7 +13,7 @@
  *
  * A kind is a row of verbs (struct filter_ops) and an object that begins with struct filter; its
  * file is filter_<kind>.c. In shadow mode a refusal is counted and not carried out; what only edits
- * is not done at all.
+ * is not done at all, and who would wait finds out beside the request.
  *
  * Memory: a filter is frozen and counted: one snapshot after the other shares it while its part of
  * the document is the same. What must outlive that (buckets, counts) is its state, found again by
@@ -33,13 +33,14 @@
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/base/file_stamp.h"
+#include "lbd/base/lease.h"
 #include "lbd/http/message.h"
 #include "lbd/net/loop.h"
 #include "lbd/stats/counters.h"
 #include "lbd/tls/tls_client.h"
 
 #define FILTER_CHAIN_MAX  64U /* policies of a listener and a route together */
-#define FILTER_FIELDS_MAX 4U  /* of an answer, beside Content-Type */
+#define FILTER_FIELDS_MAX 20U /* of an answer, beside Content-Type */
 
 struct filter;
 struct filter_facts; /* filter_facts.h */
@@ -50,11 +51,11 @@ enum filter_verdict { FILTER_GO_ON, FILTER_WAIT, FILTER_ANSWERED };
 /* What the client is told. Texts live as long as the run, or the filter. */
 struct filter_answer {
     enum close_reason reason;
-    uint16_t status;   /* 0: that of the reason */
-    struct slice body; /* empty: the words of the reason */
-    struct slice type; /* of `body` */
-    uint32_t field_count;
-    struct header_extra fields[FILTER_FIELDS_MAX];
+    uint16_t status;             /* 0: that of the reason */
+    struct slice body;           /* empty: the words of the reason */
+    struct slice type;           /* of `body` */
+    uint32_t field_count;        /* at most FILTER_FIELDS_MAX */
+    struct header_extra *fields; /* in the run's arena; few answers have more than one */
 };
 
 /* A piece of a body on its way through the filter that has taken it over. */
@@ -96,6 +97,10 @@ struct filter_ops {
     bool (*admits)(const struct filter *self, const struct addr_small *client);
     /* Each may be NULL. `kept` is the filter's own pointer for this request, NULL at first. */
     enum filter_verdict (*request)(struct filter_run *run, const struct filter *self, void **kept);
+    /* In shadow mode, in place of `request`, and the request goes on: it finds out what it would
+     * have said, which may take longer than the request does, and tells filter_note_aside. NULL:
+     * `request` it is. */
+    void (*aside)(struct filter_run *run, const struct filter *self, void **kept);
     void (*response)(struct filter_run *run, const struct filter *self, void **kept,
                      struct message *answer);
     /* Bytes that the request's body may have. Its `kept` is NULL until it has spoken of that. */
@@ -148,11 +153,13 @@ struct filter_run {
     struct arena *arena; /* of the request; lives until filter_run_end */
     struct loop *loop;
     struct counters_worker *counters;
+    struct lease *lease; /* of the chain: who needs it longer than the run holds it */
     const struct addr_small *client;
     struct slice listener;
     struct slice route; /* empty: none */
     struct slice request_id;
-    bool is_tls;
+    struct slice proto; /* how the client asked: "http" or "https", */
+    struct slice host;  /* and for which host, by trusted proxies or else by the request itself */
     bool has_client_cert;
     void *owner;
     void (*resume)(struct filter_run *run, enum filter_verdict verdict); /* GO_ON or ANSWERED */
@@ -165,7 +172,8 @@ struct filter_run {
     bool drops_trailers;           /* of the request: they could bring what its head may not */
     bool is_paced;                 /* the answer: see filter_run_sent */
     bool is_body_free;             /* during `response`: its body may be taken over */
-    uint32_t coder;                /* 1 + the place of who has; 0: nobody */
+    struct slice own_cookies[2]; /* during `response`: names of those that are lbd's; empty: none */
+    uint32_t coder;              /* 1 + the place of who has; 0: nobody */
     /* its own */
     uint32_t asked; /* of the chain */
     void **kept;    /* one for each */
@@ -214,8 +222,11 @@ void filter_run_end(struct filter_run *run);
 bool filter_chain_admits(const struct filter_chain *chain, const struct addr_small *client,
                          struct counters_worker *counters);
 
-/* For kinds: refuses the request; fields may be added to run->answer. */
+/* For kinds: refuses the request; fields may be added by filter_answer_add. */
 enum filter_verdict filter_refuse(struct filter_run *run, enum close_reason reason);
+/* For `aside`: what was found out, counted; once at most. `run`: NULL when it has ended. */
+void filter_note_aside(struct filter_run *run, struct counters_worker *counters,
+                       const struct filter *filter, bool refuses);
 /* In `response`: from here on the body goes through `code`, and has no length that is known. Only
  * when run->is_body_free and run->coder is 0. */
 void filter_run_take_body(struct filter_run *run, void **kept);
@@ -227,7 +238,8 @@ const struct header *filter_only_header(const struct filter_run *run, enum heade
  * end here. An empty value: they see none. Both live as long as the run. False: there is no room
  * for it, or the value cannot be one. */
 LB_MUST_CHECK bool filter_tell(struct filter_run *run, struct slice name, struct slice value);
-void filter_answer_add(struct filter_answer *answer, struct slice name, struct slice value);
+/* A field of run->answer, after filter_refuse; what is more than FILTER_FIELDS_MAX is left out. */
+void filter_answer_add(struct filter_run *run, struct slice name, struct slice value);
 /* A field of a head; see message_add. False: there is no room, or the value cannot stand in one. */
 bool filter_field_add(struct message *message, struct slice name, struct slice value);
 /* All fields of a name in a head, those that were added, too. */

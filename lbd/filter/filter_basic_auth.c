@@ -64,7 +64,7 @@ static enum filter_verdict refuse(struct filter_run *run, const struct filter_ba
                                   enum close_reason reason)
 {
     (void)filter_refuse(run, reason);
-    filter_answer_add(&run->answer, SLICE("WWW-Authenticate"), auth->challenge);
+    filter_answer_add(run, SLICE("WWW-Authenticate"), auth->challenge);
     return FILTER_ANSWERED;
 }
 

@@ -3,6 +3,7 @@
 #include "lbd/filter/coder.h"
 #include "lbd/filter/filter_worker.h"
 #include "lbd/http/accept_encoding.h"
+#include "lbd/http/cookie_strip.h"
 
 #define OWN_FIELDS 3U /* that a coded answer gets */
 
@@ -160,24 +161,80 @@ static bool is_of_types(const struct filter_compression *policy, const struct me
     return false;
 }
 
-/* By what it says itself, whoever gets it. */
+static bool is_long(const struct filter_compression *policy, uint64_t bytes)
+{
+    return bytes > 0 && bytes >= policy->min_bytes;
+}
+
+/* By what it says itself, whoever gets it, but for its type and length. */
+static bool is_left_alone(const struct message *answer)
+{
+    return answer->status == 206 || has_field(answer, SLICE("content-encoding")) ||
+           has_field(answer, SLICE("content-range")) ||
+           lists(answer, SLICE("cache-control"), SLICE("no-transform"));
+}
+
 static bool may_be_coded(const struct filter_compression *policy, const struct message *answer)
 {
-    bool is_long =
-        answer->framing == FRAMING_LENGTH
-            ? answer->content_length > 0 && answer->content_length >= policy->min_bytes
-            : answer->framing == FRAMING_CHUNKED || answer->framing == FRAMING_UNTIL_CLOSE;
-    return is_long && answer->status != 206 && is_of_types(policy, answer) &&
-           !has_field(answer, SLICE("content-encoding")) &&
-           !has_field(answer, SLICE("content-range")) &&
-           !lists(answer, SLICE("cache-control"), SLICE("no-transform"));
+    bool fits = answer->framing == FRAMING_LENGTH
+                    ? is_long(policy, answer->content_length)
+                    : answer->framing == FRAMING_CHUNKED || answer->framing == FRAMING_UNTIL_CLOSE;
+    return fits && is_of_types(policy, answer) && !is_left_alone(answer);
+}
+
+/* Of 304, and of answers to HEAD: might the body that it stands for be coded? A 304 need not say of
+ * which type or length that is. */
+static bool stands_for_coded(const struct filter_compression *policy, const struct message *request,
+                             const struct message *answer)
+{
+    bool is_304 = answer->status == 304;
+    if (!is_304 && (request->method != METHOD_HEAD || answer->status == 204)) {
+        return false;
+    }
+    bool fits = (answer->has_length && (!is_304 || answer->content_length != 0))
+                    ? is_long(policy, answer->content_length)
+                    : true;
+    bool has_type = has_field(answer, SLICE("content-type"));
+    return fits && (has_type ? is_of_types(policy, answer) : is_304) && !is_left_alone(answer);
+}
+
+/* Where lbd sends clients is no secret of theirs, and no server writes it into a page. */
+static bool client_sent_cookie(const struct filter_run *run)
+{
+    const struct headers *headers = &run->request->headers;
+    for (uint32_t i = 0; i < headers->count; i++) {
+        const struct header *header = &headers->list[i];
+        if (header->id == HEADER_COOKIE &&
+            !cookie_strip_is_all(header_value(headers, header), run->own_cookies,
+                                 ARRAY_LEN(run->own_cookies))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a server sets is its own, whatever its name. */
+static bool sets_cookie(const struct filter_run *run, const struct message *answer)
+{
+    if (headers_find(&answer->headers, HEADER_SET_COOKIE) != NULL) {
+        return true;
+    }
+    for (uint32_t i = 0; i < answer->extra_count; i++) {
+        struct slice value = answer->extras[i].value;
+        struct slice pair;
+        if (slice_eq_nocase(answer->extras[i].name, SLICE("set-cookie")) &&
+            !(slice_split(&value, ';', &pair) &&
+              cookie_strip_is_all(pair, run->own_cookies, ARRAY_LEN(run->own_cookies)))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool has_secrets(const struct filter_run *run, const struct message *answer)
 {
-    return run->has_client_cert || client_sent(run->request, HEADER_COOKIE) ||
-           client_sent(run->request, HEADER_AUTHORIZATION) ||
-           has_field(answer, SLICE("set-cookie"));
+    return run->has_client_cert || client_sent(run->request, HEADER_AUTHORIZATION) ||
+           client_sent_cookie(run) || sets_cookie(run, answer);
 }
 
 /* Those that the client wants, what is to be tried first in front. */
@@ -209,17 +266,54 @@ static struct coder *take_coder(struct filter_run *run, const struct filter_comp
 
 /* -- the head of a coded answer -- */
 
-/* RFC 9110 8.8.3.3: what is coded is not the same bytes, so it is only as good as them. */
-static void weaken_etag(struct filter_run *run, struct message *answer)
+/* The tag that a coded answer has in place of its own; empty: its own is one, or there is none. */
+static struct slice weak_etag(struct filter_run *run, const struct message *answer)
 {
     uint32_t at = 0;
     struct slice tag;
     if (!next_value(answer, SLICE("etag"), &at, &tag) || slice_starts(tag, SLICE("W/"))) {
-        return;
+        return SLICE_NONE;
     }
-    struct slice weak = arena_printf(run->arena, "W/%.*s", SLICE_ARG(tag));
+    return arena_printf(run->arena, "W/%.*s", SLICE_ARG(tag));
+}
+
+static void set_etag(struct message *answer, struct slice tag)
+{
     filter_field_drop(answer, SLICE("etag"));
-    (void)filter_field_add(answer, SLICE("ETag"), weak);
+    (void)filter_field_add(answer, SLICE("ETag"), tag);
+}
+
+/* RFC 9110 8.8.3.3: what is coded is not the same bytes, so it is only as good as them. */
+static void weaken_etag(struct filter_run *run, struct message *answer)
+{
+    struct slice weak = weak_etag(run, answer);
+    if (weak.len != 0) {
+        set_etag(answer, weak);
+    }
+}
+
+/* Caches must know, also of what this client gets as it is. */
+static void add_vary(struct message *answer)
+{
+    if (!lists(answer, SLICE("vary"), SLICE("accept-encoding")) &&
+        !lists(answer, SLICE("vary"), SLICE("*"))) {
+        (void)filter_field_add(answer, SLICE("Vary"), SLICE("Accept-Encoding"));
+    }
+}
+
+/* RFC 9110 9.3.2, 15.4.5: as the answer with the body would say it. Where a 304 does not tell
+ * enough, the client's own tag does: a weak one is of a coded answer. */
+static void edit_bodiless(struct filter_run *run, const struct filter_compression *policy,
+                          struct message *answer)
+{
+    enum conf_encoding wanted[CONF_ENCODING_COUNT];
+    struct slice weak = weak_etag(run, answer);
+    add_vary(answer);
+    if (weak.len != 0 && (lists(run->request, SLICE("if-none-match"), weak) ||
+                          (has_field(answer, SLICE("content-type")) &&
+                           wanted_of(policy, run->request, wanted) != 0))) {
+        set_etag(answer, weak);
+    }
 }
 
 static void edit_head(struct filter_run *run, struct message *answer, enum conf_encoding encoding)
@@ -240,15 +334,19 @@ static void response(struct filter_run *run, const struct filter *self, void **k
                      struct message *answer)
 {
     const struct filter_compression *policy = compression_of(self);
+    bool has_body = answer->framing != FRAMING_NONE;
     if (!run->is_body_free || run->coder != 0 ||
         answer->extra_count + OWN_FIELDS + MESSAGE_EXTRAS_OURS > MESSAGE_EXTRAS_MAX ||
-        !may_be_coded(policy, answer) || (!policy->with_credentials && has_secrets(run, answer))) {
+        !(has_body ? may_be_coded(policy, answer)
+                   : stands_for_coded(policy, run->request, answer)) ||
+        (!policy->with_credentials && has_secrets(run, answer))) {
         return;
     }
-    if (!lists(answer, SLICE("vary"), SLICE("accept-encoding")) &&
-        !lists(answer, SLICE("vary"), SLICE("*"))) {
-        (void)filter_field_add(answer, SLICE("Vary"), SLICE("Accept-Encoding"));
+    if (!has_body) {
+        edit_bodiless(run, policy, answer);
+        return;
     }
+    add_vary(answer);
     enum conf_encoding encoding = CONF_ENCODING_COUNT;
     struct coder *coder = take_coder(run, policy, &encoding);
     if (coder == NULL) {

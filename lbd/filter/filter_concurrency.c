@@ -81,7 +81,7 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
     filter_keyed_note(run, self, &concurrency->key, key);
     (void)filter_refuse(run, CLOSE_CONCURRENCY_LIMIT);
     run->answer.status = concurrency->status;
-    filter_answer_add(&run->answer, SLICE("Retry-After"), SLICE("1"));
+    filter_answer_add(run, SLICE("Retry-After"), SLICE("1"));
     return FILTER_ANSWERED;
 }
 

@@ -1,5 +1,6 @@
 #include "lbd/filter/filter_external_auth.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,12 +24,19 @@ struct filter_external_auth {
     uint64_t build;
 };
 
-/* A question that is asked; it is gone with its answer or its request. */
+/* A question that is asked. It is gone with its answer or its request; in shadow mode it is the
+ * worker's, holds what it needs by the lease, and is gone with its answer. */
 struct question {
     struct http_call *call;
-    struct filter_run *run;
+    struct filter_run *run; /* in shadow mode NULL once it has ended */
+    void **kept;            /* of `run` */
     const struct filter_external_auth *auth;
+    struct loop *loop;
     struct filter_memo_key key;
+    /* in shadow mode only */
+    struct filter_aside aside;
+    struct counters_worker *counters;
+    struct lease *lease;
 };
 
 /* How whoever is asked does, for who wants to know; written by all workers. */
@@ -137,8 +145,8 @@ static bool write_question(const struct filter_run *run, const struct filter_ext
     struct slice uri =
         arena_printf(run->arena, "%.*s%.*s", SLICE_ARG(request->path), SLICE_ARG(request->query));
     bool ok = put(out, SLICE("X-Forwarded-Method"), message_method(request)) &&
-              put(out, SLICE("X-Forwarded-Proto"), run->is_tls ? SLICE("https") : SLICE("http")) &&
-              put(out, SLICE("X-Forwarded-Host"), request->authority) &&
+              put(out, SLICE("X-Forwarded-Proto"), run->proto) &&
+              put(out, SLICE("X-Forwarded-Host"), run->host) &&
               put(out, SLICE("X-Forwarded-Uri"), uri) &&
               put(out, SLICE("X-Forwarded-For"), slice_of(ip, len));
     for (uint32_t i = 0; i < auth->sent.count && ok; i++) {
@@ -153,9 +161,6 @@ static bool write_question(const struct filter_run *run, const struct filter_ext
 static enum filter_verdict let_in(struct filter_run *run, const struct filter_external_auth *auth,
                                   struct slice lines)
 {
-    if (auth->filter.is_shadow) {
-        return FILTER_GO_ON;
-    }
     for (uint32_t i = 0; i < auth->told.count; i++) {
         size_t end = lines.len > 0 ? slice_find(lines, '\n') : 0;
         struct slice line = slice_of(lines.ptr, end);
@@ -180,23 +185,42 @@ static struct slice lines_of(const struct filter_run *run, const struct filter_e
     return lines;
 }
 
+/* What a client gets of the head of a no, the most needed first. */
+static const struct passed {
+    struct slice name;
+    uint32_t max;
+} passed[] = {{SLICE_INIT("Location"), 1},
+              {SLICE_INIT("WWW-Authenticate"), 4},
+              {SLICE_INIT("Cache-Control"), 4},
+              {SLICE_INIT("Set-Cookie"), 16}};
+
+static void pass_fields(struct filter_run *run, const struct headers *headers,
+                        const struct passed *what)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < headers->count && count < what->max; i++) {
+        const struct header *header = &headers->list[i];
+        if (slice_eq_nocase(header_name(headers, header), what->name)) {
+            filter_answer_add(run, what->name,
+                              arena_copy(run->arena, header_value(headers, header)));
+            count++;
+        }
+    }
+}
+
+/* The status is the verdict, also when what should follow it did not come whole. */
 static enum filter_verdict pass_on(struct filter_run *run, const struct http_call_answer *answer)
 {
-    static const char *const names[] = {"Location", "WWW-Authenticate", "Set-Cookie"};
     (void)filter_refuse(run, CLOSE_EXTERNAL_DENIED);
-    run->answer.status = answer->status;
-    run->answer.body = arena_copy(run->arena, answer->body);
-    run->answer.type = answer->content_type.len > 0 ? arena_copy(run->arena, answer->content_type)
-                                                    : SLICE("text/plain");
-    for (uint32_t n = 0; n < answer->headers->count; n++) {
-        const struct header *header = &answer->headers->list[n];
-        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-            if (run->answer.field_count < FILTER_FIELDS_MAX &&
-                slice_eq_nocase(header_name(answer->headers, header), slice_from(names[i]))) {
-                filter_answer_add(&run->answer, slice_from(names[i]),
-                                  arena_copy(run->arena, header_value(answer->headers, header)));
-            }
-        }
+    run->answer.status = answer->status_line;
+    if (answer->status != 0) { /* of what came in part, only lbd's own words */
+        run->answer.body = arena_copy(run->arena, answer->body);
+        run->answer.type = answer->content_type.len > 0
+                               ? arena_copy(run->arena, answer->content_type)
+                               : SLICE("text/plain");
+    }
+    for (size_t i = 0; answer->headers != NULL && i < ARRAY_LEN(passed); i++) {
+        pass_fields(run, answer->headers, &passed[i]);
     }
     return FILTER_ANSWERED;
 }
@@ -212,19 +236,16 @@ static enum filter_verdict failed(struct filter_run *run, const struct filter_ex
 static void remember(const struct question *question, struct slice lines)
 {
     const struct filter_external_auth *auth = question->auth;
-    struct loop *loop = question->run->loop;
-    uint64_t now_us = loop_now_us(loop);
+    uint64_t now_us = loop_now_us(question->loop);
     if (auth->cache_ttl_ms != 0) {
-        filter_memo_put(filter_worker_memo(filter_worker_of(loop)), &question->key, now_us,
-                        now_us + auth->cache_ttl_ms * UINT64_C(1000), mem_slicedup(lines));
+        filter_memo_put(filter_worker_memo(filter_worker_of(question->loop)), &question->key,
+                        now_us, now_us + auth->cache_ttl_ms * UINT64_C(1000), mem_slicedup(lines));
     }
 }
 
 /* Once a second at most: all workers write it. */
-static void note_answer(const struct filter_run *run, const struct filter_external_auth *auth)
+static void note_answer(struct service *service, uint64_t now)
 {
-    struct service *service = container_of(auth->filter.state, struct service, state);
-    uint64_t now = loop_wall_us(run->loop);
     uint64_t last = atomic_load_explicit(&service->answered_wall_us, memory_order_relaxed);
     if (now >= last + 1000000U) {
         atomic_store_explicit(&service->answered_wall_us, now, memory_order_relaxed);
@@ -234,23 +255,40 @@ static void note_answer(const struct filter_run *run, const struct filter_extern
     }
 }
 
-static void note_failure(const struct filter_run *run, const struct filter_external_auth *auth,
-                         struct slice why)
+/* An answer that says neither yes nor no, or none. */
+static void note_failure(struct service *service, uint64_t now,
+                         const struct http_call_answer *answer)
 {
-    struct service *service = container_of(auth->filter.state, struct service, state);
-    (void)shared_text_write(&service->why, why);
-    atomic_store_explicit(&service->failed_wall_us, loop_wall_us(run->loop), memory_order_relaxed);
+    char words[64];
+    (void)snprintf(words, sizeof(words), "it answers with HTTP status %u", answer->status);
+    (void)shared_text_write(&service->why, slice_from(answer->status == 0 ? answer->why : words));
+    atomic_store_explicit(&service->failed_wall_us, now, memory_order_relaxed);
     (void)atomic_fetch_add_explicit(&service->failures, 1, memory_order_relaxed);
 }
 
-/* An answer that says neither yes nor no. */
-static void note_nonsense(const struct filter_run *run, const struct filter_external_auth *auth,
-                          const struct http_call_answer *answer)
+/* NEITHER: it has spoken, and there is nothing for on_error to be open for. */
+enum said { SAID_YES, SAID_NO, SAID_NEITHER, SAID_NOTHING };
+
+/* What the service says, noted for who asks how it does. */
+static enum said hear(const struct question *question, const struct http_call_answer *answer)
 {
-    note_failure(run, auth,
-                 answer->status == 0
-                     ? slice_from(answer->why)
-                     : arena_printf(run->arena, "it answers with HTTP status %u", answer->status));
+    struct service *service = container_of(question->auth->filter.state, struct service, state);
+    uint64_t now = loop_wall_us(question->loop);
+    uint16_t status = answer->status_line;
+    enum said said = SAID_NOTHING;
+    if (status >= 200 && status < 300 && answer->headers != NULL) { /* its body says nothing */
+        said = SAID_YES;
+    } else if ((status >= 300 && status < 400 && status != 304) || status == 401 || status == 403) {
+        said = SAID_NO;
+    } else if (status >= 200 && status < 500) {
+        said = SAID_NEITHER;
+    }
+    if (said == SAID_YES || said == SAID_NO) {
+        note_answer(service, now);
+    } else {
+        note_failure(service, now, answer);
+    }
+    return said;
 }
 
 static void on_answer(const struct http_call_answer *answer, void *arg)
@@ -258,31 +296,33 @@ static void on_answer(const struct http_call_answer *answer, void *arg)
     struct question *question = arg;
     struct filter_run *run = question->run;
     const struct filter_external_auth *auth = question->auth;
-    enum filter_verdict verdict;
-    if (answer->status >= 200 && answer->status < 300) {
+    enum filter_verdict verdict = FILTER_GO_ON;
+    switch (hear(question, answer)) {
+    case SAID_YES: {
         struct slice lines = lines_of(run, auth, answer->headers);
         remember(question, lines);
-        note_answer(run, auth);
         verdict = let_in(run, auth, lines);
-    } else if ((answer->status >= 300 && answer->status < 400 && answer->status != 304) ||
-               answer->status == 401 || answer->status == 403) {
-        note_answer(run, auth);
-        verdict = pass_on(run, answer);
-    } else if (answer->status >= 400 && answer->status < 500) {
-        verdict = filter_refuse(run, CLOSE_EXTERNAL_FAILED);
-    } else {
-        note_nonsense(run, auth, answer);
-        verdict = failed(run, auth);
+        break;
     }
-    *filter_run_kept(run) = NULL;
+    case SAID_NO:
+        verdict = pass_on(run, answer);
+        break;
+    case SAID_NEITHER:
+        verdict = filter_refuse(run, CLOSE_EXTERNAL_FAILED);
+        break;
+    case SAID_NOTHING:
+        verdict = failed(run, auth);
+        break;
+    }
+    *question->kept = NULL;
     free(question);
     filter_run_resume(run, verdict);
 }
 
-static enum filter_verdict ask(struct filter_run *run, const struct filter_external_auth *auth,
-                               struct slice fields, const struct filter_memo_key *key, void **kept)
+/* It never answers within this call. */
+static void ask(struct question *question, struct slice fields, http_call_fn *fn)
 {
-    struct question *question = mem_zero(1, sizeof(*question));
+    const struct filter_external_auth *auth = question->auth;
     const struct http_call_request request = {
         .url = auth->url,
         .fields = fields,
@@ -290,51 +330,138 @@ static enum filter_verdict ask(struct filter_run *run, const struct filter_exter
         .timeout_ms = auth->timeout_ms,
         .answer_max = FILTER_EXTERNAL_AUTH_ANSWER_MAX,
     };
+    *question->kept = question;
+    question->call =
+        http_client_call(&filter_worker_of(question->loop)->client, &request, fn, question);
+}
+
+static struct question *new_question(struct filter_run *run, const struct filter *self,
+                                     const struct filter_memo_key *key, void **kept)
+{
+    struct question *question = mem_zero(1, sizeof(*question));
     question->run = run;
-    question->auth = auth;
+    question->kept = kept;
+    question->auth = auth_of(self);
+    question->loop = run->loop;
     question->key = *key;
-    question->call = http_client_call(&filter_worker_of(run->loop)->client, &request, on_answer,
-                                      question); /* it never answers within this call */
-    *kept = question;
-    return FILTER_WAIT;
+    return question;
+}
+
+static bool recall(const struct filter_run *run, const struct filter *self, struct slice fields,
+                   struct filter_memo_key *key, void **known)
+{
+    const struct filter_external_auth *auth = auth_of(self);
+    const struct slice parts[] = {
+        SLICE("external"), slice_of((const char *)&auth->build, sizeof(auth->build)), fields};
+    *key = (struct filter_memo_key){{0}};
+    if (auth->cache_ttl_ms == 0) {
+        return false;
+    }
+    filter_memo_key(filter_worker_memo(filter_worker_of(run->loop)), parts, ARRAY_LEN(parts), key);
+    return filter_worker_recall(run, self, key, known);
+}
+
+static void wipe(struct buf *fields)
+{
+    if (fields->data != NULL) {
+        mem_wipe(fields->data, fields->len);
+    }
+    buf_fini(fields);
 }
 
 static enum filter_verdict request(struct filter_run *run, const struct filter *self, void **kept)
 {
     const struct filter_external_auth *auth = auth_of(self);
-    struct filter_memo_key key = {{0}};
+    struct filter_memo_key key;
     struct buf fields;
     void *known;
-    enum filter_verdict verdict;
+    enum filter_verdict verdict = FILTER_WAIT;
     buf_init(&fields, FILTER_EXTERNAL_AUTH_QUESTION_MAX);
     if (!write_question(run, auth, &fields)) {
         verdict = filter_refuse(run, CLOSE_EXTERNAL_TOO_LARGE);
+    } else if (recall(run, self, buf_slice(&fields), &key, &known)) {
+        verdict = let_in(run, auth, arena_copy(run->arena, slice_from(known)));
     } else {
-        const struct slice parts[] = {SLICE("external"),
-                                      slice_of((const char *)&auth->build, sizeof(auth->build)),
-                                      buf_slice(&fields)};
-        bool is_known = false;
-        if (auth->cache_ttl_ms != 0) {
-            struct filter_memo *memo = filter_worker_memo(filter_worker_of(run->loop));
-            filter_memo_key(memo, parts, ARRAY_LEN(parts), &key);
-            is_known = filter_worker_recall(run, self, &key, &known);
-        }
-        verdict = is_known ? let_in(run, auth, arena_copy(run->arena, slice_from(known)))
-                           : ask(run, auth, buf_slice(&fields), &key, kept);
+        ask(new_question(run, self, &key, kept), buf_slice(&fields), on_answer);
     }
-    if (fields.data != NULL) {
-        mem_wipe(fields.data, fields.len);
-    }
-    buf_fini(&fields);
+    wipe(&fields);
     return verdict;
+}
+
+/* -- in shadow mode: nobody waits for the answer, which may come after the request has ended -- */
+
+/* The run, if there is one, knows nothing of it any more. */
+static void free_aside(struct question *question)
+{
+    if (question->run != NULL) {
+        *question->kept = NULL;
+    }
+    filter_worker_end_aside(filter_worker_of(question->loop), &question->aside);
+    lease_drop(question->lease); /* with it the policy may go */
+    free(question);
+}
+
+static void cancel_aside(struct filter_aside *aside)
+{
+    struct question *question = container_of(aside, struct question, aside);
+    http_call_cancel(question->call);
+    free_aside(question);
+}
+
+static void on_answer_aside(const struct http_call_answer *answer, void *arg)
+{
+    struct question *question = arg;
+    const struct filter_external_auth *auth = question->auth;
+    enum said said = hear(question, answer);
+    bool refuses = said != SAID_YES && !(said == SAID_NOTHING && auth->is_open);
+    if (said == SAID_YES) {
+        remember(question, SLICE_NONE); /* nobody is told of its headers */
+    }
+    filter_note_aside(question->run, question->counters, &auth->filter, refuses);
+    free_aside(question);
+}
+
+static void begin_aside(struct filter_run *run, const struct filter *self,
+                        const struct filter_memo_key *key, struct slice fields, void **kept)
+{
+    struct question *question = new_question(run, self, key, kept);
+    if (!filter_worker_begin_aside(filter_worker_of(run->loop), &question->aside)) {
+        free(question);
+        return;
+    }
+    question->aside.cancel = cancel_aside;
+    question->counters = run->counters;
+    question->lease = run->lease;
+    lease_hold(question->lease);
+    ask(question, fields, on_answer_aside);
+}
+
+static void aside(struct filter_run *run, const struct filter *self, void **kept)
+{
+    struct filter_memo_key key;
+    struct buf fields;
+    void *known;
+    buf_init(&fields, FILTER_EXTERNAL_AUTH_QUESTION_MAX);
+    if (!write_question(run, auth_of(self), &fields)) {
+        filter_note_aside(run, run->counters, self, true);
+    } else if (recall(run, self, buf_slice(&fields), &key, &known)) {
+        filter_note_aside(run, run->counters, self, false);
+    } else {
+        begin_aside(run, self, &key, buf_slice(&fields), kept);
+    }
+    wipe(&fields);
 }
 
 static void end(struct filter_run *run, const struct filter *self, void **kept)
 {
     struct question *question = *kept;
     (void)run;
-    (void)self;
-    if (question != NULL) {
+    if (question == NULL) {
+        return;
+    }
+    if (self->is_shadow) {
+        question->run = NULL; /* it goes on by itself */
+    } else {
         http_call_cancel(question->call);
         free(question);
     }
@@ -360,6 +487,7 @@ const struct filter_ops filter_external_auth_ops = {
     .make_state = make_state,
     .state_fits = state_fits,
     .request = request,
+    .aside = aside,
     .end = end,
     .facts = facts,
 };

@@ -5,10 +5,17 @@
  *     GET url, with X-Forwarded-{Method,Proto,Host,Uri,For} and the request's own headers that the
  *     policy names
  *         2xx            -> it passes, with the headers of the answer that the policy names
- *         3xx 401 403    -> the client gets this answer: status, body, Location, WWW-Authenticate,
- *                           Set-Cookie
- *         other 4xx      -> 503: a client that sends what the service chokes on does not pass
+ *         3xx 401 403    -> the client gets this answer: status, body, Content-Type, Location,
+ *                           WWW-Authenticate, Cache-Control, Set-Cookie
+ *         304, other 4xx -> 503: a client that sends what the service chokes on does not pass
  *         anything else  -> on_error: 503, or it passes
+ *
+ * The status line is the verdict. A body that is too long or cut is left out of a no, which is in
+ * lbd's words then, and does not matter to a yes; a yes needs a whole head, for what servers are
+ * told, and is 503 without.
+ *
+ * In shadow mode it is asked beside the request, and a question may outlive it: it belongs to the
+ * worker, FILTER_ASIDES_MAX at once, and holds the snapshot until it is answered.
  *
  * With a cache_ttl a yes is remembered by the worker, under an HMAC of all that was sent.
  *

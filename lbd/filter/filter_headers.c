@@ -101,7 +101,7 @@ static struct slice value_of(const struct filter_run *run, enum conf_header_word
     case CONF_HEADER_WORD_LISTENER:
         return run->listener;
     case CONF_HEADER_WORD_SCHEME:
-        return run->is_tls ? SLICE("https") : SLICE("http");
+        return run->proto;
     case CONF_HEADER_WORD_HOST:
         return run->request->authority;
     case CONF_HEADER_WORD_METHOD:

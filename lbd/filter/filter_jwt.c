@@ -9,6 +9,8 @@
 #include "lbd/filter/jwt_keys.h"
 #include "lbd/http/cookie.h"
 
+#define WHOLE_MAX (INT64_C(1) << 53)
+
 struct claim {
     struct slice name;  /* of the header, or of the claim that must be there */
     struct slice value; /* the claim, or what it must be */
@@ -102,7 +104,7 @@ static enum filter_verdict refuse(struct filter_run *run, enum close_reason reas
                              : reason == CLOSE_TOKEN_CLAIMS
                                  ? SLICE("Bearer error=\"insufficient_scope\"")
                                  : SLICE("Bearer error=\"invalid_token\"");
-    filter_answer_add(&run->answer, SLICE("WWW-Authenticate"), challenge);
+    filter_answer_add(run, SLICE("WWW-Authenticate"), challenge);
     return FILTER_ANSWERED;
 }
 
@@ -202,7 +204,8 @@ static enum close_reason judge(const struct filter_jwt *policy, const struct jwt
     return CLOSE_OK;
 }
 
-/* Text, or a whole number. Others are not told, nor is text that would not arrive as it is. */
+/* Text, or a whole number below 2^53: those beyond were rounded when they were read, perhaps to
+ * somebody else's. Others are not told, nor is text that would not arrive as it is. */
 static struct slice claim_text(const struct jwt *jwt, struct slice name, struct arena *arena)
 {
     const struct json *value = json_get(jwt->claims, name);
@@ -211,7 +214,8 @@ static struct slice claim_text(const struct jwt *jwt, struct slice name, struct 
         struct slice text = json_string(value);
         return header_value_is_valid(text) && slice_eq(slice_trim(text), text) ? text : SLICE_NONE;
     }
-    return json_is(value, JSON_NUMBER) && json_integer(value, &number)
+    return json_is(value, JSON_NUMBER) && json_integer(value, &number) && number < WHOLE_MAX &&
+                   number > -WHOLE_MAX
                ? arena_printf(arena, "%lld", (long long)number)
                : SLICE_NONE;
 }

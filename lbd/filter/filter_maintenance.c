@@ -32,7 +32,7 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
     (void)filter_refuse(run, CLOSE_MAINTENANCE);
     run->answer.body = page->body;
     run->answer.type = page->type;
-    filter_answer_add(&run->answer, SLICE("Retry-After"), page->retry_after);
+    filter_answer_add(run, SLICE("Retry-After"), page->retry_after);
     return FILTER_ANSWERED;
 }
 

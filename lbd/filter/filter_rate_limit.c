@@ -71,7 +71,7 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
         return FILTER_GO_ON;
     }
     (void)filter_refuse(run, CLOSE_RATE_LIMITED);
-    filter_answer_add(&run->answer, SLICE("Retry-After"), write_seconds(run, taken.wait_ns));
+    filter_answer_add(run, SLICE("Retry-After"), write_seconds(run, taken.wait_ns));
     return FILTER_ANSWERED;
 }
 

@@ -7,7 +7,7 @@
 struct filter_security_headers {
     struct filter filter;
     bool overrides;
-    struct slice transport; /* over TLS only; empty: none */
+    struct slice transport; /* over https only; empty: none */
     uint32_t count;
     struct header_extra fields[FIELDS_MAX];
 };
@@ -65,7 +65,7 @@ static void response(struct filter_run *run, const struct filter *self, void **k
     const struct filter_security_headers *security =
         (const struct filter_security_headers *)self; /* its first member */
     (void)kept;
-    if (run->is_tls && security->transport.len != 0) { /* RFC 6797 7.2 */
+    if (security->transport.len != 0 && slice_eq(run->proto, SLICE("https"))) { /* RFC 6797 7.2 */
         tell(security, answer, SLICE("Strict-Transport-Security"), security->transport);
     }
     for (uint32_t i = 0; i < security->count; i++) {

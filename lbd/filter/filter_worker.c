@@ -7,6 +7,7 @@ void filter_worker_init(struct filter_worker *worker, struct loop *loop,
 {
     memset(worker, 0, sizeof(*worker));
     worker->loop = loop;
+    list_init(&worker->asides);
     http_client_init(&worker->client, loop, resolvers, resolver_count);
     loop_slot_set(loop, LOOP_SLOT_FILTER, worker);
 }
@@ -18,6 +19,11 @@ void filter_worker_fini(struct filter_worker *worker)
         (void)mailbox_drain(&worker->mailbox);
         loop_watch_stop(&worker->watch);
         mailbox_fini(&worker->mailbox);
+    }
+    while (worker->loop != NULL && !list_is_empty(&worker->asides)) {
+        struct filter_aside *aside =
+            list_entry(list_first(&worker->asides), struct filter_aside, link);
+        aside->cancel(aside);
     }
     http_client_fini(&worker->client);
     filter_memo_free(worker->memo);
@@ -73,6 +79,22 @@ bool filter_worker_post(struct filter_worker *worker, struct job *job)
     worker->waiting++;
     job_post(worker->jobs, job);
     return true;
+}
+
+bool filter_worker_begin_aside(struct filter_worker *worker, struct filter_aside *aside)
+{
+    if (worker->aside_count >= FILTER_ASIDES_MAX) {
+        return false;
+    }
+    worker->aside_count++;
+    list_push_back(&worker->asides, &aside->link);
+    return true;
+}
+
+void filter_worker_end_aside(struct filter_worker *worker, struct filter_aside *aside)
+{
+    worker->aside_count--;
+    list_remove(&aside->link);
 }
 
 void filter_worker_done(struct filter_worker *worker)

@@ -1,6 +1,6 @@
 /*
  * filter_worker - what a worker has for the filters that think: a thread for slow sums, a memory of
- * what was found out, connections to whom is asked, coders of bodies.
+ * what was found out, connections to whom is asked and what outlives its request, coders of bodies.
  *
  *     filter --job_post--> the thread --mailbox--> job->done on the worker
  *
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "lbd/base/job.h"
+#include "lbd/base/list.h"
 #include "lbd/base/mailbox.h"
 #include "lbd/filter/coder.h"
 #include "lbd/filter/filter.h"
@@ -22,7 +23,14 @@
 #include "lbd/net/loop.h"
 #include "lbd/upstream/http_client.h"
 
-#define FILTER_JOBS_MAX 64U /* that wait on one worker */
+#define FILTER_JOBS_MAX   64U  /* that wait on one worker */
+#define FILTER_ASIDES_MAX 128U /* questions of one worker that nobody waits for */
+
+/* Something that a filter finds out beside its request (filter_ops.aside). */
+struct filter_aside {
+    struct list_node link;
+    void (*cancel)(struct filter_aside *aside); /* the worker ends: it is let go and ends itself */
+};
 
 struct filter_worker {
     struct loop *loop;
@@ -32,6 +40,8 @@ struct filter_worker {
     struct loop_watch watch;
     uint32_t waiting; /* jobs that were posted and are not done */
     struct http_client client;
+    struct list_node asides; /* struct filter_aside */
+    uint32_t aside_count;
     struct coder_pool coders;
 };
 
@@ -51,6 +61,9 @@ bool filter_worker_recall(const struct filter_run *run, const struct filter *fil
                           const struct filter_memo_key *key, void **value);
 /* job->done comes later, from the loop. False: too many wait already, or there can be no thread. */
 bool filter_worker_post(struct filter_worker *worker, struct job *job);
+/* False: too many are under way, and it must not begin. */
+bool filter_worker_begin_aside(struct filter_worker *worker, struct filter_aside *aside);
+void filter_worker_end_aside(struct filter_worker *worker, struct filter_aside *aside);
 /* In job->done: one less waits. */
 void filter_worker_done(struct filter_worker *worker);
 

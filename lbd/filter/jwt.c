@@ -18,7 +18,7 @@ static struct json *read_object(struct slice text, struct arena *arena)
     if (!base64_read_url(copy, text.len, &bytes)) {
         return NULL;
     }
-    struct json *object = json_parse(bytes, JSON_STRICT, &limits, &error);
+    struct json *object = json_parse(bytes, JSON_FOREIGN, &limits, &error);
     if (object != NULL && !json_is(object, JSON_OBJECT)) {
         json_free(object);
         return NULL;

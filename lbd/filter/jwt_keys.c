@@ -55,7 +55,7 @@ bool jwt_keys_read(struct jwt_keys *keys, struct arena *arena, struct slice text
 {
     struct json_error error;
     struct arena scratch;
-    struct json *set = json_parse(text, JSON_STRICT, &limits, &error);
+    struct json *set = json_parse(text, JSON_FOREIGN, &limits, &error);
     const struct json *list = json_get(set, SLICE("keys"));
     const struct json *key;
     if (!json_is(list, JSON_ARRAY)) {

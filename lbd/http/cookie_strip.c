@@ -38,6 +38,21 @@ size_t cookie_strip_text(struct slice text, struct slice name, char *out)
     return len;
 }
 
+bool cookie_strip_is_all(struct slice text, const struct slice *names, size_t count)
+{
+    struct slice pair;
+    while (slice_split(&text, ';', &pair)) {
+        bool is_one = slice_trim(pair).len == 0;
+        for (size_t i = 0; i < count && !is_one; i++) {
+            is_one = names[i].len != 0 && is_of(pair, names[i]);
+        }
+        if (!is_one) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_cookie(const struct header_extra *extra)
 {
     return slice_eq_nocase(extra->name, SLICE("Cookie"));

@@ -20,7 +20,9 @@
 /* Writes the text of a Cookie field without the pairs of this name to `out`, which has room for all
  * of it. Returns how much stayed; text.len: there was none. */
 size_t cookie_strip_text(struct slice text, struct slice name, char *out);
-/* The same for a request: what stays of its Cookie fields is one field then. False: it has no such
+/* Has the text nothing but pairs of these names? Empty names are passed over. */
+bool cookie_strip_is_all(struct slice text, const struct slice *names, size_t count);
+/* The first for a request: what stays of its Cookie fields is one field then. False: it has no such
  * cookie, and nothing changed. */
 bool cookie_strip(struct message *request, struct slice name, struct arena *arena);
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "lbd/base/authority.h"
 #include "lbd/http/h1_scan.h"
-#include "lbd/http/uri.h"
 
 /* -- lists, from the right -- */
 
@@ -153,7 +153,7 @@ static struct slice valid_proto(struct slice text)
 
 static struct slice valid_host(struct slice text)
 {
-    return uri_authority_is_valid(text) ? text : SLICE_NONE;
+    return authority_is_valid(text) ? text : SLICE_NONE;
 }
 
 static struct slice valid_port(struct slice text)

@@ -1,8 +1,8 @@
 #include "lbd/http/h1_facts.h"
 
+#include "lbd/base/authority.h"
 #include "lbd/http/h1_scan.h"
 #include "lbd/http/header_table.h"
-#include "lbd/http/uri.h"
 
 enum { LENGTH_DIGITS_MAX = 19 };
 
@@ -197,7 +197,7 @@ static bool read_host(const struct h1_seen *seen, struct message *message)
                (message->scheme.len != 0 && message->authority.len != 0);
     }
     struct slice host = first_value(seen, message, HEADER_HOST);
-    if (hosts > 1 || (!is_plain_host(message, host) && !uri_authority_is_valid(host))) {
+    if (hosts > 1 || (!is_plain_host(message, host) && !authority_is_valid(host))) {
         return false;
     }
     if (message->authority.len != 0 && !slice_eq_nocase(message->authority, host)) {

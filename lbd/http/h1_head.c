@@ -1,9 +1,9 @@
 #include "lbd/http/h1_head.h"
 
+#include "lbd/base/authority.h"
 #include "lbd/http/h1_facts.h"
 #include "lbd/http/h1_scan.h"
 #include "lbd/http/header_table.h"
-#include "lbd/http/uri.h"
 
 enum {
     STAGE_START,  /* before the request or status line */
@@ -224,7 +224,7 @@ static bool absolute_form(struct slice target, struct message *out)
         path++;
     }
     out->authority = slice_of(authority, (size_t)(path - authority));
-    if (!uri_authority_is_valid(out->authority)) {
+    if (!authority_is_valid(out->authority)) {
         return false;
     }
     const char *query;

@@ -46,8 +46,9 @@ static inline void h1_head_init(struct h1_head *head)
 
 /* `bytes` starts at the first byte of the message. `out->headers.list/capacity` are lent by the
  * caller and may be shared by all connections of a worker: on H1_MORE nothing in *out is kept for
- * the next call. H1_DONE: *out is complete, out->headers.base == bytes.ptr. H1_BAD: head->reason.
- * At most a few empty lines before a request line are skipped (RFC 9112 2.2). */
+ * the next call, but out->status says what a status line that was read in this one is, which is so
+ * with H1_BAD, too. H1_DONE: *out is complete, out->headers.base == bytes.ptr. H1_BAD:
+ * head->reason. At most a few empty lines before a request line are skipped (RFC 9112 2.2). */
 enum h1_verdict h1_head_request(struct h1_head *head, struct slice bytes,
                                 const struct h1_limits *limits, struct message *out);
 /* `request_method` decides framing (HEAD, CONNECT; RFC 9112 6.3). Reasons are CLOSE_BAD_RESPONSE,

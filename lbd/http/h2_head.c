@@ -1,11 +1,11 @@
 /* h2_head - see h2_head.h. */
 #include "lbd/http/h2_head.h"
 
+#include "lbd/base/authority.h"
 #include "lbd/base/num.h"
 #include "lbd/http/h1_facts.h"
 #include "lbd/http/h1_scan.h"
 #include "lbd/http/header_table.h"
-#include "lbd/http/uri.h"
 
 enum { METHOD_LEN_MAX = 32 };
 
@@ -119,7 +119,7 @@ static enum close_reason read_pseudo(const struct hpack_fields *fields, struct m
     out->authority = SLICE_NONE;
     if (has(fields, HPACK_AUTHORITY)) {
         out->authority = fields->pseudo[HPACK_AUTHORITY];
-        return uri_authority_is_valid(out->authority) ? CLOSE_OK : CLOSE_BAD_HOST;
+        return authority_is_valid(out->authority) ? CLOSE_OK : CLOSE_BAD_HOST;
     }
     return CLOSE_OK;
 }

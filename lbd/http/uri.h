@@ -1,5 +1,5 @@
 /*
- * uri - request targets, hosts and paths (RFC 3986, RFC 9112 3.2).
+ * uri - paths and queries of request targets (RFC 3986, RFC 9112 3.2).
  *
  * Match what you forward (R10): the normalised path is what routes see and what the server gets.
  *
@@ -13,12 +13,6 @@
 
 #include "lbd/base/arena.h"
 #include "lbd/base/slice.h"
-
-/* host[:port] with a reg-name, IPv4 or bracketed IPv6; no userinfo, no comma, nothing
- * percent-encoded (R8). */
-bool uri_authority_is_valid(struct slice authority);
-/* Splits a valid authority; port 0 when there is none. Brackets stay with the host. */
-void uri_authority_split(struct slice authority, struct slice *host, uint16_t *port);
 
 enum uri_path_verdict {
     URI_PATH_PLAIN, /* as it is */

@@ -426,7 +426,7 @@ void mail_ask_read_json(struct mail_ask_answer *answer, struct slice body,
     (void)ask;
     memset(answer, 0, sizeof(*answer));
     answer->problem = "";
-    struct json *json = json_parse(body, JSON_STRICT, &limits, &error);
+    struct json *json = json_parse(body, JSON_FOREIGN, &limits, &error);
     struct slice status = json_string(json_get(json, SLICE("status")));
     const struct json *text = json_get(json, SLICE("text"));
     const struct json *code = json_get(json, SLICE("code"));

@@ -178,6 +178,9 @@ static enum grpc_status grpc_outcome(const struct exchange *x)
     case CLOSE_FIXED_RESPONSE:
     case CLOSE_REDIRECT:
         return GRPC_UNKNOWN;
+    case CLOSE_EXTERNAL_DENIED: /* as the service put it */
+        return x->grpc_status != 0 ? (enum grpc_status)(x->grpc_status - 1)
+                                   : grpc_status_of(CLOSE_EXTERNAL_DENIED);
     default:
         return grpc_status_of((enum close_reason)x->reason);
     }
@@ -317,6 +320,16 @@ static void make_request_id(struct exchange *x)
 static struct slice proto_of(const struct exchange *x)
 {
     return tls_conn_is_one(&x->session->conn) ? SLICE("https") : SLICE("http");
+}
+
+struct slice exchange_proto(const struct exchange *x)
+{
+    return LB_LIKELY(x->head->told == NULL) ? proto_of(x) : x->head->told->proto;
+}
+
+struct slice exchange_host(const struct exchange *x)
+{
+    return LB_LIKELY(x->head->told == NULL) ? x->head->request.authority : x->head->told->host;
 }
 
 /* Who asks, by what trusted proxies say. */

@@ -119,7 +119,7 @@ struct exchange {
     uint8_t failure; /* enum close_reason of the last try */
     uint8_t version; /* enum stream_version of the client */
     uint16_t status;
-    uint8_t grpc_status; /* 1 + that of the server's answer; 0: none was seen */
+    uint8_t grpc_status; /* 1 + that of the server's answer, or of a policy's; 0: none was seen */
     bool reused;         /* the server's connection had served before */
     bool fresh;          /* the next try takes a new connection */
     bool head_sent;      /* the final head went to the client */
@@ -190,6 +190,14 @@ struct exchange {
 static inline const struct addr_small *exchange_client(const struct exchange *x)
 {
     return &x->client;
+}
+/* How the client asked, "http" or "https", and for which host: by what trusted proxies say, or else
+ * by its connection and its request. As long as there is a head. */
+struct slice exchange_proto(const struct exchange *x);
+struct slice exchange_host(const struct exchange *x);
+static inline bool exchange_is_https(const struct exchange *x)
+{
+    return exchange_proto(x).len == sizeof("https") - 1;
 }
 
 /* Begins with a request whose head was parsed; events of `down` become the exchange's. */
@@ -306,6 +314,12 @@ void exchange_note_latency(const struct exchange *x, uint64_t took_us);
 
 /* Sets the pool, and takes our cookie out of the request. Before the head is edited. */
 void exchange_split_find(struct exchange *x);
+/* The name of our cookie; empty: there is none. For every route. */
+static inline struct slice exchange_split_cookie(const struct exchange *x)
+{
+    const struct route_split *split = x->route != NULL ? x->route->split : NULL;
+    return split != NULL && split->cookie != NULL ? split->cookie->name : SLICE_NONE;
+}
 /* Tells the client where it belongs; only with tells_arm. */
 void exchange_split_answer(struct exchange *x, struct message *answer);
 
@@ -313,6 +327,12 @@ void exchange_split_answer(struct exchange *x, struct message *answer);
 
 /* Whom the client belongs to; takes our cookie out of the request. Once its pool is known. */
 void exchange_sticky_find(struct exchange *x);
+/* The name of our cookie, not of the application's; empty: there is none. For every pool. */
+static inline struct slice exchange_sticky_cookie(const struct exchange *x)
+{
+    const struct pool_sticky *sticky = x->pool->sticky;
+    return sticky != NULL && sticky->mode == POOL_STICKY_INSERT ? sticky->name : SLICE_NONE;
+}
 /* Takes the client's server, counted as in flight there, where that is possible. */
 enum exchange_sticky { EXCHANGE_STICKY_TAKEN, EXCHANGE_STICKY_ANY, EXCHANGE_STICKY_REFUSED };
 enum exchange_sticky exchange_sticky_pick(struct exchange *x, uint32_t *member);

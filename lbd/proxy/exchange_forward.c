@@ -851,9 +851,12 @@ static void on_up_head(struct stream *stream, struct message *message)
         exchange_tell_times(x, message);
     }
     if (x->head->filters != NULL) {
-        x->head->filters->is_body_free = !x->is_call && !x->is_grpc && status != 101;
-        filter_run_response(x->head->filters, message);
-        x->head->filters->is_body_free = false;
+        struct filter_run *run = x->head->filters;
+        run->is_body_free = !x->is_call && !x->is_grpc && status != 101;
+        run->own_cookies[0] = exchange_sticky_cookie(x);
+        run->own_cookies[1] = exchange_split_cookie(x);
+        filter_run_response(run, message);
+        run->is_body_free = false;
     }
     bool coded = is_coded(x);
     struct stream_head head = {

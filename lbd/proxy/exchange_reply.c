@@ -10,7 +10,6 @@
 #include "lbd/http/status.h"
 #include "lbd/proxy/exchange.h"
 #include "lbd/proxy/route_redirect.h"
-#include "lbd/tls/tls_conn.h"
 
 /* Of a long answer: what a slow client does not take waits where it lies, not in a copy. */
 #define PIECE_BYTES (64U * 1024)
@@ -111,15 +110,19 @@ static void add_detail(struct exchange *x, struct message *answer)
     }
 }
 
-/* gRPC over HTTP/2: "trailers-only". */
-static void reply_grpc(struct exchange *x, enum close_reason reason)
+/* gRPC over HTTP/2: "trailers-only". A 401 of a policy is one here, too, whatever its reason. */
+static void reply_grpc(struct exchange *x, enum close_reason reason,
+                       const struct filter_answer *said)
 {
     struct message answer;
+    enum grpc_status status =
+        said != NULL && said->status == 401 ? GRPC_UNAUTHENTICATED : grpc_status_of(reason);
+    x->grpc_status = (uint8_t)(1 + status);
     begin_answer(x, &answer, 200);
     message_add(&answer, SLICE("Content-Type"), SLICE("application/grpc"));
     message_add(&answer, SLICE("Lbd-Reason"), close_reason_word(reason));
     add_detail(x, &answer);
-    message_add(&answer, SLICE("grpc-status"), grpc_status_text(grpc_status_of(reason)));
+    message_add(&answer, SLICE("grpc-status"), grpc_status_text(status));
     message_add(&answer, SLICE("grpc-message"), grpc_message_of(reason));
     drop_request_body(x);
     send_answer(x, &answer, SLICE_NONE, is_last(reason));
@@ -140,7 +143,7 @@ static void reply(struct exchange *x, enum close_reason reason, const struct fil
     struct slice word = close_reason_word(reason);
     x->reason = (uint8_t)reason;
     if (x->is_grpc) {
-        reply_grpc(x, reason);
+        reply_grpc(x, reason, said);
         return;
     }
     uint16_t status =
@@ -182,15 +185,11 @@ void exchange_reply_filter(struct exchange *x, const struct filter_answer *said)
 void exchange_reply_route(struct exchange *x)
 {
     const struct route *route = x->route;
-    const struct hop_told *told = x->head->told;
     struct slice location = SLICE_NONE;
     struct message answer;
     if (route->action == CONF_ACTION_REDIRECT &&
-        !route_redirect_make(route, &x->head->request,
-                             told != NULL                         ? told->proto
-                             : tls_conn_is_one(&x->session->conn) ? SLICE("https")
-                                                                  : SLICE("http"),
-                             &x->proxy->patterns, &x->head->arena, &location)) {
+        !route_redirect_make(route, &x->head->request, exchange_proto(x), &x->proxy->patterns,
+                             &x->head->arena, &location)) {
         exchange_reply_reason(x, CLOSE_REWRITE_FAILED);
         return;
     }

@@ -11,7 +11,6 @@
 
 #include "lbd/http/cookie_strip.h"
 #include "lbd/proxy/exchange.h"
-#include "lbd/tls/tls_conn.h"
 
 static enum counters_split counter_of(enum route_split_brought brought)
 {
@@ -52,8 +51,7 @@ void exchange_split_answer(struct exchange *x, struct message *answer)
 {
     const struct route_split *split = x->route->split;
     const struct route_split_cookie *cookie = split->cookie;
-    struct slice attributes =
-        tls_conn_is_one(&x->session->conn) ? cookie->attributes_secure : cookie->attributes;
+    struct slice attributes = exchange_is_https(x) ? cookie->attributes_secure : cookie->attributes;
     size_t len = cookie->name.len + 1 + ROUTE_SPLIT_VALUE + attributes.len;
     char *text = arena_alloc(&x->head->arena, len);
     char *at = (char *)memcpy(text, cookie->name.ptr, cookie->name.len) + cookie->name.len;

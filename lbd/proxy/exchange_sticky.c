@@ -13,7 +13,6 @@
 #include "lbd/http/cookie_strip.h"
 #include "lbd/http/request_value.h"
 #include "lbd/proxy/exchange.h"
-#include "lbd/tls/tls_conn.h"
 #include "lbd/upstream/pool_sticky.h"
 
 static void note(const struct exchange *x, enum counters_sticky what)
@@ -91,8 +90,7 @@ enum exchange_sticky exchange_sticky_pick(struct exchange *x, uint32_t *member)
 static struct slice make_cookie(const struct exchange *x)
 {
     const struct pool_sticky *sticky = x->pool->sticky;
-    struct slice attributes =
-        tls_conn_is_one(&x->session->conn) ? sticky->attributes_secure : sticky->attributes;
+    struct slice attributes = exchange_is_https(x) ? sticky->attributes_secure : sticky->attributes;
     size_t len = sticky->name.len + 1 + POOL_STICKY_VALUE + attributes.len;
     char *text = arena_alloc(&x->head->arena, len);
     char *at = (char *)memcpy(text, sticky->name.ptr, sticky->name.len) + sticky->name.len;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/base/url.h"
 #include "lbd/proxy/balance_key.h"
 #include "lbd/proxy/exchange.h"
 #include "lbd/upstream/http_call.h"
@@ -52,7 +53,7 @@ void mirror_worker_fini(struct mirror_worker *worker)
 static void on_answer(const struct http_call_answer *answer, void *arg)
 {
     struct flight *flight = arg;
-    if (answer->status == 0) {
+    if (answer->status_line == 0) { /* what it says is nobody's, so it need not be whole */
         counter_add(&counters_of(flight->proxy, flight->pool_id)->mirrors_failed, 1);
     }
     land(flight);
@@ -94,7 +95,7 @@ static void take_off(struct exchange *x, struct slice body)
     const struct message *request = &x->head->request;
     struct proxy_worker *proxy = x->proxy;
     struct counters_pool *counters = counters_of(proxy, pool->id);
-    char url[HTTP_CALL_URL_MAX];
+    char url[URL_MAX];
     int len = snprintf(url, sizeof url, "%s://%.*s%.*s%.*s", pool->tls != NULL ? "https" : "http",
                        SLICE_ARG(request->authority), SLICE_ARG(request->path),
                        SLICE_ARG(request->query));
@@ -103,6 +104,7 @@ static void take_off(struct exchange *x, struct slice body)
         return;
     }
     uint32_t member = pick(x, pool);
+    counter_add(&counters->mirrors, 1);
     if (member == BALANCER_NONE) {
         counter_add(&counters->mirrors_failed, 1);
         return;
@@ -118,7 +120,6 @@ static void take_off(struct exchange *x, struct slice body)
     lease_hold(flight->lease);
     list_push_back(&proxy->mirrors.flights, &flight->link);
     proxy->mirrors.count++;
-    counter_add(&counters->mirrors, 1);
     counter_add(&counters->requests_started, 1);
     counter_add(&counters_of_server(proxy->counters, flight->server->id)->requests, 1);
     const struct http_call_request call = {

@@ -6,8 +6,9 @@
  *
  * The client never feels it: a copy begins when the request has gone on, has no say in it, and
  * whatever becomes of it is counted at the mirror's pool and nothing else. There is no retry and no
- * queue. What is no plain request (upgrades, gRPC), has more than MIRROR_BODY_MAX bytes of body, or
- * comes while MIRROR_FLIGHTS_MAX copies are under way gets none, and that is counted too.
+ * queue. What is no plain request (upgrades, gRPC), has more than MIRROR_BODY_MAX bytes of body or
+ * a URL of URL_MAX, or comes while MIRROR_FLIGHTS_MAX copies are under way gets none, and
+ * that is counted too.
  *
  * Memory: a body in the request's arena until it is whole, then the copy's own. A copy holds the
  * snapshot's lease. Threads: worker.

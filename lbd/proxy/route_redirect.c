@@ -1,7 +1,7 @@
 #include "lbd/proxy/route_redirect.h"
 
+#include "lbd/base/authority.h"
 #include "lbd/base/num.h"
-#include "lbd/http/uri.h"
 
 static struct slice with_one_slash(struct slice path)
 {
@@ -65,7 +65,7 @@ bool route_redirect_make(const struct route *route, const struct message *reques
     }
     struct slice asked_host;
     uint16_t asked_port = 0;
-    uri_authority_split(request->authority, &asked_host, &asked_port);
+    authority_split(request->authority, &asked_host, &asked_port);
     struct slice host = redirect->host.len != 0 ? redirect->host : asked_host;
     if (host.len == 0) {
         const struct slice parts[] = {with_one_slash(path), request->query};

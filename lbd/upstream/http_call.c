@@ -8,11 +8,11 @@
 #include "lbd/base/buf.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/num.h"
+#include "lbd/base/url.h"
 #include "lbd/http/h1_body.h"
 #include "lbd/http/h1_head.h"
 #include "lbd/http/headers.h"
 #include "lbd/http/status.h"
-#include "lbd/http/uri.h"
 #include "lbd/upstream/talk.h"
 
 enum { FIELDS_MAX = 100, INTERIM_MAX = 5, TYPE_MAX = 128, IN_MAX = 80 * 1024 };
@@ -42,7 +42,7 @@ struct http_call {
     struct buf fields_text; /* the head, for the receiver of the answer */
     struct headers headers;
     struct header fields[FIELDS_MAX];
-    uint16_t status;
+    uint16_t status; /* of the final head, as soon as its status line is there; 0: not yet */
     char content_type[TYPE_MAX];
     struct buf answer;
     char why[HTTP_CALL_WHY_MAX];
@@ -50,60 +50,14 @@ struct http_call {
     void *arg;
 };
 
-/* -- where to -- */
-
-static bool is_plain(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c <= ' ' || c >= 0x7F || c == '#') {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool http_call_url(struct slice url, struct http_call_url *out, const char **why)
-{
-    static const struct slice schemes[] = {SLICE_INIT("http://"), SLICE_INIT("https://")};
-    *out = (struct http_call_url){0};
-    *why = "";
-    if (url.len > HTTP_CALL_URL_MAX) {
-        *why = "the URL is too long";
-        return false;
-    }
-    size_t at = 0;
-    for (size_t i = 0; i < ARRAY_LEN(schemes) && at == 0; i++) {
-        if (url.len >= schemes[i].len &&
-            slice_eq_nocase(slice_of(url.ptr, schemes[i].len), schemes[i])) {
-            at = schemes[i].len;
-            out->is_https = i == 1;
-        }
-    }
-    if (at == 0) {
-        *why = "the URL does not begin with http:// or https://";
-        return false;
-    }
-    struct slice rest = slice_from_at(url, at);
-    size_t len = 0;
-    while (len < rest.len && rest.ptr[len] != '/' && rest.ptr[len] != '?') {
-        len++;
-    }
-    out->authority = slice_of(rest.ptr, len);
-    out->target = slice_from_at(rest, len);
-    if (!uri_authority_is_valid(out->authority) || !is_plain(out->target)) {
-        *why = "the URL is malformed";
-        return false;
-    }
-    uri_authority_split(out->authority, &out->host, &out->port);
-    if (out->host.ptr[0] == '[') {
-        out->host = slice_of(out->host.ptr + 1, out->host.len - 2);
-    }
-    if (out->port == 0) {
-        out->port = out->is_https ? 443 : 80;
-    }
-    return true;
-}
+/* What is wrong with a URL. */
+static const char *const url_words[] = {
+    [URL_OK] = "",
+    [URL_TOO_LONG] = "the URL is too long",
+    [URL_BAD_SCHEME] = "the URL does not begin with http:// or https://",
+    [URL_BAD_AUTHORITY] = "the URL is malformed",
+    [URL_BAD_TARGET] = "the URL is malformed",
+};
 
 /* -- the end -- */
 
@@ -146,7 +100,8 @@ static bool finish(struct http_call *call, uint16_t status, bool keeps)
         http_line_free(line);
     }
     const struct http_call_answer answer = {.status = status,
-                                            .headers = status != 0 ? &call->headers : NULL,
+                                            .status_line = call->status,
+                                            .headers = call->has_head ? &call->headers : NULL,
                                             .content_type = slice_from(call->content_type),
                                             .body =
                                                 status != 0 ? buf_slice(&call->answer) : SLICE_NONE,
@@ -210,6 +165,9 @@ static enum h1_verdict read_head(struct http_call *call)
         struct buf *in = &call->line->talk.in;
         enum h1_verdict verdict =
             h1_head_response(&call->head, buf_slice(in), &limits, call->method, &message);
+        if (message.status != 0 && status_class(message.status) != 1) {
+            call->status = message.status; /* also when the rest of the head is no good */
+        }
         if (verdict != H1_DONE) {
             return verdict;
         }
@@ -220,7 +178,6 @@ static enum h1_verdict read_head(struct http_call *call)
         }
         if (is_final) {
             const struct header *type = headers_find_name(&message.headers, SLICE("content-type"));
-            call->status = message.status;
             call->has_head = true;
             call->wants_close = message.wants_close;
             h1_body_init(&call->body, (enum framing)message.framing, message.content_length,
@@ -401,7 +358,7 @@ static void begin_fresh(struct http_call *call)
 }
 
 static void write_request(struct http_call *call, const struct http_call_request *request,
-                          const struct http_call_url *url)
+                          const struct url *url)
 {
     struct buf *out = &call->request;
     bool has_body = request->body.len != 0;
@@ -438,8 +395,7 @@ struct http_call *http_call_start(struct loop *loop, const struct http_call_requ
                                   http_call_fn *fn, void *arg)
 {
     struct http_call *call = mem_zero(1, sizeof(*call));
-    struct http_call_url url;
-    const char *why = "";
+    struct url url;
     call->loop = loop;
     call->lines = request->lines;
     call->resolve = request->resolve;
@@ -449,8 +405,9 @@ struct http_call *http_call_start(struct loop *loop, const struct http_call_requ
     buf_init(&call->request, TALK_OUT_MAX);
     buf_init(&call->answer, request->answer_max);
     buf_init(&call->fields_text, IN_MAX);
-    if (!http_call_url(request->url, &url, &why)) {
-        fail_later(call, why);
+    enum url_verdict verdict = url_parse(request->url, &url);
+    if (verdict != URL_OK) {
+        fail_later(call, url_words[verdict]);
         return call;
     }
     call->is_https = url.is_https;

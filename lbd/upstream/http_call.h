@@ -9,7 +9,7 @@
  * a byte of the answer came, the call is made again, once, on a new one. Redirects are answers like
  * any other.
  *
- * Limits: HTTP_CALL_URL_MAX, a head of 64 KiB and 100 fields, 5 interim answers, answer_max bytes
+ * Limits: URL_MAX (base/url), a head of 64 KiB and 100 fields, 5 interim answers, answer_max bytes
  * of body, timeout_ms for everything. Memory: lives until fn or http_call_cancel. Threads: the
  * loop's owner.
  */
@@ -28,24 +28,11 @@
 #include "lbd/tls/tls_client.h"
 #include "lbd/upstream/http_lines.h"
 
-#define HTTP_CALL_URL_MAX 2048U
 #define HTTP_CALL_WHY_MAX TLS_CLIENT_WHY_MAX
-
-/* Where a URL points. */
-struct http_call_url {
-    bool is_https;
-    struct slice authority; /* "host" or "host:port" */
-    struct slice host;      /* without brackets */
-    uint16_t port;
-    struct slice target; /* path and query; empty: "/" */
-};
-
-/* False: *why says what is wrong with it. Parts of *out lie in `url`. */
-LB_MUST_CHECK bool http_call_url(struct slice url, struct http_call_url *out, const char **why);
 
 /* Borrowed for the call of http_call_start; `tls` is referenced, `resolve` lives longer. */
 struct http_call_request {
-    struct slice url;    /* http://host[:port]/path?query, or https */
+    struct slice url;    /* http://host[:port]/path?query, or https: base/url */
     struct slice method; /* empty: GET, with a body POST */
     struct slice body;
     struct slice content_type; /* of the body */
@@ -62,8 +49,9 @@ struct http_call_request {
 };
 
 struct http_call_answer {
-    uint16_t status;               /* 0: no whole answer came, `why` says why */
-    const struct headers *headers; /* NULL with status 0 */
+    uint16_t status;      /* 0: no whole answer came, `why` says why */
+    uint16_t status_line; /* what its status line says, whatever became of the rest; 0: none came */
+    const struct headers *headers; /* NULL: its head did not come whole */
     struct slice content_type;
     struct slice body; /* borrowed for the call, as all texts */
     const char *why;   /* "connection refused", "timed out after 5s"; "" with a status */

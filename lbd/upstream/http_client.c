@@ -1,5 +1,7 @@
 #include "lbd/upstream/http_client.h"
 
+#include "lbd/base/url.h"
+
 void http_client_init(struct http_client *client, struct loop *loop, const struct slice *resolvers,
                       uint32_t resolver_count)
 {
@@ -22,11 +24,10 @@ struct http_call *http_client_call(struct http_client *client,
                                    void *arg)
 {
     struct http_call_request with = *request;
-    struct http_call_url parts;
+    struct url parts;
     struct addr address;
     struct err err;
-    const char *why;
-    if (client->resolve == NULL && http_call_url(request->url, &parts, &why) &&
+    if (client->resolve == NULL && url_parse(request->url, &parts) == URL_OK &&
         !addr_from_ip(parts.host, parts.port, &address)) {
         client->resolve =
             resolve_new(client->loop, client->resolvers, client->resolver_count, &err);

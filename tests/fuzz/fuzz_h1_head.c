@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lbd/base/authority.h"
 #include "lbd/base/compiler.h"
 #include "lbd/http/h1_head.h"
 #include "lbd/http/uri.h"
@@ -116,7 +117,7 @@ static void check_promises(const struct answer *answer, const struct input *inpu
         must((codings == 1) == (message->framing == FRAMING_CHUNKED));
         must(message->path.len > 0 && (message->path.ptr[0] == '/' || message->path.ptr[0] == '*'));
         must(message->authority.len == 0 ? message->version_minor == 0
-                                         : uri_authority_is_valid(message->authority));
+                                         : authority_is_valid(message->authority));
     } else {
         must(message->status >= 100 && message->status <= 599);
     }

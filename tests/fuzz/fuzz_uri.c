@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lbd/base/authority.h"
 #include "lbd/http/uri.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,13 +31,13 @@ static void try_authority(struct slice text)
 {
     struct slice host;
     uint16_t port;
-    if (!uri_authority_is_valid(text)) {
+    if (!authority_is_valid(text)) {
         return;
     }
-    uri_authority_split(text, &host, &port);
+    authority_split(text, &host, &port);
     must(host.ptr == text.ptr && host.len > 0 && host.len <= text.len);
     must(port == 0 ? host.len == text.len : text.ptr[host.len] == ':');
-    must(uri_authority_is_valid(host));
+    must(authority_is_valid(host));
     for (size_t i = 0; i < text.len; i++) {
         must(text.ptr[i] > ' ' && text.ptr[i] < 0x7f && strchr("@,/?#\\%", text.ptr[i]) == NULL);
     }

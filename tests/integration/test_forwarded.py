@@ -6,6 +6,7 @@ import unittest
 
 from lab import LabCase, Origin, config_for
 from lab.h2 import H2Client
+from lab.origin import respond
 
 TRUSTED = {"trusted": ["127.0.0.0/8", "10.0.0.0/8"]}
 FIELDS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "Forwarded")
@@ -41,6 +42,40 @@ class Forwarded(LabCase):
         told, client = self.told()
         self.assertEqual((client, told["X-Forwarded-For"], told["X-Forwarded-Proto"],
                           told["X-Forwarded-Host"]), ("127.0.0.1", "127.0.0.1", "http", "a.test"))
+
+    def test_how_the_client_asked_is_what_the_trusted_proxy_says(self):
+        asked = []
+
+        def service(peer):
+            while True:
+                asked.append({name.lower(): value for name, value in peer.rx().headers})
+                peer.send(respond(204))
+        server = self.origin()
+        document = config_for(server, listener={"forwarded": {"trusted": ["127.0.0.0/8"]}})
+        document["policies"] = {
+            "door": {"external_auth": {"url": f"http://{self.origin(service).address}/"}},
+            "lines": {"headers": {"request": {"set": {"X-Scheme": "{scheme}"}}}},
+            "browsers": {"security_headers": {}}}
+        document["listeners"]["web"]["policies"] = ["door", "lines", "browsers"]
+        document["pools"]["main"]["sticky"] = {"cookie": "at"}
+        document["pools"]["other"] = {"servers": {"b": {"address": server.address}}}
+        document["routes"] = {"split": {"listener": "web", "match": {"path": "/split"}, "action": {
+            "split": {"pools": {"main": 1, "other": 1}, "cookie": {"name": "arm"}}}},
+            "rest": {"listener": "web", "action": {"pool": "main"}}}
+        proxy = self.lbd(document)
+        for lines, scheme, host in (({"X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.test"}, "https", "shop.test"),
+                                    ({"X-Forwarded-Proto": "http"}, "http", "a.test"), ({}, "http", "a.test")):
+            for path in ("/", "/split"):
+                with self.subTest(lines, path=path):
+                    answer = self.connect(proxy).get(path, {"X-Forwarded-For": "203.0.113.7", **lines}, host="a.test")
+                    self.assertEqual(answer.status, 200)
+                    self.assertEqual((asked[-1]["x-forwarded-proto"], asked[-1]["x-forwarded-host"]), (scheme, host))
+                    self.assertEqual(server.requests[-1].get("X-Scheme"), scheme)
+                    self.assertEqual(answer.get("Strict-Transport-Security") is not None, scheme == "https")
+                    cookies = [value for name, value in answer.headers if name.lower() == "set-cookie"]
+                    self.assertTrue(cookies)
+                    for cookie in cookies:
+                        self.assertEqual("; Secure" in cookie, scheme == "https", cookie)
 
     def test_others_name_nobody(self):
         for forwarded in (None, {"trusted": ["10.0.0.0/8"]}, {"send": "both"}):

@@ -4,6 +4,7 @@ import socket
 import unittest
 
 from lab import LabCase, config_for, h2
+from lab.origin import respond
 
 CALL = (
     (":method", "POST"), (":scheme", "http"), (":authority", "test"), (":path", "/s.Echo/Say"),
@@ -218,6 +219,25 @@ class Grpc(LabCase):
         self.proxy = self.lbd(document)
         client = self.client()
         self.assert_failed(client.answer(self.call(client, b"ping")), 12, "no_route")
+
+    def test_a_service_that_lets_nobody_in(self):
+        says = [401]
+
+        def service(peer):
+            while True:
+                peer.rx()
+                peer.send(respond(says[0], b"no", {"WWW-Authenticate": "Bearer"}))
+        server = self.origin()
+        document = config_for(server)
+        document["policies"] = {"door": {"external_auth": {"url": f"http://{self.origin(service).address}/"}}}
+        document["listeners"]["web"]["policies"] = ["door"]
+        self.proxy = self.lbd(document)
+        client = self.client()
+        for status, code in ((401, 16), (403, 7), (302, 7)):
+            says[0] = status
+            self.assert_failed(client.answer(self.call(client, b"ping")), code, "external_denied")
+        for code, count in (("UNAUTHENTICATED", 1), ("PERMISSION_DENIED", 2)):
+            self.proxy.wait_metric(count, "lbd_grpc_responses_total", listener="web", grpc_status=code)
 
     def test_a_server_that_says_nothing(self):
         client = self.open(self.origin(lambda peer: (peer.rx(), peer.stall())),

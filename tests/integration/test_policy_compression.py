@@ -38,6 +38,7 @@ class Compression(LabCase):
 
         document = config_for(self.origin(script or answers), listener={"policies": ["small"]}, pool=pool)
         document["policies"] = {"small": {"mode": mode, "compression": {"encodings": ["gzip"], **policy}}}
+        self.document = document
         self.proxy = self.lbd(document)
         return self.connect(self.proxy)
 
@@ -228,6 +229,44 @@ class Compression(LabCase):
         answer = client.get(headers=TAKES)
         self.assertEqual((answer.get("etag"), answer.get("vary")), ('W/"abc"', "accept-encoding"))
 
+    def test_answers_without_a_body_say_what_goes_with_it(self):
+        client = self.start(min_size="1KiB")
+        told = {**HTML, "ETag": '"abc"'}
+        bare = {"ETag": '"abc"'}
+
+        def got(answer):
+            return answer.get("etag"), answer.get("vary")
+
+        for status, more, sent, want in (
+                (304, bare, {**TAKES, "If-None-Match": 'W/"abc"'}, ('W/"abc"', "Accept-Encoding")),
+                (304, bare, {**TAKES, "If-None-Match": '"x", W/"abc"'}, ('W/"abc"', "Accept-Encoding")),
+                (304, told, {**TAKES, "If-None-Match": '"abc"'}, ('W/"abc"', "Accept-Encoding")),
+                (304, bare, {**TAKES, "If-None-Match": '"abc"'}, ('"abc"', "Accept-Encoding")),
+                (304, told, {}, ('"abc"', "Accept-Encoding")),
+                (304, {**bare, "Vary": "Accept-Encoding"}, TAKES, ('"abc"', "Accept-Encoding")),
+                (304, {**bare, "Cache-Control": "no-transform"}, {"If-None-Match": '"abc"'}, ('"abc"', None)),
+                (304, {**bare, "Content-Type": "image/png"}, TAKES, ('"abc"', None)),
+                (304, told, {**TAKES, "Cookie": "a=1"}, ('"abc"', None)),
+                (204, told, TAKES, ('"abc"', None))):
+            with self.subTest(status=status, more=more, sent=sent):
+                self.answer = respond(status, b"", more)
+                answer = client.get(headers=sent)
+                self.assertEqual((answer.status, answer.body, got(answer)), (status, b"", want))
+        for more, length, sent, want in (
+                (told, 5000, TAKES, ('W/"abc"', "Accept-Encoding")), (told, 5000, {}, ('"abc"', "Accept-Encoding")),
+                (told, None, TAKES, ('W/"abc"', "Accept-Encoding")), (told, 1023, TAKES, ('"abc"', None)),
+                (told, 0, TAKES, ('"abc"', None)), (bare, 5000, TAKES, ('"abc"', None)),
+                ({**told, "Content-Encoding": "br"}, 5000, TAKES, ('"abc"', None))):
+            with self.subTest(more=more, length=length, sent=sent):
+                lines = {**more, "Content-Length": length} if length is not None else {**more, "Transfer-Encoding": "chunked"}
+                self.answer = respond(200, b"", lines, length=False)
+                answer = client.request("HEAD", headers=sent)
+                self.assertEqual((answer.status, answer.get("content-encoding"), got(answer)),
+                                 (200, more.get("Content-Encoding"), want))
+                if length and "Content-Encoding" not in more:  # as GET has it
+                    self.answer = respond(200, b"z" * length, more)
+                    self.assertEqual(got(client.get(headers=sent)), want)
+
     def test_who_is_left_alone(self):
         client = self.start(min_size="1KiB")
         for wish in ("br", "gzip;q=0", "gzip;q=0.5, identity", "identity", "", "gzip;q=x", "*;q=0"):
@@ -273,6 +312,36 @@ class Compression(LabCase):
         client = self.connect(self.proxy)
         for more in secret:
             self.assert_coded(client.get(headers={**TAKES, **more}))
+
+    def test_cookies_of_lbd_are_no_secrets(self):
+        self.start(pool={"sticky": {"cookie": "lb"}})
+        place = self.document["pools"]["main"]["servers"]["a"]["address"]
+        self.proxy.put("/v1/pools/other", {"servers": {"b": {"address": place}}})
+        self.proxy.put("/v1/routes/parts", {"listener": "web", "match": {"path": "/parts"}, "action": {
+            "split": {"pools": {"main": 1, "other": 0}, "cookie": {"name": "arm"}}}})
+        for path in ("/", "/parts"):
+            with self.subTest(path):
+                client = self.connect(self.proxy)
+                answer = client.get(path, TAKES)
+                cookies = [value.partition(";")[0] for name, value in answer.headers if name == "Set-Cookie"]
+                self.assertEqual([one.partition("=")[0] for one in cookies], ["lb", "arm"] if path == "/parts" else ["lb"])
+                self.assert_coded(answer)
+                ours = "; ".join(cookies)
+                self.assert_coded(client.get(path, {**TAKES, "Cookie": ours}))
+                self.assert_coded(self.h2_get(("accept-encoding", "gzip"), *(("cookie", one) for one in cookies))
+                                  if path == "/" else client.get(path, {**TAKES, "Cookie": f" {ours} ; "}))
+                for more in (f"{ours}; session=1", f"session=1; {ours}", f"{ours}; token", "lbx=1", "LB=1"):
+                    self.assert_plain(client.get(path, {**TAKES, "Cookie": more}))
+                # what the server sets is its own
+                for name in ("session", "lb"):
+                    self.answer = respond(200, PAGE, {**HTML, "Set-Cookie": f"{name}=1"})
+                    self.assert_plain(client.get(path, {**TAKES, "Cookie": ours}))
+                self.answer = respond(200, PAGE, HTML)
+        # of another pool it is not ours, nor is the application's by which clients stay
+        self.proxy.put("/v1/routes/bare", {"listener": "web", "match": {"path": "/bare"}, "action": {"pool": "other"}})
+        self.assert_plain(self.connect(self.proxy).get("/bare", {**TAKES, "Cookie": "lb=1"}))
+        self.proxy.patch("/v1/pools/main", {"sticky": {"mode": "passive"}})
+        self.assert_plain(self.connect(self.proxy).get("/", {**TAKES, "Cookie": "lb=1"}))
 
     def test_secrets_that_servers_do_not_see(self):
         """Whoever takes the login out of the request, it was there."""

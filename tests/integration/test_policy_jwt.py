@@ -124,6 +124,14 @@ class Jwt(LabCase):
                     self.assertNotIn("x-no", told)
                     self.assertNotIn("authorization", told)
 
+    def test_numbers_that_nobody_looks_at(self):
+        client = self.start()
+        for number in (2**53 - 1, 2**53, 2**53 + 1, 2**64, -2**70, 2**128):
+            self.assertEqual(self.ask(client, self.signer.token("HS256", n=number)).status, 200, number)
+            self.assertEqual(self.seen[-1].get("x-number"), str(number) if abs(number) < 2**53 else None)
+            self.assertEqual(self.seen[-1]["x-user"], "ann")
+        self.assert_reason(self.ask(client, self.signer.token("HS256", exp=2**64)), 401, "token_invalid")
+
     def test_what_is_wrong_with_a_token(self):
         client = self.start(issuer="https://login/", audience=["api", "web"], required={"role": "admin"}, leeway="1s")
         now = int(time.time())

@@ -271,8 +271,16 @@ class PolicyStatus(LabCase):
                              ("failing", count, "it answers with HTTP status 500"))
         self.assertEqual(self.problems(),
                          ["its service does not answer as it should: it answers with HTTP status 500"])
+        for count, status in enumerate((304, 400, 404, 429), 3):  # neither a yes nor a no
+            said[0] = respond(status)
+            answer = client.get(f"/{count}")
+            self.assert_reason(answer, 503, "external_failed")
+            self.assertEqual(answer.body, b"lbd: external_failed: the service that a policy asks said neither yes nor no\n")
+            got = self.status()["external_auth"]
+            self.assertEqual((got["state"], got["failures"], got["last_error"]),
+                             ("failing", count, f"it answers with HTTP status {status}"))
         said[0] = respond(403)
-        self.assertEqual(client.get("/3").status, 403)  # a no is an answer
+        self.assertEqual(client.get("/no").status, 403)  # a no is an answer
         got = self.status()["external_auth"]
         self.assertEqual((got["state"], got["failures"]), ("answering", 0))
         self.assertEqual(self.problems(), [])

@@ -3,6 +3,7 @@
 import unittest
 
 from lab import LabCase, config_for
+from lab.origin import respond
 from lab.waits import wait_for
 
 
@@ -94,6 +95,34 @@ class Mirroring(LabCase):
         self.proxy.patch("/v1/routes/r", {"action": {"mirror": {"pool": "shadow", "percent": 100}}})
         self.assertEqual(client.get("/").status, 200)
 
+    def test_an_answer_counts_as_one_however_long_it_is(self):
+        shadow = self.origin(lambda peer: (peer.rx(), peer.send(respond(200, b"z" * 200000))), name="shadow")
+        client = self.start(shadow)
+        for _ in range(3):
+            self.assertEqual(client.get("/").status, 200)
+        self.copies(shadow, 3)
+        self.proxy.wait_metric(0, "lbd_pool_requests_in_flight", pool="shadow")
+        self.assertEqual(self.proxy.metric("lbd_pool_mirrors_total", pool="shadow"), 3)
+        self.assertEqual(self.proxy.metric("lbd_pool_mirrors_failed_total", pool="shadow"), 0)
+
+    def test_copies_that_find_no_server_are_copies(self):
+        shadow = self.origin(name="shadow")
+        client = self.start(shadow)
+        self.proxy.patch("/v1/pools/shadow", {"servers": {"s": {"admin_state": "maint"}}})
+        for _ in range(3):
+            self.assertEqual(client.get("/").status, 200)
+        self.proxy.wait_metric(3, "lbd_pool_mirrors_failed_total", pool="shadow")
+        self.assertEqual(self.proxy.metric("lbd_pool_mirrors_total", pool="shadow"), 3)
+
+    def test_long_paths_get_none(self):
+        shadow = self.origin(name="shadow")
+        client = self.start(shadow)
+        self.assertEqual(client.get("/" + 1900 * "a").status, 200)
+        self.assertEqual(client.get("/" + 2048 * "a").status, 200)
+        self.copies(shadow, 1)
+        self.proxy.wait_metric(1, "lbd_pool_mirrors_skipped_total", pool="shadow")
+        self.assertEqual(self.proxy.metric("lbd_pool_mirrors_total", pool="shadow"), 1)
+
     def test_a_mirror_that_is_not_there(self):
         gone = self.origin(name="gone")
         client = self.start(gone)
@@ -101,6 +130,7 @@ class Mirroring(LabCase):
         for _ in range(5):
             self.assertEqual(client.get("/").status, 200)
         self.proxy.wait_metric(5, "lbd_pool_mirrors_failed_total", pool="shadow")
+        self.assertEqual(self.proxy.metric("lbd_pool_mirrors_total", pool="shadow"), 5)
         in_use = self.proxy.api("DELETE", "/v1/pools/shadow")
         self.assertEqual(in_use.status, 409, in_use)
         said = self.proxy.api("POST", "/v1/explain/route", {"url": "http://x/", "listener": "web"}).body

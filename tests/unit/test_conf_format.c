@@ -137,6 +137,13 @@ static const struct {
     {CONF_FORMAT_HEADER_VALUE, SLICE_INIT(" a"), false},
 
     {CONF_FORMAT_LOCATION, SLICE_INIT("https://www.example.com{path}"), true},
+    {CONF_FORMAT_URL, SLICE_INIT("https://auth.example.com:8443/mail?a=b"), true},
+    {CONF_FORMAT_URL, SLICE_INIT("http://[::1]"), true},
+    {CONF_FORMAT_URL, SLICE_INIT("ftp://a/"), false},
+    {CONF_FORMAT_URL, SLICE_INIT("http:///x"), false},
+    {CONF_FORMAT_URL, SLICE_INIT("https://127.0.0.1/x#frag"), false},
+    {CONF_FORMAT_URL, SLICE_INIT("http://u:p@127.0.0.1/"), false},
+    {CONF_FORMAT_URL, SLICE_INIT("http://127.0.0.1:99999/"), false},
     {CONF_FORMAT_LOCATION, SLICE_INIT("{path}"), true},
     {CONF_FORMAT_LOCATION, SLICE_INIT("/new?from={path}"), true},
     {CONF_FORMAT_LOCATION, SLICE_INIT("https://a/{host}"), false},

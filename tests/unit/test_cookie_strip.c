@@ -107,5 +107,26 @@ START_TEST(one_goes_after_the_other)
 }
 END_TEST
 
-UNIT_TESTS("cookie_strip", one_goes_and_the_others_stay, a_request_is_left_with_one_field,
-           one_goes_after_the_other)
+START_TEST(nothing_but_cookies_of_some_names)
+{
+    static const struct {
+        const char *text;
+        bool is_all;
+    } cases[] = {
+        {"", true},           {"lb=1", true},   {" lb=1 ; arm=2;", true},
+        {"lb=1; lb=2", true}, {"lb=", true},    {"lb", false},
+        {"LB=1", false},      {"lbx=1", false}, {"lb=1; a=2", false},
+        {"a=2; lb=1", false}, {"=1", false},    {"lb=1;x", false},
+    };
+    static const struct slice names[] = {SLICE_INIT("lb"), {NULL, 0}, SLICE_INIT("arm")};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ck_assert_msg(cookie_strip_is_all(slice_from(cases[i].text), names, ARRAY_LEN(names)) ==
+                          cases[i].is_all,
+                      "%s", cases[i].text);
+    }
+    ck_assert(!cookie_strip_is_all(SLICE("lb=1"), NULL, 0));
+}
+END_TEST
+
+UNIT_TESTS("cookie_strip", nothing_but_cookies_of_some_names, one_goes_and_the_others_stay,
+           a_request_is_left_with_one_field, one_goes_after_the_other)

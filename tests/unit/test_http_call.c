@@ -18,6 +18,8 @@ static struct {
     size_t body_len;
     char why[HTTP_CALL_WHY_MAX];
     char flag[32]; /* of the header X-Flag */
+    uint16_t status_line;
+    bool has_headers;
 } seen;
 
 static void note(const struct http_call_answer *answer, void *arg)
@@ -26,6 +28,8 @@ static void note(const struct http_call_answer *answer, void *arg)
     seen.done = true;
     seen.calls++;
     seen.status = answer->status;
+    seen.status_line = answer->status_line;
+    seen.has_headers = answer->headers != NULL;
     (void)snprintf(seen.type, sizeof(seen.type), "%.*s", SLICE_ARG(answer->content_type));
     ck_assert_uint_lt(answer->body.len, sizeof(seen.body));
     if (answer->body.len != 0) {
@@ -132,6 +136,47 @@ START_TEST(an_answer_is_the_same_however_it_is_cut)
         ck_assert_str_eq(seen.type, seen.status != 0 ? "text/x" : "");
         ck_assert(strncmp(seen.field.peer.request,
                           "GET /ocsp?a=b HTTP/1.1\r\nHost: 127.0.0.1:", 40) == 0);
+        probe_field_fini(&seen.field);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *answer;
+    bool closes;
+    uint16_t status_line;
+    bool has_headers;
+} broken[] = {
+    {"HTTP/1.1 401 No\r\nContent-Length: 5\r\n\r\nhe", true, 401, true},
+    {"HTTP/1.1 401 No\r\nContent-Length: 99\r\n\r\n"
+     "0123456789012345678901234567890123456789012345678901234567890123456789",
+     false, 401, true},
+    {"HTTP/1.1 302 Go\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", false, 302, true},
+    {"HTTP/1.1 403 No\r\nno colon\r\n\r\n", false, 403, false},
+    {"HTTP/1.1 403 No\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", false, 403, false},
+    {"HTTP/1.1 403 No\r\nA: b\r\n", true, 403, false},
+    {"HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 403 No\r\nA", true, 403, false},
+    {"HTTP/1.1 103 Hints\r\nno colon\r\n\r\n", false, 0, false},
+    {"HTTP/1.1 403 No", true, 0, false},
+    {"HTTP/1.1 4x3 No\r\nA: b\r\n\r\n", false, 0, false},
+};
+
+START_TEST(a_status_line_is_told_whatever_follows)
+{
+    static const uint32_t chunks[] = {0, 1, 7};
+    for (size_t c = 0; c < ARRAY_LEN(chunks); c++) {
+        begin();
+        seen.field.peer.answer = broken[_i].answer;
+        seen.field.peer.closes = broken[_i].closes;
+        seen.field.peer.chunk = chunks[c];
+        const char *url = url_of("http", "127.0.0.1", "/");
+        const struct http_call_request request = {
+            .url = slice_from(url), .timeout_ms = 5000, .answer_max = 64};
+        run(&request);
+        ck_assert_msg(seen.status == 0 && seen.status_line == broken[_i].status_line &&
+                          seen.has_headers == broken[_i].has_headers,
+                      "%s in pieces of %u: %u, %u", broken[_i].answer, chunks[c], seen.status,
+                      seen.status_line);
         probe_field_fini(&seen.field);
     }
 }
@@ -412,6 +457,7 @@ END_TEST
 static void add_answers(TCase *tcase)
 {
     tcase_add_loop_test(tcase, an_answer_is_the_same_however_it_is_cut, 0, ARRAY_LEN(answers));
+    tcase_add_loop_test(tcase, a_status_line_is_told_whatever_follows, 0, ARRAY_LEN(broken));
 }
 
 static void add_rest(TCase *tcase)

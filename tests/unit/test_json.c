@@ -135,6 +135,35 @@ START_TEST(errors_of_files_count_columns_of_the_original)
 }
 END_TEST
 
+START_TEST(whole_numbers_of_foreign_documents_are_doubles)
+{
+    static const struct {
+        const char *text;
+        double value; /* 0: refused */
+    } cases[] = {
+        {"[9007199254740993]", 9007199254740992.0},
+        {"[-18446744073709551616]", -18446744073709551616.0},
+        {"[340282366920938463463374607431768211455]", 340282366920938463463374607431768211456.0},
+        {"[123456789012345678901234567890123456789012345678901234567890]", 1.2345678901234567e59},
+        {"[1234567890123456789012345678901234567890123456789012345678901]", 0},
+        {"[12345678901234567890123456789012345678901234567890.5]", 1.2345678901234567e49},
+        {"[1e400]", 0},
+        {"[01]", 0},
+        {"[1,]", 0},
+        {"[1] // no", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct json_error error;
+        struct json *json =
+            json_parse(slice_from(cases[i].text), JSON_FOREIGN, &json_limits_document, &error);
+        ck_assert_msg((json != NULL) == (cases[i].value != 0), "%s: %s", cases[i].text, error.text);
+        ck_assert_msg(json == NULL || json_number(json_first(json)) == cases[i].value, "%s: %.17g",
+                      cases[i].text, json_number(json_first(json)));
+        json_free(json);
+    }
+}
+END_TEST
+
 START_TEST(trusted_text_must_still_be_json)
 {
     static const char *const texts[] = {"", "{", "{}x", "nope"};
@@ -146,4 +175,4 @@ END_TEST
 
 UNIT_TESTS("json", reads_every_type, a_missing_value_answers_nothing, walks_in_order,
            compares_values, builds_and_changes, errors_of_files_count_columns_of_the_original,
-           trusted_text_must_still_be_json)
+           whole_numbers_of_foreign_documents_are_doubles, trusted_text_must_still_be_json)

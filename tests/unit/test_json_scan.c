@@ -48,6 +48,7 @@ START_TEST(accepts_json)
         struct json_error error;
         ck_assert_msg(scan(good[i], JSON_STRICT, &error), "%s: %s", good[i].ptr, error.text);
         ck_assert_msg(scan(good[i], JSON_COMMENTS, &error), "%s: %s", good[i].ptr, error.text);
+        ck_assert_msg(scan(good[i], JSON_FOREIGN, &error), "%s: %s", good[i].ptr, error.text);
     }
 }
 END_TEST

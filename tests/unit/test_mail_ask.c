@@ -253,6 +253,8 @@ static const struct {
     {"{'status':'refused','code':'220'}", MAIL_ASK_BAD, "its \"text\" or \"code\" is none"},
     {"{'status':'refused','text':5}", MAIL_ASK_BAD, "its \"text\" or \"code\" is none"},
     {"{'status':'wait','wait':2}", MAIL_ASK_WAIT, "||2"},
+    {"{'status':'wait','wait':99999999999999999999}", MAIL_ASK_WAIT, "||3600"},
+    {"{'status':'ok','pool':'a','uid':18446744073709551615}", MAIL_ASK_OK, "a||"},
     {"{'status':'wait','wait':-2}", MAIL_ASK_WAIT, "||-"},
     {"{'status':'wait','wait':1e9}", MAIL_ASK_WAIT, "||3600"},
     {"{'status':'OK'}", MAIL_ASK_BAD, "its \"status\" is none of ok, refused, wait"},

@@ -24,6 +24,8 @@ static const struct {
     {MAIL_XOAUTH2, "..", false, 0},
     {MAIL_XOAUTH2, "x.!!!!.y", false, 0},
     {MAIL_XOAUTH2, "x.eyJle.y", false, 0},
+    /* {"n":18446744073709551616,"exp":15} */
+    {MAIL_XOAUTH2, "x.eyJuIjoxODQ0Njc0NDA3MzcwOTU1MTYxNiwiZXhwIjoxNX0.y", true, 15},
     {MAIL_XOAUTH2, "x.eyJleHAiOjE1LjV9.y", true, 15},     /* {"exp":15.5} */
     {MAIL_XOAUTH2, "x.eyJleHAiOi0xfQ.y", false, 0},       /* {"exp":-1} */
     {MAIL_XOAUTH2, "x.eyJleHAiOiIxIn0.y", false, 0},      /* {"exp":"1"} */

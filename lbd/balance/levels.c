@@ -6,7 +6,7 @@
 enum { WEIGHT_MOST = 1000 /* what the heaviest gets where levels share */ };
 
 /* Adds up by rank; returns how many there are. */
-static uint32_t collect(const struct target *targets, const uint8_t *ranks, uint32_t count,
+static uint32_t collect(struct target *targets, const uint8_t *ranks, uint32_t count,
                         struct level levels[LEVELS_MAX])
 {
     uint32_t found = 0;
@@ -14,6 +14,8 @@ static uint32_t collect(const struct target *targets, const uint8_t *ranks, uint
     for (uint32_t i = 0; i < count; i++) {
         assert(ranks[i] < LEVELS_MAX);
         struct level *level = &levels[ranks[i]];
+        targets[i].rank = ranks[i];
+        targets[i].own_weight = target_own_weight(&targets[i]);
         level->rank = ranks[i];
         level->targets++;
         level->weight += targets[i].weight;

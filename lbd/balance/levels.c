@@ -61,6 +61,30 @@ static double worth_of(const struct level *level)
     return level->share != 0 ? (double)level->share / (double)level->usable_weight : 0;
 }
 
+/* The same on a ring, which knows own weights alone; relative to the level that is worth most. */
+static void set_ring_worth(struct target *targets, uint32_t count, const struct level *levels,
+                           uint32_t level_count)
+{
+    uint64_t usable[LEVELS_MAX] = {0};
+    double worth[LEVELS_MAX] = {0};
+    double most = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (target_is_fit(&targets[i], false)) {
+            usable[targets[i].rank] += targets[i].own_weight;
+        }
+    }
+    for (uint32_t i = 0; i < level_count; i++) {
+        uint8_t rank = levels[i].rank;
+        worth[rank] = usable[rank] != 0 ? levels[i].share / (double)usable[rank] : 0;
+        most = worth[rank] > most ? worth[rank] : most;
+    }
+    for (uint32_t i = 0; i < count && most > 0; i++) {
+        double part = worth[targets[i].rank] / most;
+        uint32_t of_all = (uint32_t)(part * TARGET_WORTH_ALL + 0.5);
+        targets[i].worth = (uint16_t)(of_all == 0 ? 1 : of_all % TARGET_WORTH_ALL);
+    }
+}
+
 uint32_t levels_build(struct target *targets, const uint8_t *ranks, uint32_t count,
                       uint32_t overprovisioning_per_cent, struct level levels[LEVELS_MAX])
 {
@@ -86,6 +110,9 @@ uint32_t levels_build(struct target *targets, const uint8_t *ranks, uint32_t cou
             double weight = targets[i].weight * worth[ranks[i]] * WEIGHT_MOST / most + 0.5;
             targets[i].weight = weight >= 1 ? (uint32_t)weight : 1;
         }
+    }
+    if (sharing > 1) {
+        set_ring_worth(targets, count, levels, found);
     }
     return found;
 }

@@ -268,7 +268,7 @@ class Sticky(LabCase):
     def test_passive_follows_the_application(self):
         self.serve(sticky={"mode": "passive", "cookie": "JSESSIONID"},
                    servers={"a": {"sticky_id": "node.1"}, "b": {"sticky_id": "n2"}})
-        for value, who in [("n2", "b"), ("0A.1B.n2", "b"), ("node.1", "a"), ("c", "c"), ("S.c", "c"),
+        for value, who in [("n2", "b"), ("0A.1B.n2", "b"), ("node.1", "a"), ("0A.1B.node.1", "a"), ("c", "c"), ("S.c", "c"),
                            ("\"S.n2\"", "b")]:
             with self.subTest(value):
                 for _ in range(4):

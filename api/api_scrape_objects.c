@@ -5,6 +5,7 @@
 
 #include "api/api_scrape_inside.h"
 #include "lbd/base/mem.h"
+#include "lbd/base/now.h"
 #include "lbd/base/num.h"
 #include "lbd/control/control_health.h"
 
@@ -367,7 +368,7 @@ static void write_server_weight(struct api_scrape *scrape, uint32_t index)
     if (server_is_usable(scrape->servers[index])) {
         const struct registry_server *live = look_server_up(scrape);
         const struct conf_pool *pool = &scrape->conf->pools[scrape->pool];
-        weight = live != NULL ? registry_server_weight(live, pool, server_at(scrape))
+        weight = live != NULL ? registry_server_weight_now(live, pool, server_at(scrape), now_ms())
                               : conf_share_number(pool, server_at(scrape));
     }
     put(scrape, weight);
@@ -411,7 +412,7 @@ const struct api_scrape_family api_scrape_server[] = {
     {.name = "lbd_server_weight",
      .type = PROMETHEUS_GAUGE,
      .series = 1,
-     .help = "Weight of the server now; 0 while it is not usable.",
+     .help = "Weight of the server now, less during a slow start; 0 while it is not usable.",
      .write = write_server_weight},
     {.name = "lbd_server_health_transitions_total",
      .type = PROMETHEUS_COUNTER,

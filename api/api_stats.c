@@ -294,13 +294,12 @@ static void write_one_server(struct json_write *w, const struct conf_pool *pool,
                              const struct conf_server *conf, const struct registry_server *live)
 {
     const struct server *server = live->server;
-    uint32_t weight = registry_server_weight(live, pool, conf);
     struct counters_server sum;
     counters_read(COUNTERS_SERVER, server->id, &sum);
     json_write_object_begin(w);
     json_write_member_text(w, "health", server_health_word(server->health));
     json_write_member_text(w, "admin", server_admin_word(server->admin));
-    json_write_member_u64(w, "weight", server_is_usable(server) ? weight : 0);
+    json_write_member_u64(w, "weight", registry_server_weight_now(live, pool, conf, now_ms()));
     json_write_member_u64(w, "in_flight",
                           atomic_load_explicit(&server->load.in_flight, memory_order_relaxed));
     json_write_member_u64(w, "connections",

@@ -86,7 +86,6 @@ void api_status_write_server(const struct api_request *request, struct slice poo
     }
 
     const struct server *server = live->server;
-    bool is_usable = server_is_usable(server);
     json_write_member_string(w, "address", conf->address);
     if (!live->has_literal_address) {
         char text[ADDR_TEXT_MAX];
@@ -104,9 +103,9 @@ void api_status_write_server(const struct api_request *request, struct slice poo
     json_write_member_bool(w, "overridden", is_by_hand || live->weight != 0);
     const struct conf_pool *of =
         conf_pool_find(conf_document_conf(control_running(request->control)), pool);
-    uint32_t weight = registry_server_weight(live, of, conf);
-    bool gets_some = is_usable && !stands_by(request, of, conf, server);
-    json_write_member_u64(w, "effective_weight", gets_some ? weight : 0);
+    uint32_t weight = registry_server_weight_now(live, of, conf, now_ms());
+    bool is_idle = stands_by(request, of, conf, server);
+    json_write_member_u64(w, "effective_weight", is_idle ? 0 : weight);
     if (conf->priority != 0) {
         json_write_member_u64(w, "priority", conf->priority);
     }

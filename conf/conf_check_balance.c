@@ -5,6 +5,7 @@
 #include "conf/conf_address.h"
 #include "conf/conf_check_inside.h"
 #include "conf/conf_share.h"
+#include "lbd/base/map.h"
 
 #define PATH CONF_CHECK_PATH
 
@@ -110,6 +111,25 @@ static void check_cookie_name(struct conf_check *check, struct slice name, const
     }
 }
 
+/* Do clients come to it without TLS? */
+static bool is_clear(const struct conf_listener *listener)
+{
+    return listener != NULL && listener->protocol == CONF_PROTOCOL_HTTP && listener->has_tls == 0;
+}
+
+static bool is_dropped_in_clear(const struct conf_cookie *set)
+{
+    return set->same_site == CONF_SAME_SITE_NONE && set->secure == CONF_COOKIE_SECURE_AUTO;
+}
+
+static void warn_dropped(struct conf_check *check, const struct conf_path *path)
+{
+    PATH(field, path, SLICE("same_site"));
+    conf_errors_warn(check->errors, &field, "dropped-cookie",
+                     "browsers take no cookie with 'none' that is not secure, and clients come "
+                     "here without TLS, too: see 'secure'");
+}
+
 static void check_set_cookie(struct conf_check *check, struct slice name, const char *name_key,
                              const struct conf_cookie *set, const struct conf_path *path)
 {
@@ -129,14 +149,19 @@ static void check_set_cookie(struct conf_check *check, struct slice name, const 
     }
 }
 
-void conf_check_split_cookie(struct conf_check *check, const struct conf_split *split,
+void conf_check_split_cookie(struct conf_check *check, const struct conf_route *route,
                              const struct conf_path *at)
 {
+    const struct conf_split *split = &route->split;
     const struct conf_split_cookie *cookie = &split->cookie;
+    bool in_clear = is_clear(conf_listener_find(check->conf, route->listener));
     PATH(path, at, SLICE("cookie"));
     PATH(name, &path, SLICE("name"));
     check_cookie_name(check, cookie->name, "name", &path);
     check_set_cookie(check, cookie->name, "name", &cookie->set, &path);
+    if (in_clear && is_dropped_in_clear(&cookie->set)) {
+        warn_dropped(check, &path);
+    }
     if (split->key == CONF_HASH_KEY_COOKIE && slice_eq(split->name, cookie->name)) {
         sticky_wrong(check, &path, "name",
                      "must be another cookie than that of 'key': lbd sets this one");
@@ -180,6 +205,46 @@ static bool check_session_name(struct conf_check *check, const struct conf_pool_
     return true;
 }
 
+static void id_wrong(struct conf_check *check, const struct conf_path *servers,
+                     const struct conf_server *server, const char *problem)
+{
+    PATH(at, servers, server->name);
+    sticky_wrong(check, &at, "sticky_id", problem);
+}
+
+/* Whoever has none is known by its name. */
+static void check_ids(struct conf_check *check, const struct conf_pool *pool,
+                      const struct conf_path *at)
+{
+    PATH(servers, at, SLICE("servers"));
+    struct map known;
+    map_init(&known);
+    for (uint32_t i = 0; i < pool->server_count; i++) {
+        if (pool->servers[i].sticky_id.len == 0) {
+            (void)map_put(&known, pool->servers[i].name, &pool->servers[i]);
+        }
+    }
+    for (uint32_t i = 0; i < pool->server_count; i++) {
+        struct conf_server *server = &pool->servers[i];
+        if (server->sticky_id.len == 0) {
+            continue;
+        }
+        const struct conf_server *other = map_put(&known, server->sticky_id, server);
+        if (conf_address_is_template(server->address)) {
+            id_wrong(check, &servers, server,
+                     "must be absent: the address stands for servers of which each has its own");
+        } else if (other != NULL) {
+            char text[256];
+            (void)snprintf(text, sizeof(text),
+                           "must be another: a cookie with it means server "
+                           "'%.*s'",
+                           SLICE_ARG(other->name));
+            id_wrong(check, &servers, server, text);
+        }
+    }
+    map_fini(&known);
+}
+
 static void check_sticky(struct conf_check *check, const struct conf_pool *pool,
                          const struct conf_path *at)
 {
@@ -189,6 +254,9 @@ static void check_sticky(struct conf_check *check, const struct conf_pool *pool,
         return;
     }
     check_cookie_name(check, sticky->cookie, "cookie", &path);
+    if (sticky->mode == CONF_STICKY_PASSIVE) {
+        check_ids(check, pool, at);
+    }
     if (sticky->mode != CONF_STICKY_INSERT) {
         if (is_of_insert(sticky)) {
             conf_errors_warn(check->errors, &path, "no-effect",
@@ -197,6 +265,46 @@ static void check_sticky(struct conf_check *check, const struct conf_pool *pool,
         return;
     }
     check_set_cookie(check, sticky->cookie, "cookie", &sticky->set, &path);
+}
+
+static bool is_of_dropped(const struct conf_pool *pool)
+{
+    return pool->has_sticky != 0 && pool->sticky.mode == CONF_STICKY_INSERT &&
+           is_dropped_in_clear(&pool->sticky.set);
+}
+
+/* Pools that set such a cookie and have clients without TLS. */
+static void warn_dropped_cookies(struct conf_check *check, const struct conf_path *pools)
+{
+    const struct conf *conf = check->conf;
+    struct map wanted;
+    map_init(&wanted);
+    for (uint32_t i = 0; i < conf->pool_count; i++) {
+        if (is_of_dropped(&conf->pools[i])) {
+            (void)map_put(&wanted, conf->pools[i].name, &conf->pools[i]);
+        }
+    }
+    for (uint32_t i = 0; wanted.count != 0 && i < conf->listener_count; i++) {
+        struct slice name = conf->listeners[i].default_pool;
+        if (is_clear(&conf->listeners[i]) && map_remove(&wanted, name) != NULL) {
+            PATH(at, pools, name);
+            PATH(path, &at, SLICE("sticky"));
+            warn_dropped(check, &path);
+        }
+    }
+    for (uint32_t i = 0; wanted.count != 0 && i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        struct slice name;
+        for (uint32_t k = 0; (name = conf_route_pool(route, k)).len != 0; k++) {
+            if (is_clear(conf_listener_find(conf, route->listener)) &&
+                map_remove(&wanted, name) != NULL) {
+                PATH(at, pools, name);
+                PATH(path, &at, SLICE("sticky"));
+                warn_dropped(check, &path);
+            }
+        }
+    }
+    map_fini(&wanted);
 }
 
 /* -- weights -- */
@@ -343,6 +451,7 @@ void conf_check_balance(struct conf_check *check)
             check_sticky(check, &conf->pools[i], &at);
         }
     }
+    warn_dropped_cookies(check, &pools);
     for (uint32_t i = 0; i < conf->listener_count; i++) {
         check_user(check, &conf->listeners[i], conf->listeners[i].default_pool);
         if (conf_protocol_is_mail(conf->listeners[i].protocol)) {

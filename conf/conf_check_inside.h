@@ -53,7 +53,7 @@ void conf_check_shadows(struct conf_check *check);
  * cannot stand under it in a request would never be found. */
 const char *conf_check_value_name_problem(bool is_header, struct slice name);
 /* The cookie by which clients stay with a pool of a split; `at`: the split. */
-void conf_check_split_cookie(struct conf_check *check, const struct conf_split *split,
+void conf_check_split_cookie(struct conf_check *check, const struct conf_route *route,
                              const struct conf_path *at);
 /* How pools choose a server. */
 void conf_check_balance(struct conf_check *check);

@@ -342,7 +342,7 @@ static void check_split(struct conf_check *check, const struct conf_route *route
         refuse(check, &name, "must be set when 'key' is header or cookie, and only then");
     }
     if (split->has_cookie != 0) {
-        conf_check_split_cookie(check, split, &at);
+        conf_check_split_cookie(check, route, &at);
     }
 }
 

@@ -12,11 +12,14 @@
  *     peak_ewma       two turns of it at random, the target that is expected to answer sooner
  *     maglev, ring_hash   by key: the first target with room in the key's order (hash_table.h)
  *
+ * Targets that stand by have schedules of their own, one for each level; whatever the algorithm, a
+ * turn is drawn at random (by the key, if there is one), of the first level that has a fit one.
+ *
  * What became unfit since the build is skipped; what became fit since is found too, but a pool is
  * meant to be built again when fitness changes: then a pick is O(1).
  *
  * Limits: 65535 targets. A pick that finds none looks at the schedule and at 256 further targets at
- * most. Memory: the schedule lies in the pool's arena. Threads: build on control; pick on any
+ * most. Memory: schedules lie in the pool's arena. Threads: build on control; pick on any
  * worker.
  */
 #ifndef LBD_BALANCE_BALANCER_H
@@ -45,8 +48,14 @@ enum balancer_kind {
 /* Which targets count for a pick. */
 enum balancer_fitness {
     BALANCER_USABLE,
-    BALANCER_STANDBY, /* ... those of weight 0 too, which stand by (levels.h) */
+    BALANCER_STANDBY, /* ... of weight 0, which stand by (levels.h), and no other */
     BALANCER_READY    /* fail_open: whatever health says */
+};
+
+/* Of those on one level that stand by. */
+struct balancer_standby {
+    uint16_t *schedule; /* in the pool's arena */
+    uint32_t schedule_len;
 };
 
 struct balancer {
@@ -56,6 +65,8 @@ struct balancer {
     uint16_t *schedule; /* index of the target per turn; in the pool's arena */
     uint32_t schedule_len;
     enum balancer_fitness schedule_of; /* usable targets, or when there was none: ready ones */
+    struct balancer_standby *standby;  /* by rank; in the pool's arena */
+    uint32_t standby_count;
     uint32_t hash_bound;    /* per cent of its share of requests that a target may have; 0: any */
     struct hash_table hash; /* of maglev and ring_hash; else empty */
 };
@@ -101,7 +112,8 @@ static inline bool balancer_may_pick(const struct balancer *balancer, uint32_t i
     if (!target_is_fit(&balancer->targets[index], fitness == BALANCER_READY)) {
         return false;
     }
-    if (LB_UNLIKELY(balancer->targets[index].weight == 0) && fitness == BALANCER_USABLE) {
+    bool stands_by = balancer->targets[index].weight == 0;
+    if (LB_UNLIKELY(stands_by != (fitness == BALANCER_STANDBY)) && fitness != BALANCER_READY) {
         return false;
     }
     for (uint32_t i = 0; i < tried_count; i++) {

@@ -66,36 +66,76 @@ static int compare_points(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+/* Of all: doubled so often, then halved. */
+struct ring_scale {
+    uint32_t up;
+    uint32_t down;
+};
+
 /* Follows from its own weight alone: nobody else's points move when that changes. */
-static uint32_t points_of(const struct target *target, uint32_t shift)
+static uint32_t most_points_of(const struct target *target, struct ring_scale scale)
 {
-    uint32_t points = (weight_of(target) * HASH_TABLE_POINTS / 100) >> shift;
-    return points != 0 ? points : 1;
+    uint64_t points = ((uint64_t)target_own_weight(target) << scale.up) * HASH_TABLE_POINTS / 10000;
+    points >>= scale.down;
+    return points != 0 ? (uint32_t)points : 1;
+}
+
+/* What its level leaves of them: the first ones. */
+static uint32_t points_of(const struct target *target, struct ring_scale scale)
+{
+    uint64_t points = most_points_of(target, scale);
+    if (target->weight == 0) {
+        return 1;
+    }
+    if (target->worth != 0) {
+        points = points * target->worth / TARGET_WORTH_ALL;
+    }
+    return points != 0 ? (uint32_t)points : 1;
+}
+
+/* By halves and doubles, so that few more servers seldom change all; of their weights alone, so
+ * that health never does. */
+static struct ring_scale scale_of(const struct target *targets, uint32_t count)
+{
+    struct ring_scale scale = {0};
+    uint64_t sum = 0;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sum += target_own_weight(&targets[i]);
+    }
+    while ((sum << scale.up) * HASH_TABLE_POINTS / 10000 <
+           (uint64_t)count * HASH_TABLE_POINTS_MEAN) {
+        scale.up++;
+    }
+    do {
+        total = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            total += most_points_of(&targets[i], scale);
+        }
+        scale.down++;
+    } while (total > HASH_TABLE_POINTS_MAX && total > count);
+    scale.down--;
+    return scale;
 }
 
 void hash_table_build_ring(struct hash_table *table, const struct target *targets,
                            const uint64_t *seeds, uint32_t count, struct arena *arena)
 {
     *table = (struct hash_table){0};
-    uint32_t shift = 0;
-    uint64_t total = 0;
-    do { /* halved until they fit: by halves, so that few more servers seldom change all */
-        total = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            total += points_of(&targets[i], shift);
-        }
-        shift++;
-    } while (total > HASH_TABLE_POINTS_MAX && total > count);
-    shift--;
     if (count == 0) {
         return;
+    }
+    struct ring_scale scale = scale_of(targets, count);
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        total += points_of(&targets[i], scale);
     }
 
     table->slots = (uint32_t)total;
     table->points = arena_alloc(arena, total * sizeof(*table->points));
     uint64_t *point = table->points;
     for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t k = points_of(&targets[i], shift); k > 0; k--) {
+        for (uint32_t k = points_of(&targets[i], scale); k > 0; k--) {
             *point++ = (hash_mix(seeds[i] + k * SKIP_SALT) & PLACE_MASK) | i;
         }
     }

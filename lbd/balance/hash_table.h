@@ -11,7 +11,15 @@
  * target comes or goes, up to one per cent of the keys of others move too. It has the same number
  * of slots whatever the number of targets: with another one every key would move. ring_hash moves
  * the keys of that target and no other, and shares within some ten per cent; the lighter a target
- * the less exactly.
+ * the less exactly. Points follow from a target's own weight, whatever shares stand beside it, and
+ * who has more of them has all that it had with fewer: so a weight that changes takes keys or gives
+ * them, and moves none among others. A level that stands by (levels.h) has next to none; when it
+ * begins to help it gets some.
+ *
+ * Where weights are small all points are doubled until there are 80 for each target on the average,
+ * where they are too many all are halved. Either moves half of all keys, but depends on the
+ * mean of the weights: targets like those that are there never change it, nor does health. Who
+ * wants to be sure gives weights of 50 and more, of which none is doubled.
  *
  * All targets are in it, whatever their health: who is unfit is passed by when an order is walked
  * (hash_pick), so that its keys alone go elsewhere, and come back with it.
@@ -29,9 +37,10 @@
 #include "lbd/balance/target.h"
 #include "lbd/base/arena.h"
 
-#define HASH_TABLE_SLOTS      65537U /* a prime, so that every stride visits all of them */
-#define HASH_TABLE_POINTS     160U   /* of a target of weight 100 */
-#define HASH_TABLE_POINTS_MAX (1024U * 1024U)
+#define HASH_TABLE_SLOTS       65537U /* a prime, so that every stride visits all of them */
+#define HASH_TABLE_POINTS      160U   /* of a target of weight 100 */
+#define HASH_TABLE_POINTS_MEAN 80U    /* of all targets, at least */
+#define HASH_TABLE_POINTS_MAX  (1024U * 1024U)
 
 struct hash_table {
     uint32_t slots;    /* 0: no targets */

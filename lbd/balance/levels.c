@@ -6,7 +6,7 @@
 enum { WEIGHT_MOST = 1000 /* what the heaviest gets where levels share */ };
 
 /* Adds up by rank; returns how many there are. */
-static uint32_t collect(const struct target *targets, const uint8_t *ranks, uint32_t count,
+static uint32_t collect(struct target *targets, const uint8_t *ranks, uint32_t count,
                         struct level levels[LEVELS_MAX])
 {
     uint32_t found = 0;
@@ -14,6 +14,8 @@ static uint32_t collect(const struct target *targets, const uint8_t *ranks, uint
     for (uint32_t i = 0; i < count; i++) {
         assert(ranks[i] < LEVELS_MAX);
         struct level *level = &levels[ranks[i]];
+        targets[i].rank = ranks[i];
+        targets[i].own_weight = target_own_weight(&targets[i]);
         level->rank = ranks[i];
         level->targets++;
         level->weight += targets[i].weight;
@@ -59,6 +61,30 @@ static double worth_of(const struct level *level)
     return level->share != 0 ? (double)level->share / (double)level->usable_weight : 0;
 }
 
+/* The same on a ring, which knows own weights alone; relative to the level that is worth most. */
+static void set_ring_worth(struct target *targets, uint32_t count, const struct level *levels,
+                           uint32_t level_count)
+{
+    uint64_t usable[LEVELS_MAX] = {0};
+    double worth[LEVELS_MAX] = {0};
+    double most = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (target_is_fit(&targets[i], false)) {
+            usable[targets[i].rank] += targets[i].own_weight;
+        }
+    }
+    for (uint32_t i = 0; i < level_count; i++) {
+        uint8_t rank = levels[i].rank;
+        worth[rank] = usable[rank] != 0 ? levels[i].share / (double)usable[rank] : 0;
+        most = worth[rank] > most ? worth[rank] : most;
+    }
+    for (uint32_t i = 0; i < count && most > 0; i++) {
+        double part = worth[targets[i].rank] / most;
+        uint32_t of_all = (uint32_t)(part * TARGET_WORTH_ALL + 0.5);
+        targets[i].worth = (uint16_t)(of_all == 0 ? 1 : of_all % TARGET_WORTH_ALL);
+    }
+}
+
 uint32_t levels_build(struct target *targets, const uint8_t *ranks, uint32_t count,
                       uint32_t overprovisioning_per_cent, struct level levels[LEVELS_MAX])
 {
@@ -84,6 +110,9 @@ uint32_t levels_build(struct target *targets, const uint8_t *ranks, uint32_t cou
             double weight = targets[i].weight * worth[ranks[i]] * WEIGHT_MOST / most + 0.5;
             targets[i].weight = weight >= 1 ? (uint32_t)weight : 1;
         }
+    }
+    if (sharing > 1) {
+        set_ring_worth(targets, count, levels, found);
     }
     return found;
 }

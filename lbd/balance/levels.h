@@ -14,7 +14,10 @@
  * level weights count as ever; servers that drain or are out count as not usable.
  *
  * Weights are compiled into a pool (pool_build), so a request costs what it ever did. A single
- * level that gets all leaves weights as they are.
+ * level that gets all leaves weights as they are. Those who stand by are found by rank and
+ * own_weight (balancer.h). On a ring, where a server that is worth less gives keys away, the
+ * servers of the level that is worth most keep all theirs, and those of others have less (`worth`):
+ * so a level that begins to help takes keys, and moves none among the others.
  *
  * Limits: LEVELS_MAX. Memory: the caller's. Threads: control.
  */
@@ -47,7 +50,8 @@ struct level {
 
 /* ranks[]: one per target, whose `load` is there. Fills levels[] in their order and returns how
  * many there are. Sets the weights of those that stand by to 0, those of others so that levels get
- * their shares; when nobody is usable, nothing is set. */
+ * their shares; when nobody is usable, weights stay. Sets `rank`, `worth`, and `own_weight` of
+ * those that have none. */
 uint32_t levels_build(struct target *targets, const uint8_t *ranks, uint32_t count,
                       uint32_t overprovisioning_per_cent, struct level levels[LEVELS_MAX]);
 

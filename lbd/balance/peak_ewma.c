@@ -51,14 +51,39 @@ void peak_ewma_note(struct target_load *load, uint64_t took_us, uint64_t now_us)
     atomic_store_explicit(&load->latency, word_of(took_us, now_ms), memory_order_relaxed);
 }
 
-static double cost_of(const struct target *target, uint64_t now_us)
+static double expected_us(const struct target *target, uint32_t in_flight, uint64_t now_us)
 {
-    uint32_t in_flight = target_in_flight(target);
-    double latency_us = peak_ewma_latency_us(target->load, now_us);
     if (atomic_load_explicit(&target->load->latency, memory_order_relaxed) == 0) {
-        latency_us = in_flight == 0 ? 0 : PEAK_EWMA_FAILURE_US;
+        return in_flight == 0 ? 0 : PEAK_EWMA_FAILURE_US;
     }
-    return latency_us * ((double)in_flight + 1) / (target->weight != 0 ? target->weight : 1);
+    return peak_ewma_latency_us(target->load, now_us);
+}
+
+/* What is in flight, this one too, counted in requests of a target of weight `unit`. */
+static double load_of(const struct target *target, uint32_t in_flight, uint32_t unit)
+{
+    return 1 + (double)in_flight * unit / (target->weight != 0 ? target->weight : 1);
+}
+
+/* Is what lies between them no more than chance? */
+static bool are_alike(double a, double b)
+{
+    a = a < PEAK_EWMA_CHANCE_US ? PEAK_EWMA_CHANCE_US : a;
+    b = b < PEAK_EWMA_CHANCE_US ? PEAK_EWMA_CHANCE_US : b;
+    return a < PEAK_EWMA_ALIKE * b && b < PEAK_EWMA_ALIKE * a;
+}
+
+static bool is_cheaper(const struct target *a, const struct target *b, uint64_t now_us)
+{
+    uint32_t in_flight_a = target_in_flight(a);
+    uint32_t in_flight_b = target_in_flight(b);
+    double us_a = expected_us(a, in_flight_a, now_us);
+    double us_b = expected_us(b, in_flight_b, now_us);
+    if (us_a > 0 && us_b > 0 && are_alike(us_a, us_b)) {
+        us_a = us_b = 1;
+    }
+    uint32_t unit = a->weight < b->weight ? a->weight : b->weight;
+    return us_a * load_of(a, in_flight_a, unit) < us_b * load_of(b, in_flight_b, unit);
 }
 
 uint32_t peak_ewma_pick(const struct balancer *balancer, struct random *random, uint64_t now_us,
@@ -73,5 +98,5 @@ uint32_t peak_ewma_pick(const struct balancer *balancer, struct random *random, 
         return first;
     }
     const struct target *targets = balancer->targets;
-    return cost_of(&targets[other], now_us) < cost_of(&targets[first], now_us) ? other : first;
+    return is_cheaper(&targets[other], &targets[first], now_us) ? other : first;
 }

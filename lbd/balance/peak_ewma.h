@@ -1,7 +1,12 @@
 /*
  * peak_ewma - of two targets drawn at random the one that is expected to answer sooner.
  *
- *     cost = latency x (in flight + 1) / weight
+ *     cost = latency x (1 + in flight / weight)      weight: of the lighter of the two 1
+ *
+ * Draws are turns of the weighted schedule, so the cost of a target that is idle has no weight in
+ * it, and of two that cost the same the first draw is taken: equal targets get their shares. So
+ * that chance in their latencies takes nothing from that, they are equal when neither has twice
+ * that of the other, or a millisecond if the other has less.
  *
  * The latency is a mean over time that forgets with PEAK_EWMA_TAU_MS and jumps to a peak at once: a
  * server that stalls is avoided from its first late answer on, and asked again when the peak is
@@ -22,6 +27,8 @@
 #include "lbd/balance/balancer.h"
 
 #define PEAK_EWMA_TAU_MS     5000U    /* after so long 37 % of a peak are left */
+#define PEAK_EWMA_ALIKE      2        /* latencies that differ by less than this factor are equal */
+#define PEAK_EWMA_CHANCE_US  1000     /* less counts as so much beside another */
 #define PEAK_EWMA_FAILURE_US 1000000U /* what a failure counts as, and an answer not yet seen */
 
 /* BALANCER_NONE when no target of the schedule is fit. */

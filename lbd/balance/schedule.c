@@ -15,10 +15,13 @@ static uint32_t common_divisor(uint32_t a, uint32_t b)
     return a;
 }
 
-/* A weight of 0 counts as 1: whoever is in the schedule gets a turn. */
+/* Whoever is in the schedule gets a turn: those who stand by have their own weight among them. */
 static uint32_t weight_of(const struct target *target)
 {
-    return target->weight != 0 ? target->weight : 1;
+    if (target->weight != 0) {
+        return target->weight;
+    }
+    return target->own_weight != 0 ? target->own_weight : 1;
 }
 
 /* How many turns each member gets; returns their sum. */

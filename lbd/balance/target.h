@@ -26,11 +26,24 @@ struct target_load {
 
 #define TARGET_WEIGHT_MAX 1000000U /* keeps sums and products of balancers far from 64 bits */
 
+#define TARGET_OWN_MAX   (100 * TARGET_WEIGHT_MAX)
+#define TARGET_WORTH_ALL UINT16_MAX
+
 struct target {
     struct target_load *load; /* borrowed from the server */
     uint32_t weight;          /* 1 to TARGET_WEIGHT_MAX; 0: stands by (levels.h) */
     uint32_t max_in_flight;   /* 0: no limit */
+    uint32_t own_weight;      /* as configured, in hundredths, to TARGET_OWN_MAX; 0: `weight` */
+    uint16_t worth;           /* on a ring, of TARGET_WORTH_ALL of that; 0: all */
+    uint8_t rank;             /* of its level; the lowest are asked first */
 };
+
+/* What it counts among others without regard to levels, in hundredths. */
+static inline uint32_t target_own_weight(const struct target *target)
+{
+    uint32_t weight = target->weight != 0 ? target->weight : 1;
+    return target->own_weight != 0 ? target->own_weight : 100 * weight;
+}
 
 /* May new requests go there? `whatever_health`: only the admin state and an address count. */
 static inline bool target_is_fit(const struct target *target, bool whatever_health)

@@ -20,7 +20,7 @@ bool request_value_of_query(struct slice text, struct slice name, struct slice *
     struct query_pair pair;
     text = query_begin(text);
     while (query_next(&text, &pair)) {
-        if (slice_eq(pair.name, name)) {
+        if (query_is(pair.name, name)) {
             *value = pair.value;
             return true;
         }

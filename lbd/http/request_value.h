@@ -1,12 +1,14 @@
 /*
  * request_value - what a request says under a name: a header, a cookie, a parameter of its query.
  *
- * Values are as they were sent, nothing is decoded; of several the first one counts. Cookies are
+ * Values are as they were sent, nothing is decoded but the names of parameters, which are compared
+ * as servers read them (query.h); of several the first one counts. Cookies are
  * looked for in every Cookie field: HTTP/2 may send each in its own (RFC 9113 8.2.3), and where
  * one was taken out (cookie_strip) the others stand in a field that was added.
  *
  *     Cookie: a=1; session="x y"; b      session: x y       b: none
  *     ?a=1&id=7&id=8&b                   id: 7              b: empty
+ *     ?%69d=%37                          id: %37
  *
  * Limits: the head's. Memory: points into the head. Threads: any.
  */

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "lbd/balance/rendezvous.h"
+#include "lbd/http/query.h"
 #include "lbd/http/request_value.h"
 
 /* Clients of a unix socket have none. */
@@ -37,10 +38,27 @@ static bool find(const struct pool *pool, const struct message *request,
     return false;
 }
 
+static bool is_encoded(struct slice value)
+{
+    return slice_find(value, '%') != SIZE_MAX || slice_find(value, '+') != SIZE_MAX;
+}
+
+/* As servers read it: who writes it another way belongs to the same one. */
+static uint64_t key_of_parameter(struct slice value)
+{
+    char decoded[BALANCE_KEY_DECODED_MAX];
+    size_t len = query_decode(value, decoded, sizeof(decoded));
+    return rendezvous_key(len == SIZE_MAX ? value : slice_of(decoded, len));
+}
+
 void balance_key_find(const struct pool *pool, const struct message *request,
                       const struct addr_small *client, struct balancer_state *state)
 {
     struct slice value = SLICE_NONE;
     state->has_key = find(pool, request, client, &value) && value.len != 0;
+    if (LB_UNLIKELY(pool->key == POOL_KEY_QUERY && state->has_key && is_encoded(value))) {
+        state->key = key_of_parameter(value);
+        return;
+    }
     state->key = state->has_key ? rendezvous_key(value) : 0;
 }

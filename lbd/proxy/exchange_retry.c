@@ -97,11 +97,18 @@ void exchange_try_failed(struct exchange *x, enum close_reason reason, enum retr
     try_again(x);
 }
 
+/* Nobody else may be asked, and who answered is not asked again: a failure in place of its answer
+ * would say less. */
+static bool has_no_other(const struct exchange *x)
+{
+    return x->pool->sticky != NULL && x->pool->sticky->fails && x->belongs_to != 0;
+}
+
 bool exchange_try_answered(struct exchange *x, uint16_t status)
 {
     struct stream *up = x->up;
     struct stream_piece piece;
-    if (!may_try_again(x, RETRY_STATUS)) {
+    if (has_no_other(x) || !may_try_again(x, RETRY_STATUS)) {
         return false;
     }
     loop_timer_stop(&x->timer);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lbd/balance/slow_start.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 
@@ -505,6 +506,22 @@ uint64_t registry_server_weight_scaled(const struct registry_server *server,
                                        const struct conf_server *conf)
 {
     return weight_on_scale(server, conf_share_scaled(sums, conf), conf_share_scale(sums, conf));
+}
+
+uint32_t registry_server_weight_now(const struct registry_server *server,
+                                    const struct conf_pool *pool, const struct conf_server *conf,
+                                    uint64_t at_ms)
+{
+    bool is_hash =
+        pool->algorithm == CONF_ALGORITHM_MAGLEV || pool->algorithm == CONF_ALGORITHM_RING_HASH;
+    if (!server_is_usable(server->server)) {
+        return 0;
+    }
+    uint32_t weight = registry_server_weight(server, pool, conf);
+    if (is_hash || pool->slow_start_ms == 0) {
+        return weight;
+    }
+    return slow_start_weight(weight, server->server->usable_since_ms, pool->slow_start_ms, at_ms);
 }
 
 void registry_touch(struct registry *registry, struct slice pool)

@@ -186,6 +186,11 @@ uint32_t registry_server_weight(const struct registry_server *server, const stru
 uint64_t registry_server_weight_scaled(const struct registry_server *server,
                                        const struct conf_share_sums *sums,
                                        const struct conf_server *conf);
+/* What of its weight as a number counts at `at_ms`: less during a slow start, 0 while it is not
+ * usable. */
+uint32_t registry_server_weight_now(const struct registry_server *server,
+                                    const struct conf_pool *pool, const struct conf_server *conf,
+                                    uint64_t at_ms);
 /* A name was resolved (len 0: it cannot be). Returns true when that was a change. */
 bool registry_server_set_address(struct registry_server *server, const struct addr *address);
 

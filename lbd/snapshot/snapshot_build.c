@@ -35,6 +35,16 @@ static uint32_t weight_of(const struct registry_server *live, const struct conf_
     return weight < TARGET_WEIGHT_MAX ? (uint32_t)weight : TARGET_WEIGHT_MAX;
 }
 
+/* A number stays what it is, whatever shares stand beside it. */
+static uint32_t own_weight_of(const struct registry_server *live,
+                              const struct conf_share_sums *sums, const struct conf_server *conf)
+{
+    uint64_t scale = conf_share_scale(sums, conf);
+    uint64_t own = (registry_server_weight_scaled(live, sums, conf) * 100 + scale / 2) / scale;
+    own = own != 0 ? own : 1;
+    return own < TARGET_OWN_MAX ? (uint32_t)own : TARGET_OWN_MAX;
+}
+
 static void fill_member(struct pool *pool, uint32_t i, struct registry_server *live,
                         const struct conf_pool *of, const struct conf_server *conf,
                         const struct conf_share_sums *sums, bool with_places)
@@ -50,6 +60,7 @@ static void fill_member(struct pool *pool, uint32_t i, struct registry_server *l
     }
     member->host = arena_copy(&pool->arena, conf->address);
     pool->targets[i].weight = weight_of(live, sums, conf);
+    pool->targets[i].own_weight = own_weight_of(live, sums, conf);
     pool->targets[i].max_in_flight = conf->max_connections;
     if (live->agent.max_connections != 0 &&
         (conf->max_connections == 0 || live->agent.max_connections < conf->max_connections)) {

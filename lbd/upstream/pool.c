@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lbd/balance/rendezvous.h"
+#include "lbd/balance/weighted_draw.h"
 #include "lbd/base/hash.h"
 #include "lbd/base/mem.h"
 
@@ -156,6 +157,27 @@ bool pool_take(const struct pool *pool, uint32_t member)
     return occupy(pool, member);
 }
 
+/* Looked at before it is written: a pool at its limit must not fight for cache lines. */
+static bool has_room(const struct target *target)
+{
+    return target->max_in_flight == 0 || target_in_flight(target) < target->max_in_flight;
+}
+
+/* One of all members that have room, by weight. */
+static uint32_t occupy_drawn(const struct pool *pool, struct random *random,
+                             enum balancer_fitness fitness, const uint32_t *tried,
+                             uint32_t tried_count)
+{
+    struct weighted_draw draw = weighted_draw(pool->targets, fitness);
+    for (uint32_t i = 0; i < pool->count; i++) {
+        if (has_room(&pool->targets[i]) && pool->members[i].address.len != 0 &&
+            balancer_may_pick(&pool->balancer, i, fitness, tried, tried_count)) {
+            weighted_draw_offer(&draw, random, i);
+        }
+    }
+    return draw.drawn != BALANCER_NONE && occupy(pool, draw.drawn) ? draw.drawn : BALANCER_NONE;
+}
+
 /* Every member once, from a random place: somewhere there may be room. */
 static uint32_t occupy_any(const struct pool *pool, struct random *random,
                            enum balancer_fitness fitness, const uint32_t *tried,
@@ -163,11 +185,8 @@ static uint32_t occupy_any(const struct pool *pool, struct random *random,
 {
     uint32_t index = random_below(random, pool->count);
     for (uint32_t i = 0; i < pool->count; i++) {
-        const struct target *target = &pool->targets[index];
-        /* looked at before it is written: a pool at its limit must not fight for cache lines */
-        bool has_room =
-            target->max_in_flight == 0 || target_in_flight(target) < target->max_in_flight;
-        if (has_room && balancer_may_pick(&pool->balancer, index, fitness, tried, tried_count) &&
+        if (has_room(&pool->targets[index]) &&
+            balancer_may_pick(&pool->balancer, index, fitness, tried, tried_count) &&
             occupy(pool, index)) {
             return index;
         }
@@ -209,7 +228,11 @@ static uint32_t choose(const struct pool *pool, struct pool_state *state, struct
         }
     } while (skip_count < SKIP_MAX);
     *found_fit = true;
-    return occupy_any(pool, random, fitness, tried, tried_count);
+    index = occupy_drawn(pool, random, fitness, tried, tried_count);
+    if (LB_LIKELY(index != BALANCER_NONE)) {
+        return index;
+    }
+    return occupy_any(pool, random, fitness, tried, tried_count); /* others were quicker */
 }
 
 /* Nobody is usable: because of a name without an address, or for another reason? */
@@ -238,14 +261,16 @@ static uint32_t choose_further(const struct pool *pool, struct pool_state *state
                                bool *found_fit)
 {
     bool has_levels = pool->level_count != 0;
-    enum balancer_fitness any = has_levels ? BALANCER_STANDBY : BALANCER_USABLE;
     uint32_t index = BALANCER_NONE;
     if (has_levels) {
-        index = choose(pool, state, random, any, tried, tried_count, found_fit);
+        index = choose(pool, state, random, BALANCER_STANDBY, tried, tried_count, found_fit);
     }
     bool may_wait = *found_fit && pool->queue != NULL;
     if (index == BALANCER_NONE && tried_count != 0 && !may_wait) {
-        index = choose(pool, state, random, any, NULL, 0, found_fit);
+        index = choose(pool, state, random, BALANCER_USABLE, NULL, 0, found_fit);
+        if (index == BALANCER_NONE && has_levels) {
+            index = choose(pool, state, random, BALANCER_STANDBY, NULL, 0, found_fit);
+        }
     }
     if (index != BALANCER_NONE || !pool->fail_open || *found_fit) {
         return index;

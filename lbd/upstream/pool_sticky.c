@@ -9,21 +9,18 @@ uint64_t pool_sticky_id_of_text(struct slice text)
     return hash_sip(text, hash_process_key());
 }
 
-/* As Tomcat's jvmRoute stands: "session.server". */
-static struct slice behind_last_dot(struct slice value)
-{
-    size_t at = value.len;
-    while (at > 0 && value.ptr[at - 1] != '.') {
-        at--;
-    }
-    return slice_from_at(value, at);
-}
-
+/* As Tomcat's jvmRoute stands, "session.server": both may have dots, so what is behind each of them
+ * is tried, the longest first. No id is longer than ID_MAX, which bounds what a client may cost. */
 static uint32_t find_named(const struct pool_sticky *sticky, struct slice value)
 {
+    enum { ID_MAX = 128 };
     uint32_t member = sticky_find(&sticky->servers, pool_sticky_id_of_text(value));
-    if (member == BALANCER_NONE) {
-        member = sticky_find(&sticky->servers, pool_sticky_id_of_text(behind_last_dot(value)));
+    size_t at = value.len > ID_MAX ? value.len - ID_MAX - 1 : 0;
+    for (; at < value.len && member == BALANCER_NONE; at++) {
+        if (value.ptr[at] == '.') {
+            struct slice id = slice_from_at(value, at + 1);
+            member = sticky_find(&sticky->servers, pool_sticky_id_of_text(id));
+        }
     }
     return member;
 }

@@ -2,15 +2,24 @@
 
 #include "lbd/base/mem.h"
 
-/* Those of a group that stands by in the whole pool are all there is here. */
+/* Those of groups that stand by in the whole pool are all there is here: they have their weights
+ * again, in hundredths where that tells more. */
 static void wake_all(struct pool *pool)
 {
     uint32_t heaviest = 0;
+    bool has_parts = false;
     for (uint32_t i = 0; i < pool->count; i++) {
-        heaviest = pool->targets[i].weight > heaviest ? pool->targets[i].weight : heaviest;
+        uint32_t own = target_own_weight(&pool->targets[i]);
+        if (pool->targets[i].weight != 0) {
+            return;
+        }
+        heaviest = own > heaviest ? own : heaviest;
+        has_parts = has_parts || own % 100 != 0;
     }
-    for (uint32_t i = 0; i < pool->count && heaviest == 0; i++) {
-        pool->targets[i].weight = 100;
+    uint32_t divisor = has_parts && heaviest <= TARGET_WEIGHT_MAX ? 1 : 100;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        uint32_t weight = target_own_weight(&pool->targets[i]) / divisor;
+        pool->targets[i].weight = weight != 0 ? weight : 1;
     }
 }
 

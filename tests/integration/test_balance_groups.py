@@ -100,6 +100,48 @@ class Groups(LabCase):
         for client in clients:
             self.assertEqual(client.read_response().status, 200)
 
+    def test_what_overflows_is_shared_by_weight(self):
+        go = threading.Event()
+
+        def hold(peer):
+            while True:
+                target = peer.rx().target
+                if target == "/hold":
+                    go.wait(60)
+                peer.tx(200, target)
+
+        servers = {n: {"max_connections": 1} for n in "abcd"}
+        servers |= {"e": {"priority": 1, "labels": {"v": "2"}},
+                    "f": {"priority": 1, "weight": 300, "labels": {"v": "2"}}}
+        self.serve(servers, script=hold)
+        self.proxy.put("/v1/routes/s", {"listener": "web", "match": {"path_prefix": "/s"},
+                                        "action": {"pool": "main", "subset": {"v": "2"}}})
+        origins = [self.servers[n] for n in "abcd"]
+        clients = [self.connect(self.proxy) for _ in "abcd"]
+        for client in clients:
+            client.send_request("GET", "/hold")
+        self.wait_for(lambda: sum(o.request_count for o in origins) == 4, "they are full")
+
+        def counts(path):
+            before = [self.servers[n].request_count for n in "ef"]
+            with self.connect(self.proxy) as client:
+                for _ in range(400):
+                    self.assertEqual(client.get(path).status, 200)
+            return [self.servers[n].request_count - b for n, b in zip("ef", before, strict=True)]
+
+        # six and a half deviations of 400 drawn ones
+        for algorithm in ("round_robin", "least_request", "random", "peak_ewma"):
+            with self.subTest(algorithm):
+                self.proxy.patch("/v1/pools/main", {"algorithm": algorithm})
+                light, heavy = counts("/")
+                self.assertEqual(light + heavy, 400)
+                self.assertLess(abs(light - 100), 57)
+        self.proxy.patch("/v1/pools/main", {"algorithm": "round_robin"})
+        self.assertEqual(counts("/s"), [100, 300], "a subset of those who stand by")
+        go.set()
+        for client in clients:
+            self.assertEqual(client.read_response().status, 200)
+
     def test_sticky_clients_stay_where_they_went(self):
         self.serve({"a": {}, "b": {"priority": 1}}, sticky={"cookie": "lb"})
         self.set("maint", "a")

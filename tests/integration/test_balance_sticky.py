@@ -238,6 +238,30 @@ class Sticky(LabCase):
         who, _, response = self.ask("lb=" + "0" * 16)
         self.assertEqual(response.status, 200, "who belongs to none is served")
 
+    def test_its_own_answer_is_passed_on_when_nobody_else_may_be_asked(self):
+        broken = set()
+
+        def script(peer):
+            while True:
+                peer.rx()
+                name = peer.origin.name
+                peer.tx(503 if name in broken else 200, name, {"Origin-Name": name})
+
+        self.serve(count=2, sticky={"on_unavailable": "fail"}, retries=2,
+                   retry={"on": ["503"], "budget_min": 1000}, script=script)
+        clients = self.belong()
+        broken.add("a")
+        for _ in range(3):
+            who, cookie, response = self.ask(clients["a"])
+            self.assertEqual((who, cookie, response.status), ("a", None, 503))
+            self.assertIsNone(response.get("Lbd-Reason"))
+        self.assertEqual(self.proxy.metric("lbd_pool_retries_total", pool="main"), 0)
+        self.stays({"b": clients["b"]}, times=2)
+        # who belongs to none yet goes on to the other
+        self.assertEqual({self.ask()[0] for _ in range(10)}, {"b"})
+        self.proxy.patch("/v1/pools/main", {"sticky": {"on_unavailable": "rebalance"}})
+        self.assertEqual(self.ask(clients["a"])[0], "b")
+
     def test_when_all_are_down_and_tried_all_the_same(self):
         self.serve(when_all_down="fail_open")
         self.proxy.put("/v1/health-checks/h", {"type": "http", "path": "/", "interval": "100ms",
@@ -268,7 +292,7 @@ class Sticky(LabCase):
     def test_passive_follows_the_application(self):
         self.serve(sticky={"mode": "passive", "cookie": "JSESSIONID"},
                    servers={"a": {"sticky_id": "node.1"}, "b": {"sticky_id": "n2"}})
-        for value, who in [("n2", "b"), ("0A.1B.n2", "b"), ("node.1", "a"), ("c", "c"), ("S.c", "c"),
+        for value, who in [("n2", "b"), ("0A.1B.n2", "b"), ("node.1", "a"), ("0A.1B.node.1", "a"), ("c", "c"), ("S.c", "c"),
                            ("\"S.n2\"", "b")]:
             with self.subTest(value):
                 for _ in range(4):

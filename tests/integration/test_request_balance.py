@@ -5,7 +5,7 @@ import threading
 import time
 import unittest
 
-from lab import LabCase, config_for
+from lab import LabCase, config_for, run_lbctl
 from lab.ports import free_port
 
 
@@ -245,6 +245,23 @@ class Balance(LabCase):
         self.assertLess(share_of_b(20), 10, "at first it has less than its half")
         self.wait_for(lambda: weights() == [100, 100], "it has grown")
         self.assertEqual(share_of_b(20), 10)
+
+    def test_slow_start_is_seen(self):
+        self.serve([100, 300], algorithm="round_robin", slow_start="1h")
+
+        def seen():
+            status = self.proxy.get("/v1/pools/main/status")["servers"]
+            stats = self.proxy.get("/v1/stats?scope=servers")["servers"]
+            return [[status[n]["effective_weight"], stats[f"main/{n}"]["weight"],
+                     self.proxy.metric("lbd_server_weight", server=n)] for n in "ab"]
+
+        self.assertEqual(seen(), [[10, 10, 10], [30, 30, 30]])
+        rows = run_lbctl("get", "servers", "main", socket_path=self.proxy.api_socket).stdout
+        self.assertRegex(rows, r"\b10/100\b")
+        self.proxy.patch("/v1/pools/main", {"algorithm": "maglev"})
+        self.assertEqual(seen(), [[100, 100, 100], [300, 300, 300]], "has none")
+        self.proxy.patch("/v1/pools/main", {"algorithm": "random", "slow_start": "0s"})
+        self.assertEqual(seen(), [[100, 100, 100], [300, 300, 300]])
 
     def test_hundreds_of_servers(self):
         one = self.origin(name="one")

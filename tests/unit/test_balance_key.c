@@ -71,6 +71,38 @@ START_TEST(others_need_a_request_that_has_it)
 }
 END_TEST
 
+START_TEST(a_parameter_is_read_as_servers_do)
+{
+    static const char *const same[] = {"?id=a+b", "?id=a%20b", "?i%64=a%20b",
+                                       "?%69%44=x&%69d=%61 b", "?x=1&id=a b&id=c"};
+    static const char *const others[] = {"?id=ab", "?id=a%2520b", "?id=a%2bb", "?id=a%2"};
+    struct addr_small a = client_of("192.0.2.1", 1000);
+    struct pool pool = {.key = POOL_KEY_QUERY, .key_name = SLICE("id")};
+    struct balancer_state state = {0};
+    struct message request;
+    pool.balancer.kind = BALANCER_MAGLEV;
+    message_begin(&request, NULL, 0);
+    request.query = SLICE("?id=a b");
+    balance_key_set(&pool, &request, &a, 5, &state);
+    uint64_t want = state.key;
+    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+        request.query = slice_from(same[i]);
+        balance_key_set(&pool, &request, &a, 5, &state);
+        ck_assert_msg(state.has_key && state.key == want, "%s", same[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        request.query = slice_from(others[i]);
+        balance_key_set(&pool, &request, &a, 5, &state);
+        ck_assert_msg(state.has_key && state.key != want, "%s", others[i]);
+    }
+    static char longest[2 * BALANCE_KEY_DECODED_MAX] = "?id=+";
+    memset(longest + 5, 'x', sizeof(longest) - 5);
+    request.query = slice_of(longest, sizeof(longest));
+    balance_key_set(&pool, &request, &a, 5, &state);
+    ck_assert(state.has_key);
+}
+END_TEST
+
 /* What an algorithm without keys leaves alone. */
 START_TEST(only_the_time_is_told_to_others)
 {
@@ -85,4 +117,5 @@ START_TEST(only_the_time_is_told_to_others)
 END_TEST
 
 UNIT_TESTS("balance_key", the_source_is_the_address_without_its_port,
-           others_need_a_request_that_has_it, only_the_time_is_told_to_others)
+           others_need_a_request_that_has_it, a_parameter_is_read_as_servers_do,
+           only_the_time_is_told_to_others)

@@ -29,6 +29,10 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
     "'health_checks':{'h':{" check "}}}"
 #define STICKY(sticky)                                                                             \
     "'p':{'sticky':{" sticky "},'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
+#define STICKY_IDS(mode, a, b)                                                                     \
+    "'p':{'sticky':{'cookie':'id','mode':'" mode                                                   \
+    "'},'servers':{'a':{'address':'h:1','sticky_id':" a "},'b':{'address':'h:2','sticky_id':" b    \
+    "},'c':{'address':'h:3'}}}"
 #define WEIGHED(a, b)                                                                              \
     "'p':{'servers':{'a':{'address':'h:1','weight':" a "},'b':{'address':'h:2','weight':" b "}}}"
 #define RESPOND     "'action':{'respond':{'status':200}}"
@@ -158,6 +162,27 @@ static const struct {
     {"{'pools':{" STICKY("'cookie':'id','mode':'passive'") "}}", NULL, "", "", false},
     {"{'pools':{" STICKY("'cookie':'id','mode':'learn','learn':{'ttl':'1h'}") "}}", NULL, "", "",
      false},
+    {"{'pools':{" STICKY_IDS("passive", "'1'", "'2'") "}}", NULL, "", "", false},
+    {"{'pools':{" STICKY_IDS("insert", "'1'", "'1'") "}}", NULL, "", "", false},
+    {"{'pools':{" STICKY_IDS("passive", "'1'", "'1'") "}}", "/pools/p/servers/b/sticky_id",
+     "invalid-value", "", false},
+    {"{'pools':{" STICKY_IDS("passive", "'c'", "'2'") "}}", "/pools/p/servers/a/sticky_id",
+     "invalid-value", "", false},
+    {"{'pools':{" STICKY_IDS("passive", "'b'", "'a'") "}}", NULL, "", "", false},
+    {"{'pools':{'p':{'sticky':{'cookie':'id','mode':'passive'},'servers':{'a':{'address':'dns:h:1',"
+     "'sticky_id':'1'}}}}}",
+     "/pools/p/servers/a/sticky_id", "invalid-value", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'default_pool':'p'}") ",'pools':{" STICKY(
+         "'cookie':'id','same_site':'none'") "}}",
+     "/pools/p/sticky/same_site", "dropped-cookie", "", true},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'default_pool':'p'}") ",'pools':{" STICKY(
+         "'cookie':'id','same_site':'none','secure':'on'") "}}",
+     NULL, "", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80']}") ",'routes':{'r':{'listener':'w','action':{"
+                                                 "'pool':'p'}}},'pools':{" STICKY(
+                                                     "'cookie':'id','same_site':'none'") "}}",
+     "/pools/p/sticky/same_site", "dropped-cookie", "", true},
+    {"{'pools':{" STICKY("'cookie':'id','same_site':'none'") "}}", NULL, "", "", false},
     {"{'pools':{" STICKY("'header':'X-Id','mode':'learn'") "}}", NULL, "", "", false},
     {"{'pools':{" STICKY("'header':'X Id','mode':'learn'") "}}", "/pools/p/sticky/header",
      "invalid-value", "", false},

@@ -258,6 +258,8 @@ static const struct {
      "must be a string", ""},
     {"{'pools':{'a':{'note':'x'}}}", "/pools/a/note", "unknown-key", "it belongs under 'meta'", ""},
     {"{'listeners':{'w':{}}}", "/listeners/w/bind", "missing-key", "'bind' must be set", ""},
+    {"{'pools':{'p':{'retry':{'on':[]},'servers':{'a':{'address':'h:1'}}}}}", "/pools/p/retry/on",
+     "out-of-range", "must have at least 1", ""},
     {"{'listeners':{'w':{'bind':[]}}}", "/listeners/w/bind", "out-of-range", "must have at least 1",
      ""},
     {"{'listeners':{'w':{'bind':'127.0.0.1:80'}}}", "/listeners/w/bind", "wrong-type",

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lbd/balance/hash_table.h"
+#include "lbd/balance/levels.h"
 #include "lbd/base/hash.h"
 #include "lbd/base/mem.h"
 #include "tests/unit/balance_field.h"
@@ -198,6 +199,115 @@ START_TEST(the_place_in_the_list_does_not_matter_to_the_ring)
 }
 END_TEST
 
+/* Small weights are spread as large ones of the same proportion are: three deviations of the
+ * lightest, which has 40 points at the least. */
+START_TEST(small_weights_are_spread_too)
+{
+    static const uint32_t weights[][3] = {{1, 1, 1}, {2, 1, 1}, {10, 20, 30}, {5, 5, 5}};
+    for (size_t c = 0; c < ARRAY_LEN(weights); c++) {
+        uint32_t got[3];
+        uint16_t *of = owners(BALANCER_RING_HASH, weights[c], 3, UINT32_MAX);
+        double sum = weights[c][0] + weights[c][1] + weights[c][2];
+        count(of, got, 3);
+        for (uint32_t i = 0; i < 3; i++) {
+            double share = KEYS * weights[c][i] / sum;
+            ck_assert_msg(got[i] > share * 0.6 && got[i] < share * 1.4, "case %zu: %u has %u", c, i,
+                          got[i]);
+        }
+        free(of);
+    }
+}
+END_TEST
+
+static uint16_t *owners_of(struct target *targets, uint32_t count)
+{
+    struct arena arena;
+    struct hash_table table;
+    uint64_t *seeds = balance_field_seeds(count);
+    uint16_t *of = mem_zero(KEYS, sizeof(*of));
+    arena_init(&arena, NULL, 0);
+    hash_table_build_ring(&table, targets, seeds, count, &arena);
+    for (uint32_t key = 0; key < KEYS; key++) {
+        uint32_t slot = hash_table_start(&table, hash_mix(key));
+        for (;; slot = slot + 1 < table.slots ? slot + 1 : 0) { /* as hash_pick walks */
+            const struct target *target = &targets[hash_table_at(&table, slot)];
+            if (target->weight != 0 && (target->load == NULL || target_is_fit(target, false))) {
+                break;
+            }
+        }
+        of[key] = (uint16_t)hash_table_at(&table, slot);
+    }
+    arena_fini(&arena);
+    free(seeds);
+    return of;
+}
+
+/* 0 to 3 are a group, 4 and 5 the one behind; 2 and 3 go out. */
+START_TEST(a_group_that_begins_to_help_moves_no_key_among_others)
+{
+    enum { SERVERS = 6 };
+    static const uint8_t ranks[SERVERS] = {0, 0, 0, 0, 2, 2};
+    static const uint32_t weights[SERVERS] = {100, 130, 100, 100, 150, 100};
+    struct target_load loads[SERVERS] = {0};
+    uint16_t *before = NULL;
+    for (uint32_t out = 0; out <= 2; out++) {
+        struct target targets[SERVERS];
+        struct level levels[LEVELS_MAX];
+        uint32_t behind = 0;
+        for (uint32_t i = 0; i < SERVERS; i++) {
+            targets[i] = (struct target){.load = &loads[i], .weight = weights[i]};
+            atomic_store(&loads[i].usable, i < 4 - out || i >= 4 ? 1 : 0);
+        }
+        ck_assert_uint_eq(levels_build(targets, ranks, SERVERS, 140, levels), 2);
+        uint16_t *after = owners_of(targets, SERVERS);
+        for (uint32_t key = 0; key < KEYS; key++) {
+            behind += after[key] >= 4 ? 1 : 0;
+            if (before != NULL && before[key] != after[key]) {
+                uint32_t gone = 4 - out;
+                bool is_right = before[key] == gone || after[key] >= 4;
+                ck_assert_msg(is_right, "%u out: from %u to %u", out, before[key], after[key]);
+            }
+        }
+        double share = (double)KEYS * levels[1].share / LEVELS_WHOLE;
+        ck_assert_msg(behind >= share * 0.7 && behind <= share * 1.3, "%u out: %u behind", out,
+                      behind);
+        free(before);
+        before = after;
+    }
+    free(before);
+}
+END_TEST
+
+START_TEST(a_share_that_changes_moves_no_key_among_others)
+{
+    /* a share beside two numbers: of 10 % and of 20 %, as the scale of the whole has them */
+    static const struct {
+        uint32_t weights[3];
+        uint32_t own[3];
+    } cases[] = {{{2000, 9000, 9000}, {2222, 10000, 10000}},
+                 {{4000, 8000, 8000}, {5000, 10000, 10000}}};
+    uint16_t *of[2];
+    uint32_t moved = 0;
+    for (size_t c = 0; c < 2; c++) {
+        struct target targets[3] = {{0}};
+        for (uint32_t i = 0; i < 3; i++) {
+            targets[i].weight = cases[c].weights[i];
+            targets[i].own_weight = cases[c].own[i];
+        }
+        of[c] = owners_of(targets, 3);
+    }
+    for (uint32_t key = 0; key < KEYS; key++) {
+        if (of[0][key] != of[1][key]) {
+            ck_assert_uint_eq(of[1][key], 0);
+            moved++;
+        }
+    }
+    ck_assert_uint_gt(moved, 0);
+    free(of[0]);
+    free(of[1]);
+}
+END_TEST
+
 START_TEST(limits_hold)
 {
     enum { MANY = 65535 };
@@ -226,4 +336,6 @@ END_TEST
 
 UNIT_TESTS("hash_table", keys_are_spread_by_weight, who_goes_takes_its_share_only,
            one_more_moves_little_at_any_number, a_weight_moves_its_difference,
-           the_place_in_the_list_does_not_matter_to_the_ring, limits_hold)
+           the_place_in_the_list_does_not_matter_to_the_ring, small_weights_are_spread_too,
+           a_group_that_begins_to_help_moves_no_key_among_others,
+           a_share_that_changes_moves_no_key_among_others, limits_hold)

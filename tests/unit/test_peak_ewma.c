@@ -85,6 +85,56 @@ START_TEST(cost_is_per_weight)
 }
 END_TEST
 
+/* One request after the other, answers of equal servers vary up to the double by chance: a share is
+ * within seven deviations of what the schedule draws. */
+START_TEST(equal_ones_get_their_shares)
+{
+    enum { SERVERS = 4, PICKS = 100000 };
+    static const uint32_t weights[SERVERS] = {100, 400, 125, 375};
+    struct balance_field field;
+    uint32_t got[SERVERS] = {0};
+    uint64_t now_us = MS;
+    balance_field_init(&field, BALANCER_PEAK_EWMA, weights, SERVERS);
+    for (uint32_t i = 0; i < SERVERS; i++) {
+        peak_ewma_note(&field.loads[i], 1000, now_us);
+    }
+    for (uint32_t i = 0; i < PICKS; i++) {
+        uint32_t index = pick(&field, now_us);
+        got[index]++;
+        now_us += 100;
+        peak_ewma_note(&field.loads[index], 1000 + random_below(&field.random, 700), now_us);
+    }
+    for (uint32_t i = 0; i < SERVERS; i++) {
+        double share = (double)PICKS * weights[i] / 1000;
+        ck_assert_msg(fabs(got[i] - share) < 7 * sqrt(share), "server %u: %u", i, got[i]);
+    }
+    balance_field_fini(&field);
+}
+END_TEST
+
+/* Two of which one is slower, by more than chance: it gets what it must, though it is heavier: when
+ * eight draws find nobody else, one of a hundred. */
+START_TEST(who_is_slower_is_avoided_whatever_its_weight)
+{
+    static const uint32_t weights[] = {150, 100};
+    struct balance_field field;
+    balance_field_init(&field, BALANCER_PEAK_EWMA, weights, 2);
+    peak_ewma_note(&field.loads[0], 3000, MS);
+    peak_ewma_note(&field.loads[1], 1000, MS);
+    uint32_t slow = 0;
+    for (uint32_t i = 0; i < 1000; i++) {
+        slow += pick(&field, MS) == 0 ? 1 : 0;
+    }
+    ck_assert_uint_le(slow, 60);
+    balance_field_add(&field, 1, 3); /* it has as much to do as would take it longer */
+    for (uint32_t i = 0; i < 1000; i++) {
+        slow += pick(&field, MS) == 0 ? 1 : 0;
+    }
+    ck_assert_uint_ge(slow, 940);
+    balance_field_fini(&field);
+}
+END_TEST
+
 /* Ten servers, one request after the other, all answers take 1 ms but those of one, 200 ms for a
  * while: it is met once in that time, and has its share again afterwards. */
 START_TEST(a_stall_is_met_once_and_forgiven)
@@ -113,4 +163,5 @@ END_TEST
 
 UNIT_TESTS("peak_ewma", a_peak_is_taken_at_once_and_forgotten_slowly, the_clock_may_wrap,
            who_was_never_measured_is_asked_once_while_it_has_not_answered, cost_is_per_weight,
+           equal_ones_get_their_shares, who_is_slower_is_avoided_whatever_its_weight,
            a_stall_is_met_once_and_forgiven)

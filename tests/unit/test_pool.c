@@ -469,7 +469,107 @@ START_TEST(who_stands_by_helps_when_others_are_full)
 }
 END_TEST
 
+/* Picks that are ended at once; servers 0 to primaries-1 are full. */
+static void count_overflow(struct field *field, const uint32_t *tried, uint32_t tried_count,
+                           uint32_t picks, uint32_t *got)
+{
+    for (uint32_t i = 0; i < picks; i++) {
+        enum close_reason reason;
+        field->state.balancer.has_key = i % 2 == 0;
+        field->state.balancer.key = i * UINT64_C(0x9e3779b97f4a7c15);
+        uint32_t index = pick(field, tried, tried_count, &reason);
+        ck_assert_uint_ne(index, BALANCER_NONE);
+        got[index]++;
+        pool_release(field->pool->members[index].server);
+    }
+}
+
+/* `primaries` of weight 100 and one place, then two of weights 100 and 300, then one more of the
+ * last group. */
+static void field_init_overflow(struct field *field, enum balancer_kind kind, uint32_t primaries)
+{
+    struct level levels[LEVELS_MAX];
+    uint8_t ranks[64] = {0};
+    uint32_t count = primaries + 3;
+    ck_assert_uint_le(count, ARRAY_LEN(ranks));
+    field_init(field, kind, count);
+    field->pool->targets[primaries + 1].weight = 300;
+    ranks[primaries] = ranks[primaries + 1] = 2;
+    ranks[primaries + 2] = 4;
+    for (uint32_t i = 0; i < primaries; i++) {
+        field->pool->targets[i].max_in_flight = 1;
+        atomic_store(&field->pool->targets[i].load->in_flight, 1);
+    }
+    field->pool->level_count = levels_build(field->pool->targets, ranks, count, 140, levels);
+    pool_build(field->pool, kind);
+}
+
+/* As if the group before were out: 1 to 3, and nobody of the group behind. 4000 drawn ones have a
+ * deviation of 27; seven of them are allowed. */
+START_TEST(what_overflows_goes_to_the_next_group_by_weight)
+{
+    static const uint32_t primaries[] = {4, 40}; /* more than are found full one by one */
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        for (size_t p = 0; p < ARRAY_LEN(primaries); p++) {
+            struct field field;
+            uint32_t got[64] = {0};
+            uint32_t at = primaries[p];
+            field_init_overflow(&field, kinds[k], at);
+            count_overflow(&field, NULL, 0, 4000, got);
+            ck_assert_uint_eq(got[at] + got[at + 1], 4000);
+            ck_assert_msg(got[at] > 808 && got[at] < 1192, "kind %u, %u before: %u", kinds[k], at,
+                          got[at]);
+            const uint32_t tried[] = {at, at + 1};
+            count_overflow(&field, tried, 2, 10, got);
+            ck_assert_uint_eq(got[at + 2], 10);
+            field_fini(&field);
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_retry_reaches_the_next_group_by_weight)
+{
+    static const uint32_t tried[] = {0, 1, 2, 3};
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        struct field field;
+        uint32_t got[64] = {0};
+        field_init_overflow(&field, kinds[k], 4);
+        for (uint32_t i = 0; i < 4; i++) {
+            atomic_store(&field.pool->targets[i].load->in_flight, 0);
+        }
+        count_overflow(&field, tried, 4, 4000, got);
+        ck_assert_uint_eq(got[4] + got[5], 4000);
+        ck_assert_msg(got[4] > 808 && got[4] < 1192, "kind %u: %u", kinds[k], got[4]);
+        field_fini(&field);
+    }
+}
+END_TEST
+
+/* 40 of which two have room, side by side: more are full than are found so one by one. */
+START_TEST(the_last_places_are_shared_by_weight)
+{
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        struct field field;
+        uint32_t got[64] = {0};
+        field_init(&field, kinds[k], 40);
+        for (uint32_t i = 0; i < 40; i++) {
+            field.pool->targets[i].max_in_flight = 1;
+            atomic_store(&field.pool->targets[i].load->in_flight, i < 38 ? 1 : 0);
+        }
+        pool_build(field.pool, kinds[k]);
+        count_overflow(&field, NULL, 0, 4000, got);
+        ck_assert_uint_eq(got[38] + got[39], 4000);
+        ck_assert_msg(got[38] > 1200 && got[39] > 1200, "kind %u: %u and %u", kinds[k], got[38],
+                      got[39]);
+        field_fini(&field);
+    }
+}
+END_TEST
+
 UNIT_TESTS("pool", who_stands_by_is_asked_when_others_fail_only,
+           what_overflows_goes_to_the_next_group_by_weight,
+           a_retry_reaches_the_next_group_by_weight, the_last_places_are_shared_by_weight,
            who_stands_by_helps_when_others_are_full, a_pick_counts_as_in_flight_until_released,
            a_retry_goes_elsewhere_while_there_is_an_elsewhere,
            more_tries_than_are_looked_at_do_no_harm, limits_hold_exactly,

@@ -58,7 +58,11 @@ static const struct {
     uint32_t member;
 } passive[] = {
     {"n.1", 0},
-    {"x.n.1", BALANCER_NONE},
+    {"x.n.1", 0},
+    {"x.y.n.1", 0},
+    {"n.1.b", 1},
+    {"1", BALANCER_NONE},
+    {"x.1", BALANCER_NONE},
     {"b", 1},
     {"s.b", 1},
     {".b", 1},

@@ -90,5 +90,33 @@ START_TEST(a_group_that_stands_by_is_awake_in_a_subset_of_its_own)
 }
 END_TEST
 
+START_TEST(who_is_awake_again_has_its_weight)
+{
+    static const uint32_t members[] = {3, 4};
+    static const struct {
+        uint32_t own[2];
+        uint32_t want[2];
+    } cases[] = {
+        {{10000, 30000}, {100, 300}},
+        {{10000, 105}, {10000, 105}},
+        {{TARGET_OWN_MAX, 50}, {TARGET_WEIGHT_MAX, 1}},
+    };
+    for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+        struct pool *whole = whole_of(BALANCER_ROUND_ROBIN);
+        for (uint32_t i = 0; i < 2; i++) {
+            whole->targets[members[i]].weight = 0;
+            whole->targets[members[i]].own_weight = cases[c].own[i];
+        }
+        whole->level_count = 2;
+        struct pool *some = pool_subset(whole, members, 2, false, POOL_SUBSET_STATE);
+        ck_assert_uint_eq(some->targets[0].weight, cases[c].want[0]);
+        ck_assert_uint_eq(some->targets[1].weight, cases[c].want[1]);
+        pool_unref(some);
+        pool_unref(whole);
+    }
+}
+END_TEST
+
 UNIT_TESTS("pool_subset", only_its_members_are_picked, nobody_is_a_subset_too,
-           a_group_that_stands_by_is_awake_in_a_subset_of_its_own)
+           a_group_that_stands_by_is_awake_in_a_subset_of_its_own,
+           who_is_awake_again_has_its_weight)

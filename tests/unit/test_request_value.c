@@ -39,6 +39,7 @@ static const struct {
     {"?xid=1&idx=2", "id", NULL},
     {"?a=id&b=?id=3", "id", NULL},
     {"?id=%37", "id", "%37"}, /* as it was sent */
+    {"?i%64=1&id=2", "id", "1"},
     {"?", "id", NULL},
     {"", "id", NULL},
     {"?&&&id=1", "id", "1"},

@@ -71,7 +71,6 @@ struct control_resolve {
     struct map pools; /* pool name -> struct resolve_pool */
     struct list_node waiting;
     uint32_t open; /* questions */
-    bool is_applying;
     struct control_resolve_stats stats;
 };
 
@@ -260,7 +259,7 @@ static void tell(struct resolve_user *user)
 {
     const struct control_resolve *resolve = user->name->resolve;
     if (user->kind != CONF_ADDRESS_NAME) {
-        if (make_members(user) && !resolve->is_applying) {
+        if (make_members(user)) {
             resolve->options.members_changed(resolve->options.arg);
         }
     } else if (!user->is_pinned) {
@@ -597,7 +596,7 @@ static void apply_templates(struct control_resolve *resolve, const struct conf_p
             struct resolve_user *user = make_user(resolve, pool, &before, conf, &conf->servers[i]);
             if (user != NULL) {
                 (void)map_put(&pool->templates, conf->servers[i].name, user);
-                tell(user);
+                (void)make_members(user); /* of a name that is known already: at once */
             }
         }
     }
@@ -633,14 +632,16 @@ static void apply_servers(struct control_resolve *resolve, const struct conf_poo
     free_users(&before); /* after the new ones, so that a name that stays keeps what it knows */
 }
 
-void control_resolve_apply(struct control_resolve *resolve, const struct conf *conf,
-                           const struct conf *running)
+void control_resolve_apply_templates(struct control_resolve *resolve, const struct conf *conf)
 {
-    struct map_entry *entry = NULL;
-    resolve->is_applying = true;
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         apply_templates(resolve, &conf->pools[i]);
     }
+}
+
+void control_resolve_apply_servers(struct control_resolve *resolve, const struct conf *running)
+{
+    struct map_entry *entry = NULL;
     for (uint32_t i = 0; i < running->pool_count; i++) {
         apply_servers(resolve, &running->pools[i]);
     }
@@ -656,7 +657,6 @@ void control_resolve_apply(struct control_resolve *resolve, const struct conf *c
             pool->is_seen = false;
         }
     }
-    resolve->is_applying = false;
     ask_next(resolve);
 }
 

@@ -1,7 +1,8 @@
 /*
  * control_resolve - where the names in servers' addresses are now, and which servers the DNS names.
  *
- *     control_commit --apply--> names --net/resolve, by their time to live--> answer
+ *     control_commit --apply_templates, then apply_servers--> names
+ *     names --net/resolve, by their time to live--> answer
  *         a server with a name    keeps its address while the answer has it, else takes the first
  *                                 one: changed()
  *         "dns:", "srv:"          one member for each address or record: members_changed()
@@ -44,11 +45,11 @@ struct control_resolve_options {
     struct loop *loop;             /* borrowed: control's */
     const struct slice *resolvers; /* "ip:port"; borrowed for the call of _new */
     uint32_t resolver_count;       /* 0: the system's */
-    /* The server is at `address` now; len 0: nowhere. Also called from _apply for names that are
-     * known already. */
+    /* The server is at `address` now; len 0: nowhere. Also called from _apply_servers for
+     * names that are known already. */
     void (*changed)(struct slice pool, struct slice server, const struct addr *address, void *arg);
-    /* The members of some template are others: what runs must be made anew, soon. Not from _apply.
-     */
+    /* The members of some template are others: what runs must be made anew, soon. Not from
+     * _apply_templates. */
     void (*members_changed)(void *arg);
     void *arg;
     struct events *events; /* NULL: none */
@@ -69,15 +70,18 @@ LB_MUST_CHECK struct control_resolve *control_resolve_new(
     const struct control_resolve_options *options, struct err *err);
 /* NULL is fine. */
 void control_resolve_free(struct control_resolve *resolve);
-/* `conf` counts from now on; `running` is the same with members in place of templates. changed()
- * comes for every server of it whose name has a known address, unless it was told that address
- * before. */
-void control_resolve_apply(struct control_resolve *resolve, const struct conf *conf,
-                           const struct conf *running);
+/* The templates of `conf` count from now on. Those whose names are known have their members at the
+ * end of it: what runs is made after this. */
+void control_resolve_apply_templates(struct control_resolve *resolve, const struct conf *conf);
+/* The servers of `running` count from now on: the same with members in place of templates.
+ * changed() comes for every server of it whose name has a known address, unless it was told that
+ * address before. */
+void control_resolve_apply_servers(struct control_resolve *resolve, const struct conf *running);
 /* The address of a server with a name, as far as it is known now: for one that is new. */
 bool control_resolve_known(const struct control_resolve *resolve, const struct conf_pool *pool,
                            const struct conf_server *server, struct addr *address);
-/* What a template stands for now, sorted by name; borrowed until the loop turns. */
+/* What a template stands for now, sorted by name; borrowed until the loop turns or templates are
+ * applied. NULL: nothing, or one that was not applied. */
 const struct control_resolve_member *control_resolve_members(const struct control_resolve *resolve,
                                                              const struct conf_pool *pool,
                                                              const struct conf_server *server,

@@ -325,6 +325,42 @@ class Templates(DnsCase):
         self.assertEqual(probe.get("Host"), f"app.test:{good.port}")
         self.wait_names("127.0.0.2")
 
+    def test_a_template_of_a_known_name_has_its_members_at_once(self):
+        one, two = self.origin(name="one"), self.origin(name="two")
+        first, second = f"dns:app.test:{one.port}", f"dns:app.test:{two.port}"
+
+        def put_pool(servers):
+            self.proxy.put("/v1/pools/main", {"servers": {n: {"address": a} for n, a in servers.items()}})
+
+        changes = {
+            "another port": (first, lambda: self.proxy.patch("/v1/pools/main/servers/a", {"address": second}),
+                             ["a-127-0-0-1"], ["two"]),
+            "a name becomes a template": (f"app.test:{one.port}", lambda: put_pool({"a": first}),
+                                          ["a-127-0-0-1"], ["one"]),
+            "a template becomes a name": (first, lambda: put_pool({"a": f"app.test:{two.port}"}), ["a"], ["two"]),
+            "another name of the server": (first, lambda: put_pool({"z": first}), ["z-127-0-0-1"], ["one"]),
+            "a second one": (first, lambda: put_pool({"a": first, "b": second}),
+                             ["a-127-0-0-1", "b-127-0-0-1"], ["one", "two"]),
+        }
+        self.names({"app.test": "127.0.0.1"}, ttl=3600)
+        for what, (address, change, members, names) in changes.items():
+            with self.subTest(what):
+                self.start(address)
+                self.wait_names("one", count=1)
+                asked = len(self.dns.questions)
+                change()
+                self.assertEqual(sorted(self.pool_status()["servers"]), members)
+                self.assertEqual(set(self.ask(24)), set(names))
+                self.assertEqual(len(self.dns.questions), asked, "it was known")
+
+    def test_a_new_pool_of_a_known_name_has_its_members_at_once(self):
+        origin = self.origin(name="one")
+        self.names({"app.test": "127.0.0.1"}, ttl=3600)
+        self.start(f"dns:app.test:{origin.port}")
+        self.wait_names("one", count=1)
+        self.proxy.put("/v1/pools/more", {"servers": {"b": {"address": f"dns:app.test:{origin.port}"}}})
+        self.assertEqual(list(self.proxy.get("/v1/pools/more/status")["servers"]), ["b-127-0-0-1"])
+
     def test_what_cannot_be_asked_is_refused(self):
         self.names({})
         self.start()

@@ -99,7 +99,8 @@ static void set_pool(struct field *field, size_t p, const char *addresses)
 
 static void apply(struct field *field)
 {
-    control_resolve_apply(field->resolve, &field->conf, &field->conf);
+    control_resolve_apply_templates(field->resolve, &field->conf);
+    control_resolve_apply_servers(field->resolve, &field->conf);
 }
 
 /* A millisecond passes, however long this machine needs for it: the clock is the test's. */

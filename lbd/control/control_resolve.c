@@ -503,6 +503,28 @@ static struct resolve_name *make_name(struct control_resolve *resolve, const cha
     return name;
 }
 
+/* Under other rules: what is known of it is known still. */
+static void take_over(struct resolve_name *name, const struct resolve_name *before)
+{
+    const struct resolve_answer known = {
+        .addresses = before->addresses, .services = before->services, .count = before->count};
+    (void)take_answer(name, &known);
+    name->version = before->version;
+    name->fresh_ms = before->fresh_ms;
+    name->last_wall_us = before->last_wall_us;
+    name->found_wall_us = before->found_wall_us;
+    name->questions += before->questions;
+    name->failures = before->failures;
+    name->failures_in_row = before->failures_in_row;
+    memcpy(name->failure, before->failure, sizeof(name->failure));
+}
+
+static bool is_same_name(const struct resolve_user *user, enum conf_address kind, struct slice host)
+{
+    char lower[HOST_MAX];
+    return user->kind == kind && slice_eq(slice_from(user->name->host), lower_host(host, lower));
+}
+
 static void free_name(struct resolve_name *name)
 {
     if (name->question != NULL) {
@@ -552,14 +574,21 @@ static struct resolve_user *make_user(struct control_resolve *resolve, struct re
     if (kind == CONF_ADDRESS_LITERAL) {
         return NULL;
     }
-    struct resolve_user *user = map_get(before, server->name);
-    if (user != NULL && user->kind == kind && user->port == port &&
-        strcmp(user->name->key, key) == 0) {
+    struct resolve_user *old = map_get(before, server->name);
+    if (old != NULL && old->kind == kind && old->port == port && strcmp(old->name->key, key) == 0) {
         (void)map_remove(before, server->name);
-        return user;
+        return old;
     }
-    user = mem_zero(1, sizeof(*user));
+    struct resolve_user *user = mem_zero(1, sizeof(*user));
     user->name = make_name(resolve, key, host, kind, &conf->dns);
+    if (old != NULL && is_same_name(old, kind, host)) {
+        if (user->name->last_wall_us == 0) {
+            take_over(user->name, old->name);
+        }
+        if (old->port == port) {
+            user->told = old->told; /* it is there still, and may have to leave */
+        }
+    }
     user->pool = pool;
     user->server = mem_slicedup(server->name);
     user->kind = kind;
@@ -690,13 +719,14 @@ const struct control_resolve_member *control_resolve_members(const struct contro
 {
     char key[KEY_MAX];
     struct slice host;
-    uint16_t port;
+    uint16_t port = 0;
+    enum conf_address kind = look_at(pool, server->address, key, &host, &port);
     const struct resolve_pool *known = map_get(&resolve->pools, pool->name);
     const struct resolve_user *user =
         known != NULL ? map_get(&known->templates, server->name) : NULL;
     *count = 0;
-    if (user == NULL || look_at(pool, server->address, key, &host, &port) != user->kind ||
-        port != user->port || strcmp(key, user->name->key) != 0) {
+    if (user == NULL || kind == CONF_ADDRESS_LITERAL || port != user->port ||
+        !is_same_name(user, kind, host)) {
         return NULL;
     }
     *count = user->member_count;

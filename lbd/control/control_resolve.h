@@ -8,7 +8,8 @@
  *         "dns:", "srv:"          one member for each address or record: members_changed()
  *
  * A name is asked once, however many servers of pools with the same `dns` settings use it: at once
- * when it is new, then whenever its time to live is over. When the DNS says that there is nothing
+ * when it is new, then whenever its time to live is over. Other settings are a new name, which
+ * begins with what was known under the old ones. When the DNS says that there is nothing
  * (EMPTY), on_empty decides; when nobody answers (FAILED), or on_empty is keep, what is known
  * stays, for stale_for beyond its time to live. Then its servers are unresolved, and its members
  * gone. After a failure it is asked again in `retry`, twice that, ... up to 30 s. Literal addresses

@@ -163,6 +163,38 @@ class Trouble(DnsCase):
                          ["is at 127.0.0.1", "is at nothing", "is at 127.0.0.1"])
 
 
+    def test_other_rules_keep_what_is_known(self):
+        origin = self.origin(name="app")
+        self.names({"app.test": "127.0.0.1"}, ttl=3600)
+        for kind in ("", "dns:"):
+            with self.subTest(kind):
+                self.dns.code = 0
+                self.start(f"{kind}app.test:{origin.port}")
+                self.wait_names("app", count=1)
+                servers = list(self.pool_status()["servers"])
+                self.dns.code = SERVFAIL
+                asked = self.dns.count("app.test")
+                self.proxy.patch("/v1/pools/main", {"dns": {"retry": "100ms"}})
+                self.assertEqual(set(self.ask(8)), {"app"})
+                wait_for(lambda asked=asked: self.dns.count("app.test") >= asked + 3, "asked, and in vain")
+                self.assertEqual(set(self.ask(8)), {"app"})
+                self.assertEqual(list(self.pool_status()["servers"]), servers)
+
+    def test_other_rules_count_for_what_is_known(self):
+        origin = self.origin(name="app")
+        for rule in ({"on_empty": "down"}, {"stale_for": "1s"}):
+            with self.subTest(rule):
+                self.names({"app.test": "127.0.0.1"})
+                self.start(f"app.test:{origin.port}", dns={"retry": "100ms"})
+                self.wait_names("app", count=1)
+                self.dns.names["app.test"] = []
+                wait_for(lambda: self.status()["dns"]["stale"], "kept")
+                self.proxy.patch("/v1/pools/main", {"dns": rule})
+                self.proxy.wait_health("a", "unresolved")
+                wait_for(lambda: self.connect(self.proxy).get("/").status == 503, "workers know it")
+                self.dns.names["app.test"] = "127.0.0.1"
+                self.wait_names("app", count=1)
+
 class Templates(DnsCase):
     def test_a_server_for_each_address(self):
         origins = self.twins("127.0.0.2", "127.0.0.3", "127.0.0.4")

@@ -26,6 +26,7 @@ struct resolve_name {
     struct list_node users;            /* struct resolve_user.link */
     struct list_node waiting;          /* in resolve->waiting while it waits for its turn */
     struct loop_timer timer;           /* the next question */
+    struct loop_timer stale;           /* the end of what stands against the last good answer */
     struct resolve_question *question; /* open */
     struct addr *addresses;            /* owned: what counts now; or */
     struct resolve_service *services;  /* these */
@@ -344,13 +345,6 @@ static uint64_t next_delay_ms(const struct resolve_name *name, uint32_t ttl_s)
     return delay_ms < most_ms ? delay_ms : most_ms;
 }
 
-/* What stands against the last good answer has lasted too long. */
-static bool is_given_up(const struct resolve_name *name)
-{
-    return name->rules.stale_for_ms != 0 && name->failures_in_row != 0 &&
-           clock_ms(name->resolve) >= name->fresh_ms + name->rules.stale_for_ms;
-}
-
 static int compare_addresses(const void *a, const void *b)
 {
     struct addr_small left;
@@ -394,6 +388,48 @@ static bool take_answer(struct resolve_name *name, const struct resolve_answer *
     return !is_same;
 }
 
+/* What stands against the last good answer has lasted too long. */
+static bool is_given_up(const struct resolve_name *name)
+{
+    return name->rules.stale_for_ms != 0 && name->failures_in_row != 0 &&
+           clock_ms(name->resolve) >= name->fresh_ms + name->rules.stale_for_ms;
+}
+
+static void tell_all(const struct resolve_name *name)
+{
+    struct list_node *node;
+    list_for_each (node, &name->users) {
+        tell(list_entry(node, struct resolve_user, link));
+    }
+}
+
+static bool give_up(struct resolve_name *name)
+{
+    static const struct resolve_answer nothing = {.verdict = RESOLVE_EMPTY};
+    return is_given_up(name) && take_answer(name, &nothing);
+}
+
+static void on_stale(struct loop_timer *timer)
+{
+    struct resolve_name *name = container_of(timer, struct resolve_name, stale);
+    if (give_up(name)) {
+        post_changed(name);
+        tell_all(name);
+    }
+}
+
+/* The next question may come much later than that. */
+static void await_staleness(struct resolve_name *name)
+{
+    loop_timer_stop(&name->stale);
+    if (name->rules.stale_for_ms != 0 && name->failures_in_row != 0 && name->count != 0) {
+        uint64_t now = clock_ms(name->resolve);
+        uint64_t end_ms = name->fresh_ms + name->rules.stale_for_ms;
+        loop_timer_set(name->resolve->options.loop, &name->stale, end_ms > now ? end_ms - now : 0,
+                       on_stale);
+    }
+}
+
 static void on_answer(const struct resolve_answer *answer, void *arg)
 {
     struct resolve_name *name = arg;
@@ -424,19 +460,14 @@ static void on_answer(const struct resolve_answer *answer, void *arg)
         note_failure(name, answer->why);
         break;
     }
-    if (is_given_up(name)) {
-        is_changed = take_answer(name, &nothing) || is_changed;
-    }
+    is_changed = give_up(name) || is_changed;
     if (is_changed) {
         post_changed(name);
     }
+    await_staleness(name);
     uint64_t delay_ms = next_delay_ms(name, answer->ttl_s);
     loop_timer_set(resolve->options.loop, &name->timer, delay_ms, on_due);
-
-    struct list_node *node;
-    list_for_each (node, &name->users) {
-        tell(list_entry(node, struct resolve_user, link));
-    }
+    tell_all(name);
     ask_next(resolve);
 }
 
@@ -517,6 +548,7 @@ static void take_over(struct resolve_name *name, const struct resolve_name *befo
     name->failures = before->failures;
     name->failures_in_row = before->failures_in_row;
     memcpy(name->failure, before->failure, sizeof(name->failure));
+    await_staleness(name);
 }
 
 static bool is_same_name(const struct resolve_user *user, enum conf_address kind, struct slice host)
@@ -532,6 +564,7 @@ static void free_name(struct resolve_name *name)
         name->resolve->open--;
     }
     loop_timer_stop(&name->timer);
+    loop_timer_stop(&name->stale);
     list_remove(&name->waiting);
     free(name->addresses);
     free(name->services);

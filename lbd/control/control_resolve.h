@@ -11,9 +11,9 @@
  * when it is new, then whenever its time to live is over. Other settings are a new name, which
  * begins with what was known under the old ones. When the DNS says that there is nothing
  * (EMPTY), on_empty decides; when nobody answers (FAILED), or on_empty is keep, what is known
- * stays, for stale_for beyond its time to live. Then its servers are unresolved, and its members
- * gone. After a failure it is asked again in `retry`, twice that, ... up to 30 s. Literal addresses
- * and unix sockets are none of its business.
+ * stays, for stale_for beyond its time to live, whenever it is asked next. Then its servers are
+ * unresolved, and its members gone. After a failure it is asked again in `retry`, twice that, ...
+ * up to 30 s. Literal addresses and unix sockets are none of its business.
  *
  * Members have names that follow from what they are, so that a change of one is no change of
  * another: "app-10-0-0-1", "app-web1-internal-8080". The priorities of SRV records are numbered

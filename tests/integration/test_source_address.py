@@ -101,7 +101,8 @@ class Sources(LabCase):
 
     def test_it_must_be_an_address(self):
         self.serve(["127.0.0.5"])
-        for bad in (["localhost"], ["127.0.0.5:80"], ["10.0.0.0/8"], []):
+        for bad in (["localhost"], ["127.0.0.5:80"], ["10.0.0.0/8"], [], ["0.0.0.0"], ["::"], ["224.0.0.1"],
+                    ["255.255.255.255"], ["::ffff:127.0.0.7"]):
             answer = self.proxy.api("PATCH", "/v1/pools/main", {"source_address": bad})
             self.assertEqual(answer.status, 422, bad)
 

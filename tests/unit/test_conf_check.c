@@ -27,6 +27,9 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
 #define CHECK(check)                                                                               \
     "{'pools':{'p':{'health_check':'h','servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}}," \
     "'health_checks':{'h':{" check "}}}"
+#define LEAVES(from)                                                                               \
+    "{'pools':{'p':{'source_address':[" from "],'servers':{'a':{'address':'h:1'},"                 \
+    "'b':{'address':'h:2'}}}}}"
 #define STICKY(sticky)                                                                             \
     "'p':{'sticky':{" sticky "},'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
 #define WEIGHED(a, b)                                                                              \
@@ -76,6 +79,15 @@ static const struct {
     {"{'pools':{'p':{'algorithm':'maglev','slow_start':'30s','servers':{'a':{'address':'h:1'},"
      "'b':{'address':'h:2'}}}}}",
      "/pools/p/slow_start", "no-effect", "", true},
+
+    /* where connections leave from */
+    {LEAVES("'10.0.0.5','::1','127.0.0.9'"), NULL, "", "", false},
+    {LEAVES("'10.0.0.5','0.0.0.0'"), "/pools/p/source_address/1", "invalid-value", "", false},
+    {LEAVES("'::'"), "/pools/p/source_address/0", "invalid-value", "", false},
+    {LEAVES("'224.0.0.1'"), "/pools/p/source_address/0", "invalid-value", "", false},
+    {LEAVES("'255.255.255.255'"), "/pools/p/source_address/0", "invalid-value", "", false},
+    {LEAVES("'ff02::1'"), "/pools/p/source_address/0", "invalid-value", "", false},
+    {LEAVES("'::ffff:127.0.0.7'"), "/pools/p/source_address/0", "invalid-value", "", false},
 
     /* who stands in */
     {"{'pools':{" FALLS("a", "b") "," FALLS("b", "c") "," POOL("c") "}}", NULL, "", "", false},

@@ -4,7 +4,7 @@
 
 #define PATH CONF_CHECK_PATH
 
-enum { INTERVAL_MIN_MS = 100, FALLBACKS_MAX = 8 };
+enum { INTERVAL_MIN_MS = 100 };
 
 static void fail(struct conf_check *check, const struct conf_path *at, const char *key,
                  const char *code, const char *problem)
@@ -57,11 +57,12 @@ static void check_words(struct conf_check *check, const struct conf_health_check
     }
 }
 
-/* How many pools stand behind this one; more than FALLBACKS_MAX: too many, or they go round. */
+/* How many pools stand behind this one; more than CONF_CHECK_FALLBACKS_MAX: too many, or they go
+ * round. */
 static uint32_t count_fallbacks(const struct conf *conf, const struct conf_pool *pool)
 {
     uint32_t count = 0;
-    while (pool != NULL && pool->fallback_pool.len != 0 && count <= FALLBACKS_MAX) {
+    while (pool != NULL && pool->fallback_pool.len != 0 && count <= CONF_CHECK_FALLBACKS_MAX) {
         count++;
         pool = conf_pool_find(conf, pool->fallback_pool);
     }
@@ -73,7 +74,7 @@ static void check_fallback(struct conf_check *check, const struct conf_pool *poo
 {
     if (pool->when_all_down == CONF_FALL_BACK && pool->fallback_pool.len == 0) {
         fail(check, at, "fallback_pool", "missing-key", "must be set: who stands in?");
-    } else if (count_fallbacks(check->conf, pool) > FALLBACKS_MAX) {
+    } else if (count_fallbacks(check->conf, pool) > CONF_CHECK_FALLBACKS_MAX) {
         fail(check, at, "fallback_pool", "invalid-value",
              "must not lead back to this pool, nor over more than 8 others");
     } else if (pool->fallback_pool.len != 0 && pool->has_mail != 0) {

@@ -82,6 +82,12 @@ static const struct {
     {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'p'}") ",'pools':{" HASHED(
          "maglev", "'bound':200") "}}",
      NULL, "", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'a'}") ",'pools':{" FALLS(
+         "a", "b") "," FALLS("b", "p") "," HASHED("maglev", "'key':'path'") "}}",
+     "/pools/p/hash/key", "invalid-value", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'a'}") ",'pools':{" FALLS(
+         "a", "p") "," STICKY("'cookie':'id'") "}}",
+     "/pools/p/sticky", "invalid-value", "", false},
     {"{'pools':{'p':{'algorithm':'maglev','slow_start':'30s','servers':{'a':{'address':'h:1'},"
      "'b':{'address':'h:2'}}}}}",
      "/pools/p/slow_start", "no-effect", "", true},

@@ -1120,8 +1120,8 @@ struct conf_daemon {
     struct slice *resolvers; /* "ip:port"; none: the system's */
     uint32_t resolver_count;
     uint32_t max_connections; /* of the process; 0: from the descriptor limit */
-    uint32_t max_buffered_bytes;
-    uint32_t max_memory_bytes; /* 0: three quarters of what the process may have */
+    uint64_t max_buffered_bytes;
+    uint64_t max_memory_bytes; /* 0: three quarters of what the process may have */
     uint32_t shed_lag_ms;      /* 0: nothing is shed for it */
     enum log_level log_level;
     enum log_format log_format;

@@ -378,13 +378,9 @@ static void check_weights(struct conf_check *check, const struct conf_pool *pool
 /* -- who uses a pool -- */
 
 /* TCP and mail show no request. */
-static void check_user(struct conf_check *check, const struct conf_listener *listener,
-                       struct slice name)
+static void check_shown(struct conf_check *check, const struct conf_listener *listener,
+                        const struct conf_pool *pool)
 {
-    const struct conf_pool *pool = name.len != 0 ? conf_pool_find(check->conf, name) : NULL;
-    if (listener->protocol == CONF_PROTOCOL_HTTP || pool == NULL) {
-        return;
-    }
     PATH(pools, &conf_check_root, SLICE("pools"));
     PATH(at, &pools, pool->name);
     if (is_hash(pool) && pool->has_hash != 0 && pool->hash.key != CONF_HASH_KEY_SOURCE) {
@@ -401,6 +397,23 @@ static void check_user(struct conf_check *check, const struct conf_listener *lis
                         "must be absent: listener '%.*s' speaks %s, which shows no requests",
                         SLICE_ARG(listener->name), conf_protocol_word(listener->protocol));
         check->ok = false;
+    }
+}
+
+/* Of the pool, and of those that stand in for it; that they may go round is told elsewhere. */
+static void check_user(struct conf_check *check, const struct conf_listener *listener,
+                       struct slice name)
+{
+    if (listener->protocol == CONF_PROTOCOL_HTTP) {
+        return;
+    }
+    for (uint32_t i = 0; i <= CONF_CHECK_FALLBACKS_MAX && name.len != 0; i++) {
+        const struct conf_pool *pool = conf_pool_find(check->conf, name);
+        if (pool == NULL) {
+            return;
+        }
+        check_shown(check, listener, pool);
+        name = pool->fallback_pool;
     }
 }
 

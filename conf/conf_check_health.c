@@ -1,9 +1,10 @@
 /* conf_check_health - how servers are checked; see conf_check_inside.h. */
 #include "conf/conf_check_inside.h"
+#include "lbd/base/addr.h"
 
 #define PATH CONF_CHECK_PATH
 
-enum { INTERVAL_MIN_MS = 100, FALLBACKS_MAX = 8 };
+enum { INTERVAL_MIN_MS = 100 };
 
 static void fail(struct conf_check *check, const struct conf_path *at, const char *key,
                  const char *code, const char *problem)
@@ -56,11 +57,12 @@ static void check_words(struct conf_check *check, const struct conf_health_check
     }
 }
 
-/* How many pools stand behind this one; more than FALLBACKS_MAX: too many, or they go round. */
+/* How many pools stand behind this one; more than CONF_CHECK_FALLBACKS_MAX: too many, or they go
+ * round. */
 static uint32_t count_fallbacks(const struct conf *conf, const struct conf_pool *pool)
 {
     uint32_t count = 0;
-    while (pool != NULL && pool->fallback_pool.len != 0 && count <= FALLBACKS_MAX) {
+    while (pool != NULL && pool->fallback_pool.len != 0 && count <= CONF_CHECK_FALLBACKS_MAX) {
         count++;
         pool = conf_pool_find(conf, pool->fallback_pool);
     }
@@ -72,12 +74,63 @@ static void check_fallback(struct conf_check *check, const struct conf_pool *poo
 {
     if (pool->when_all_down == CONF_FALL_BACK && pool->fallback_pool.len == 0) {
         fail(check, at, "fallback_pool", "missing-key", "must be set: who stands in?");
-    } else if (count_fallbacks(check->conf, pool) > FALLBACKS_MAX) {
+    } else if (count_fallbacks(check->conf, pool) > CONF_CHECK_FALLBACKS_MAX) {
         fail(check, at, "fallback_pool", "invalid-value",
              "must not lead back to this pool, nor over more than 8 others");
     } else if (pool->fallback_pool.len != 0 && pool->has_mail != 0) {
         fail(check, at, "fallback_pool", "invalid-value",
              "must be absent with 'mail': users belong to their servers");
+    }
+}
+
+static void warn(struct conf_check *check, const struct conf_path *at, const char *key,
+                 const char *detail)
+{
+    PATH(field, at, slice_from(key));
+    conf_errors_warn(check->errors, &field, "no-effect", "%s", detail);
+}
+
+static void check_outlier(struct conf_check *check, const struct conf_pool *pool,
+                          const struct conf_path *at)
+{
+    const struct conf_pool_outlier *outlier = &pool->outlier;
+    PATH(path, at, SLICE("outlier"));
+    if (outlier->consecutive_failures == 0 && outlier->success_rate == 0 && outlier->latency == 0) {
+        warn(check, at, "outlier",
+             "without effect: 'consecutive_failures', 'success_rate' and 'latency' are all 0");
+    } else if (outlier->ejection_ms > outlier->max_ejection_ms) {
+        warn(check, &path, "max_ejection_time",
+             "without effect: 'ejection_time' is longer, so each time lasts that long");
+    }
+}
+
+/* A unix socket has no other port beside it. Told of the first server that has one. */
+static void check_unix(struct conf_check *check, const struct conf_pool *pool,
+                       const struct conf_path *at)
+{
+    const struct conf_health_check *health =
+        pool->health_check.len != 0 ? conf_health_check_find(check->conf, pool->health_check)
+                                    : NULL;
+    bool has_port = health != NULL && health->port != 0 && health->address.len == 0;
+    for (uint32_t i = 0; i < pool->server_count; i++) {
+        struct slice name = pool->servers[i].name;
+        if (!addr_is_unix(pool->servers[i].address)) {
+            continue;
+        }
+        if (has_port) {
+            PATH(field, at, SLICE("health_check"));
+            conf_errors_warn(check->errors, &field, "no-effect",
+                             "'port' of it is without effect on server '%.*s': a unix socket has "
+                             "none",
+                             SLICE_ARG(name));
+        }
+        if (pool->has_agent != 0) {
+            PATH(field, at, SLICE("agent"));
+            conf_errors_warn(check->errors, &field, "no-effect",
+                             "without effect on server '%.*s': a unix socket has no port beside it",
+                             SLICE_ARG(name));
+        }
+        return;
     }
 }
 
@@ -88,6 +141,10 @@ void conf_check_health(struct conf_check *check)
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         PATH(at, &pools, conf->pools[i].name);
         check_fallback(check, &conf->pools[i], &at);
+        check_unix(check, &conf->pools[i], &at);
+        if (conf->pools[i].has_outlier != 0) {
+            check_outlier(check, &conf->pools[i], &at);
+        }
     }
     PATH(checks, &conf_check_root, SLICE("health_checks"));
     for (uint32_t i = 0; i < conf->health_check_count; i++) {

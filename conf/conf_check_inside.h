@@ -27,6 +27,8 @@ struct conf_check {
 
 extern const struct conf_path conf_check_root;
 
+#define CONF_CHECK_FALLBACKS_MAX 8 /* pools in a row that stand in for one */
+
 /* One of the maps that can be referred to: an array of structs that begin with their name. */
 struct conf_check_names {
     const void *array;

@@ -14,6 +14,16 @@ static void default_number(const struct conf_field *field, char *base)
     memcpy(base + field->offset, &number, sizeof number);
 }
 
+static void default_size(const struct conf_field *field, char *base)
+{
+    uint64_t bytes = (uint64_t)field->preset;
+    if (field->is_wide) {
+        memcpy(base + field->offset, &bytes, sizeof bytes);
+    } else {
+        default_number(field, base);
+    }
+}
+
 static void default_status_list(const struct conf_field *field, char *base)
 {
     uint8_t classes = (uint8_t)(1U << (field->preset_text[0] - '0')); /* "2xx" */
@@ -32,10 +42,12 @@ static void set_defaults(const struct conf_object *object, char *base)
         case CONF_TYPE_AUTO:
         case CONF_TYPE_WEIGHT:
         case CONF_TYPE_DURATION:
-        case CONF_TYPE_SIZE:
         case CONF_TYPE_BOOL:
         case CONF_TYPE_ENUM:
             default_number(field, base);
+            break;
+        case CONF_TYPE_SIZE:
+            default_size(field, base);
             break;
         case CONF_TYPE_STATUS_LIST:
             default_status_list(field, base);

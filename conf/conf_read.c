@@ -228,6 +228,15 @@ static void read_weight(struct reader *reader, const struct reading *in)
     }
 }
 
+static void store_quantity(const struct reading *in, uint64_t value)
+{
+    if (in->field->is_wide) {
+        memcpy(in->base + in->field->offset, &value, sizeof value);
+    } else {
+        store_u32(in->base, in->field->offset, (uint32_t)value);
+    }
+}
+
 static void read_quantity(struct reader *reader, const struct reading *in)
 {
     bool is_duration = in->field->type == CONF_TYPE_DURATION;
@@ -245,7 +254,7 @@ static void read_quantity(struct reader *reader, const struct reading *in)
     } else if (value < (uint64_t)in->field->min || value > (uint64_t)in->field->max) {
         fail_value(reader, in, "out-of-range", must_be, SLICE_NONE);
     } else {
-        store_u32(in->base, in->field->offset, (uint32_t)value);
+        store_quantity(in, value);
     }
 }
 

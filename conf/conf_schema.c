@@ -16,7 +16,8 @@ static_assert(sizeof(enum conf_admin_state) == sizeof(uint32_t), "enums are 32 b
     static const struct conf_object id##_object = {                                                \
         .fields = id##_fields, .field_count = ARRAY_LEN(id##_fields), __VA_ARGS__};                \
     static_assert(ARRAY_LEN(id##_fields) <= CONF_SCHEMA_FIELDS_MAX, "a bit for each field");
-#define AT(type, member)    .offset = offsetof(type, member)
+#define AT(type, member)                                                                           \
+    .offset = offsetof(type, member), .is_wide = sizeof(((type *)NULL)->member) == sizeof(uint64_t)
 #define COUNT(type, member) .count_offset = offsetof(type, member)
 #define WORDS(...)                                                                                 \
     .words = (const char *const[])                                                                 \

@@ -26,7 +26,7 @@ enum conf_type {
     CONF_TYPE_WEIGHT,   /* an integer or "25%": uint32_t, and another (count_offset) of the share;
                            one of them is 0 */
     CONF_TYPE_DURATION, /* "250ms": uint32_t of milliseconds */
-    CONF_TYPE_SIZE,     /* "64KiB": uint32_t of bytes */
+    CONF_TYPE_SIZE,     /* "64KiB": uint32_t of bytes, or uint64_t when is_wide */
     CONF_TYPE_BOOL,     /* true or false: uint32_t, 1 or 0 */
     CONF_TYPE_ENUM,     /* one of `words`: an enum */
     CONF_TYPE_STATUS_LIST, /* ["2xx", 204]: uint8_t bits of classes; uint16_t * of exact codes and a
@@ -86,6 +86,7 @@ struct conf_field {
     enum conf_type type;
     enum conf_format format; /* MAP: of its members' names; TEXT stands for NAME there */
     size_t offset; /* of the member in the struct of the object; 0 for objects that share it */
+    bool is_wide;  /* the member has 64 bits */
     size_t count_offset;    /* lists and maps: of the count */
     size_t codes_offset;    /* STATUS_LIST: of the list of codes */
     bool has_presence;      /* OBJECT: whether it is there matters, even without a key in it: */

@@ -176,7 +176,12 @@ static void write_weight(const struct conf_field *field, const char *base, struc
 static void write_quantity(const struct conf_field *field, const char *base, struct json_write *w)
 {
     char text[NUM_TEXT_MAX];
-    uint32_t value = load_u32(base, field->offset);
+    uint64_t value = 0;
+    if (field->is_wide) {
+        memcpy(&value, base + field->offset, sizeof value);
+    } else {
+        value = load_u32(base, field->offset);
+    }
     size_t len = field->type == CONF_TYPE_DURATION ? num_write_duration(text, value)
                                                    : num_write_size(text, value);
     json_write_string(w, slice_of(text, len));

@@ -124,6 +124,12 @@ static void set_plan(struct agent_pool *pool, const struct conf_pool_agent *conf
     }
 }
 
+/* Beside a unix socket there is no port. */
+static bool is_asked(const struct conf_server *server)
+{
+    return server != NULL && !addr_is_unix(server->address);
+}
+
 static void apply_pool(struct control_agent *agent, const struct conf_pool *named)
 {
     struct agent_pool *pool = map_get(&agent->pools, named->name);
@@ -137,7 +143,8 @@ static void apply_pool(struct control_agent *agent, const struct conf_pool *name
     }
     set_plan(pool, &named->agent);
     for (uint32_t i = 0; i < named->server_count; i++) {
-        if (map_get(&pool->servers, named->servers[i].name) == NULL) {
+        if (is_asked(&named->servers[i]) &&
+            map_get(&pool->servers, named->servers[i].name) == NULL) {
             struct agent_server *live = mem_zero(1, sizeof(*live));
             live->pool = pool;
             live->name = mem_slicedup(named->servers[i].name);
@@ -147,7 +154,7 @@ static void apply_pool(struct control_agent *agent, const struct conf_pool *name
     }
     map_for_each (entry, &pool->servers) {
         struct agent_server *live = entry->value;
-        if (conf_server_find(named, entry->key) == NULL) {
+        if (!is_asked(conf_server_find(named, entry->key))) {
             (void)map_remove(&pool->servers, entry->key);
             forget_server(live);
         }

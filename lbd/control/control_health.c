@@ -315,17 +315,26 @@ static void start_waiting(struct control_health *health)
 
 /* --- passive marks --- */
 
-/* Is there another usable one in the pool? */
-static bool has_company(const struct health_server *live)
+static bool has_usable(const struct health_pool *pool, const struct health_server *but)
 {
     const struct map_entry *entry = NULL;
-    map_for_each (entry, &live->pool->servers) {
+    map_for_each (entry, &pool->servers) {
         const struct health_server *other = entry->value;
-        if (other != live && server_is_usable(other->server)) {
+        if (other != but && server_is_usable(other->server)) {
             return true;
         }
     }
     return false;
+}
+
+/* Is there another usable one, in the pool or in those that stand in for it? */
+static bool has_company(const struct health_server *live)
+{
+    const struct health_pool *pool = live->pool;
+    while (pool != NULL && !has_usable(pool, live)) {
+        pool = map_get(&pool->health->pools, slice_from(pool->fallback)); /* they end: conf_check */
+    }
+    return pool != NULL;
 }
 
 static void on_passive_over(struct loop_timer *timer)

@@ -15,8 +15,8 @@
  * (server->capabilities): a pool whose servers differ in that is told of. State, streak and
  * counters are found again by (pool, server) whatever the document does; a changed check or address
  * is probed at once and its first answer decides, until then the old state stays. Three connection
- * failures in a row take a server out, unless it is the last usable one of its pool; with a check
- * its next passes bring it back, without one 10 s.
+ * failures in a row take a server out, unless it is the last usable one of its pool and of those
+ * that stand in for it; with a check its next passes bring it back, without one 10 s.
  *
  * The first check that connects and is not understood is followed by an interview. Where no check
  * would notice, servers of HTTP that are added or moved are interviewed at once, and others when a

@@ -83,6 +83,7 @@ void control_health_free_pool(struct health_pool *pool)
     health_probe_plan_unref(pool->plan);
     counters_id_unref(pool->counters);
     free((void *)(uintptr_t)pool->sources.list);
+    free(pool->fallback);
     free(pool->tls_name);
     free(pool->name);
     free(pool);
@@ -253,6 +254,8 @@ static void apply_pool(struct control_health *health, const struct conf *conf,
     }
     pool->version = named->version;
     pool->check_version = check_version;
+    free(pool->fallback);
+    pool->fallback = mem_slicedup(named->fallback_pool);
 
     bool is_check_new = apply_check(pool, check);
     is_check_new = apply_way(pool, named) || is_check_new;

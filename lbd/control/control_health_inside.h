@@ -27,6 +27,7 @@ struct health_pool {
     struct map servers;             /* name -> struct health_server */
     struct control_health_stats stats;
     struct counters_id *counters; /* held: the pool's block, in which control counts too */
+    char *fallback;               /* owned: the pool that stands in; empty: none */
     char *tls_name;               /* owned: of its servers; empty: the host of each one's address */
     enum proxy_header_version proxy;
     enum pool_http http;

@@ -312,7 +312,8 @@ static void take_out_sampled(struct outlier_server *live, const struct outlier_s
 {
     char text[CONTROL_OUTLIER_TEXT_MAX];
     if (sample->why == OUTLIER_SUCCESS_RATE) {
-        (void)snprintf(text, sizeof(text), "%.1f %% of its answers are good, of the pool's %.1f %%",
+        (void)snprintf(text, sizeof(text),
+                       "%.1f %% of its answers are good, of the others' %.1f %%",
                        sample->value * 100, sample->usual * 100);
     } else {
         (void)snprintf(text, sizeof(text),

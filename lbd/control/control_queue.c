@@ -39,7 +39,7 @@ static void on_server_committed(struct registry_server *live, const struct conf_
 static void apply_running(struct control *control)
 {
     const struct conf *running = conf_document_conf(control->running);
-    control_resolve_apply(control->resolve, conf_document_conf(control->document), running);
+    control_resolve_apply_servers(control->resolve, running);
     control_health_apply(control->health, running, &control->registry);
     control_outlier_apply(control->outlier, running, &control->registry);
     control_agent_apply(control->agent, running, &control->registry);
@@ -57,6 +57,7 @@ void control_commit(struct control *control, struct snapshot *snapshot)
     const struct conf *conf = conf_document_conf(control->document);
     struct err err;
 
+    control_resolve_apply_templates(control->resolve, conf);
     control_running_set(control, control_running_make(control, control->document));
     control_supersede_overrides(control);
     control_tell_listeners(control, conf);

@@ -26,6 +26,7 @@ struct resolve_name {
     struct list_node users;            /* struct resolve_user.link */
     struct list_node waiting;          /* in resolve->waiting while it waits for its turn */
     struct loop_timer timer;           /* the next question */
+    struct loop_timer stale;           /* the end of what stands against the last good answer */
     struct resolve_question *question; /* open */
     struct addr *addresses;            /* owned: what counts now; or */
     struct resolve_service *services;  /* these */
@@ -71,7 +72,6 @@ struct control_resolve {
     struct map pools; /* pool name -> struct resolve_pool */
     struct list_node waiting;
     uint32_t open; /* questions */
-    bool is_applying;
     struct control_resolve_stats stats;
 };
 
@@ -260,7 +260,7 @@ static void tell(struct resolve_user *user)
 {
     const struct control_resolve *resolve = user->name->resolve;
     if (user->kind != CONF_ADDRESS_NAME) {
-        if (make_members(user) && !resolve->is_applying) {
+        if (make_members(user)) {
             resolve->options.members_changed(resolve->options.arg);
         }
     } else if (!user->is_pinned) {
@@ -345,13 +345,6 @@ static uint64_t next_delay_ms(const struct resolve_name *name, uint32_t ttl_s)
     return delay_ms < most_ms ? delay_ms : most_ms;
 }
 
-/* What stands against the last good answer has lasted too long. */
-static bool is_given_up(const struct resolve_name *name)
-{
-    return name->rules.stale_for_ms != 0 && name->failures_in_row != 0 &&
-           clock_ms(name->resolve) >= name->fresh_ms + name->rules.stale_for_ms;
-}
-
 static int compare_addresses(const void *a, const void *b)
 {
     struct addr_small left;
@@ -395,6 +388,48 @@ static bool take_answer(struct resolve_name *name, const struct resolve_answer *
     return !is_same;
 }
 
+/* What stands against the last good answer has lasted too long. */
+static bool is_given_up(const struct resolve_name *name)
+{
+    return name->rules.stale_for_ms != 0 && name->failures_in_row != 0 &&
+           clock_ms(name->resolve) >= name->fresh_ms + name->rules.stale_for_ms;
+}
+
+static void tell_all(const struct resolve_name *name)
+{
+    struct list_node *node;
+    list_for_each (node, &name->users) {
+        tell(list_entry(node, struct resolve_user, link));
+    }
+}
+
+static bool give_up(struct resolve_name *name)
+{
+    static const struct resolve_answer nothing = {.verdict = RESOLVE_EMPTY};
+    return is_given_up(name) && take_answer(name, &nothing);
+}
+
+static void on_stale(struct loop_timer *timer)
+{
+    struct resolve_name *name = container_of(timer, struct resolve_name, stale);
+    if (give_up(name)) {
+        post_changed(name);
+        tell_all(name);
+    }
+}
+
+/* The next question may come much later than that. */
+static void await_staleness(struct resolve_name *name)
+{
+    loop_timer_stop(&name->stale);
+    if (name->rules.stale_for_ms != 0 && name->failures_in_row != 0 && name->count != 0) {
+        uint64_t now = clock_ms(name->resolve);
+        uint64_t end_ms = name->fresh_ms + name->rules.stale_for_ms;
+        loop_timer_set(name->resolve->options.loop, &name->stale, end_ms > now ? end_ms - now : 0,
+                       on_stale);
+    }
+}
+
 static void on_answer(const struct resolve_answer *answer, void *arg)
 {
     struct resolve_name *name = arg;
@@ -425,19 +460,14 @@ static void on_answer(const struct resolve_answer *answer, void *arg)
         note_failure(name, answer->why);
         break;
     }
-    if (is_given_up(name)) {
-        is_changed = take_answer(name, &nothing) || is_changed;
-    }
+    is_changed = give_up(name) || is_changed;
     if (is_changed) {
         post_changed(name);
     }
+    await_staleness(name);
     uint64_t delay_ms = next_delay_ms(name, answer->ttl_s);
     loop_timer_set(resolve->options.loop, &name->timer, delay_ms, on_due);
-
-    struct list_node *node;
-    list_for_each (node, &name->users) {
-        tell(list_entry(node, struct resolve_user, link));
-    }
+    tell_all(name);
     ask_next(resolve);
 }
 
@@ -504,6 +534,29 @@ static struct resolve_name *make_name(struct control_resolve *resolve, const cha
     return name;
 }
 
+/* Under other rules: what is known of it is known still. */
+static void take_over(struct resolve_name *name, const struct resolve_name *before)
+{
+    const struct resolve_answer known = {
+        .addresses = before->addresses, .services = before->services, .count = before->count};
+    (void)take_answer(name, &known);
+    name->version = before->version;
+    name->fresh_ms = before->fresh_ms;
+    name->last_wall_us = before->last_wall_us;
+    name->found_wall_us = before->found_wall_us;
+    name->questions += before->questions;
+    name->failures = before->failures;
+    name->failures_in_row = before->failures_in_row;
+    memcpy(name->failure, before->failure, sizeof(name->failure));
+    await_staleness(name);
+}
+
+static bool is_same_name(const struct resolve_user *user, enum conf_address kind, struct slice host)
+{
+    char lower[HOST_MAX];
+    return user->kind == kind && slice_eq(slice_from(user->name->host), lower_host(host, lower));
+}
+
 static void free_name(struct resolve_name *name)
 {
     if (name->question != NULL) {
@@ -511,6 +564,7 @@ static void free_name(struct resolve_name *name)
         name->resolve->open--;
     }
     loop_timer_stop(&name->timer);
+    loop_timer_stop(&name->stale);
     list_remove(&name->waiting);
     free(name->addresses);
     free(name->services);
@@ -553,14 +607,21 @@ static struct resolve_user *make_user(struct control_resolve *resolve, struct re
     if (kind == CONF_ADDRESS_LITERAL) {
         return NULL;
     }
-    struct resolve_user *user = map_get(before, server->name);
-    if (user != NULL && user->kind == kind && user->port == port &&
-        strcmp(user->name->key, key) == 0) {
+    struct resolve_user *old = map_get(before, server->name);
+    if (old != NULL && old->kind == kind && old->port == port && strcmp(old->name->key, key) == 0) {
         (void)map_remove(before, server->name);
-        return user;
+        return old;
     }
-    user = mem_zero(1, sizeof(*user));
+    struct resolve_user *user = mem_zero(1, sizeof(*user));
     user->name = make_name(resolve, key, host, kind, &conf->dns);
+    if (old != NULL && is_same_name(old, kind, host)) {
+        if (user->name->last_wall_us == 0) {
+            take_over(user->name, old->name);
+        }
+        if (old->port == port) {
+            user->told = old->told; /* it is there still, and may have to leave */
+        }
+    }
     user->pool = pool;
     user->server = mem_slicedup(server->name);
     user->kind = kind;
@@ -597,7 +658,7 @@ static void apply_templates(struct control_resolve *resolve, const struct conf_p
             struct resolve_user *user = make_user(resolve, pool, &before, conf, &conf->servers[i]);
             if (user != NULL) {
                 (void)map_put(&pool->templates, conf->servers[i].name, user);
-                tell(user);
+                (void)make_members(user); /* of a name that is known already: at once */
             }
         }
     }
@@ -633,14 +694,16 @@ static void apply_servers(struct control_resolve *resolve, const struct conf_poo
     free_users(&before); /* after the new ones, so that a name that stays keeps what it knows */
 }
 
-void control_resolve_apply(struct control_resolve *resolve, const struct conf *conf,
-                           const struct conf *running)
+void control_resolve_apply_templates(struct control_resolve *resolve, const struct conf *conf)
 {
-    struct map_entry *entry = NULL;
-    resolve->is_applying = true;
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         apply_templates(resolve, &conf->pools[i]);
     }
+}
+
+void control_resolve_apply_servers(struct control_resolve *resolve, const struct conf *running)
+{
+    struct map_entry *entry = NULL;
     for (uint32_t i = 0; i < running->pool_count; i++) {
         apply_servers(resolve, &running->pools[i]);
     }
@@ -656,7 +719,6 @@ void control_resolve_apply(struct control_resolve *resolve, const struct conf *c
             pool->is_seen = false;
         }
     }
-    resolve->is_applying = false;
     ask_next(resolve);
 }
 
@@ -690,13 +752,14 @@ const struct control_resolve_member *control_resolve_members(const struct contro
 {
     char key[KEY_MAX];
     struct slice host;
-    uint16_t port;
+    uint16_t port = 0;
+    enum conf_address kind = look_at(pool, server->address, key, &host, &port);
     const struct resolve_pool *known = map_get(&resolve->pools, pool->name);
     const struct resolve_user *user =
         known != NULL ? map_get(&known->templates, server->name) : NULL;
     *count = 0;
-    if (user == NULL || look_at(pool, server->address, key, &host, &port) != user->kind ||
-        port != user->port || strcmp(key, user->name->key) != 0) {
+    if (user == NULL || kind == CONF_ADDRESS_LITERAL || port != user->port ||
+        !is_same_name(user, kind, host)) {
         return NULL;
     }
     *count = user->member_count;

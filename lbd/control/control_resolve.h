@@ -1,17 +1,19 @@
 /*
  * control_resolve - where the names in servers' addresses are now, and which servers the DNS names.
  *
- *     control_commit --apply--> names --net/resolve, by their time to live--> answer
+ *     control_commit --apply_templates, then apply_servers--> names
+ *     names --net/resolve, by their time to live--> answer
  *         a server with a name    keeps its address while the answer has it, else takes the first
  *                                 one: changed()
  *         "dns:", "srv:"          one member for each address or record: members_changed()
  *
  * A name is asked once, however many servers of pools with the same `dns` settings use it: at once
- * when it is new, then whenever its time to live is over. When the DNS says that there is nothing
+ * when it is new, then whenever its time to live is over. Other settings are a new name, which
+ * begins with what was known under the old ones. When the DNS says that there is nothing
  * (EMPTY), on_empty decides; when nobody answers (FAILED), or on_empty is keep, what is known
- * stays, for stale_for beyond its time to live. Then its servers are unresolved, and its members
- * gone. After a failure it is asked again in `retry`, twice that, ... up to 30 s. Literal addresses
- * and unix sockets are none of its business.
+ * stays, for stale_for beyond its time to live, whenever it is asked next. Then its servers are
+ * unresolved, and its members gone. After a failure it is asked again in `retry`, twice that, ...
+ * up to 30 s. Literal addresses and unix sockets are none of its business.
  *
  * Members have names that follow from what they are, so that a change of one is no change of
  * another: "app-10-0-0-1", "app-web1-internal-8080". The priorities of SRV records are numbered
@@ -44,11 +46,11 @@ struct control_resolve_options {
     struct loop *loop;             /* borrowed: control's */
     const struct slice *resolvers; /* "ip:port"; borrowed for the call of _new */
     uint32_t resolver_count;       /* 0: the system's */
-    /* The server is at `address` now; len 0: nowhere. Also called from _apply for names that are
-     * known already. */
+    /* The server is at `address` now; len 0: nowhere. Also called from _apply_servers for
+     * names that are known already. */
     void (*changed)(struct slice pool, struct slice server, const struct addr *address, void *arg);
-    /* The members of some template are others: what runs must be made anew, soon. Not from _apply.
-     */
+    /* The members of some template are others: what runs must be made anew, soon. Not from
+     * _apply_templates. */
     void (*members_changed)(void *arg);
     void *arg;
     struct events *events; /* NULL: none */
@@ -69,15 +71,18 @@ LB_MUST_CHECK struct control_resolve *control_resolve_new(
     const struct control_resolve_options *options, struct err *err);
 /* NULL is fine. */
 void control_resolve_free(struct control_resolve *resolve);
-/* `conf` counts from now on; `running` is the same with members in place of templates. changed()
- * comes for every server of it whose name has a known address, unless it was told that address
- * before. */
-void control_resolve_apply(struct control_resolve *resolve, const struct conf *conf,
-                           const struct conf *running);
+/* The templates of `conf` count from now on. Those whose names are known have their members at the
+ * end of it: what runs is made after this. */
+void control_resolve_apply_templates(struct control_resolve *resolve, const struct conf *conf);
+/* The servers of `running` count from now on: the same with members in place of templates.
+ * changed() comes for every server of it whose name has a known address, unless it was told that
+ * address before. */
+void control_resolve_apply_servers(struct control_resolve *resolve, const struct conf *running);
 /* The address of a server with a name, as far as it is known now: for one that is new. */
 bool control_resolve_known(const struct control_resolve *resolve, const struct conf_pool *pool,
                            const struct conf_server *server, struct addr *address);
-/* What a template stands for now, sorted by name; borrowed until the loop turns. */
+/* What a template stands for now, sorted by name; borrowed until the loop turns or templates are
+ * applied. NULL: nothing, or one that was not applied. */
 const struct control_resolve_member *control_resolve_members(const struct control_resolve *resolve,
                                                              const struct conf_pool *pool,
                                                              const struct conf_server *server,

@@ -37,7 +37,7 @@ enum { PRESSURE_LAG_SHEDDING = 1 };
 /* The settings behind it, of the process. */
 struct pressure_limits {
     uint64_t memory_bytes;    /* 0: none */
-    uint32_t buffered_bytes;  /* 0: any number */
+    uint64_t buffered_bytes;  /* 0: any number */
     uint32_t max_connections; /* > 0 */
     uint32_t shed_lag_ms;     /* 0: lag is nothing */
 };

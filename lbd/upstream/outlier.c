@@ -15,6 +15,8 @@ static double rate_of(const struct outlier_sample *sample)
     return (double)(sample->requests - failures) / (double)sample->requests;
 }
 
+/* Each is compared with the others: in their own mean and deviation one bad server of few hides
+ * itself, since one of n lies at most sqrt(n - 1) deviations below the mean of all. */
 static void judge_rates(const struct outlier_rules *rules, struct outlier_sample *samples,
                         uint32_t count)
 {
@@ -29,17 +31,23 @@ static void judge_rates(const struct outlier_rules *rules, struct outlier_sample
             used++;
         }
     }
-    if (used == 0 || used < rules->min_servers) {
+    if (used < 2 || used < rules->min_servers) {
         return;
     }
-    double mean = sum / used;
-    double variance = squares / used - mean * mean;
     double factor = rules->stdev_percent / 100.0;
+    double least = OUTLIER_RATE_DEVIATION * OUTLIER_RATE_DEVIATION;
     for (uint32_t i = 0; i < count; i++) {
-        double below = has_enough(rules, &samples[i]) ? mean - rate_of(&samples[i]) : 0;
+        if (!has_enough(rules, &samples[i])) {
+            continue;
+        }
+        double rate = rate_of(&samples[i]);
+        double mean = (sum - rate) / (used - 1);
+        double variance = (squares - rate * rate) / (used - 1) - mean * mean;
+        variance = variance > least ? variance : least;
+        double below = mean - rate;
         if (below > OUTLIER_RATE_SLACK && below * below > factor * factor * variance) {
             samples[i].why = OUTLIER_SUCCESS_RATE;
-            samples[i].value = rate_of(&samples[i]);
+            samples[i].value = rate;
             samples[i].usual = mean;
         }
     }

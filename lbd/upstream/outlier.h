@@ -3,10 +3,11 @@
  *
  * Pure arithmetic over what was counted in an interval; control_outlier counts, times and acts.
  *
- *     success rate   below the pool's mean by `stdev_percent` of the standard deviation, and by
- *                    more than OUTLIER_RATE_SLACK
+ *     success rate   below the mean of the others by `stdev_percent` of their standard deviation,
+ *                    which counts as OUTLIER_RATE_DEVIATION at least, and by more than
+ *                    OUTLIER_RATE_SLACK
  *     latency        above `latency_percent` of the pool's median, and by more than
- * OUTLIER_SLACK_US
+ *                    OUTLIER_SLACK_US
  *
  * Both need enough servers that had enough requests: of few, or of little, nothing can be said.
  *
@@ -21,6 +22,8 @@
 /* Noise: of a rate from 0 to 1, and of a mean latency. */
 #define OUTLIER_RATE_SLACK 0.01
 #define OUTLIER_SLACK_US   1000.0
+/* The least deviation of rates: among flawless servers two failures of fifty are chance. */
+#define OUTLIER_RATE_DEVIATION 0.025
 
 enum outlier_why { OUTLIER_NONE, OUTLIER_CONSECUTIVE, OUTLIER_SUCCESS_RATE, OUTLIER_LATENCY };
 
@@ -43,7 +46,7 @@ struct outlier_sample {
     bool counts;          /* it got requests all the time: usable, not ejected */
     enum outlier_why why; /* set by outlier_judge */
     double value;         /* set with `why`: its rate, or its mean latency in us */
-    double usual;         /* set with `why`: the mean of the rates, the median of the latencies */
+    double usual;         /* set with `why`: the others' mean rate, the median of the latencies */
 };
 
 /* Sets `why` of each. */

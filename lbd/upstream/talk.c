@@ -51,6 +51,7 @@ static bool is_ours(int error)
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
+    case EADDRNOTAVAIL:
         return true;
     default:
         return false;
@@ -61,10 +62,9 @@ static bool is_ours(int error)
 static bool fail_with(struct talk *talk, int error)
 {
     char why[TALK_WHY_MAX];
-    bool ours = is_ours(error);
-    (void)snprintf(why, sizeof(why), "%s", ours ? strerror(error) : words_of(error));
+    (void)snprintf(why, sizeof(why), "%s", words_of(error));
     const struct talk_ops *ops = talk->ops;
-    ops->failed(talk, ours, why);
+    ops->failed(talk, is_ours(error), why);
     return false;
 }
 

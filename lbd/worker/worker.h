@@ -47,7 +47,7 @@ struct workers_options {
     struct log_writer *access_log; /* NULL: off */
     uint32_t max_connections;      /* of the process, split over the workers */
     uint32_t max_idle;             /* connections to servers that wait, likewise; 0: no limit */
-    uint32_t max_buffered_bytes;   /* likewise; 0: any number */
+    uint64_t max_buffered_bytes;   /* likewise; 0: any number */
     uint64_t max_memory_bytes;     /* likewise; 0: any number */
     uint32_t shed_lag_ms;          /* 0: nothing is shed */
     uint64_t drain_timeout_ms;     /* of a listener that was removed; of clients that must show

@@ -79,6 +79,30 @@ class Agents(LabCase):
         self.proxy.patch("/v1/pools/main", {"agent": None})
         wait_for(lambda: self.status()["admin"] == "ready", "nobody says anything any more")
 
+    def test_unix_sockets_are_not_asked(self):
+        self.start()
+        path = f"{self.proxy.directory}/b.sock"
+        heard = []
+
+        def hear(listener):
+            while True:
+                try:
+                    sock, _ = listener.accept()
+                except OSError:
+                    return
+                with sock:  # an interview comes, too
+                    heard.append(sock.recv(100))
+
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            threading.Thread(target=hear, args=(listener,), daemon=True).start()
+            self.proxy.put("/v1/pools/main/servers/b", {"address": f"unix:{path}"})
+            count = self.agent.count
+            wait_for(lambda: self.agent.count > count + 5, "the other is asked")
+            self.assertNotIn(b"state\n", heard)
+            listener.shutdown(socket.SHUT_RDWR)
+
     def test_by_hand_goes_before(self):
         self.start()
         self.says(b"drain 10%\n", lambda s: s["admin"] == "drain", "what the agent says")

@@ -163,6 +163,38 @@ class Trouble(DnsCase):
                          ["is at 127.0.0.1", "is at nothing", "is at 127.0.0.1"])
 
 
+    def test_other_rules_keep_what_is_known(self):
+        origin = self.origin(name="app")
+        self.names({"app.test": "127.0.0.1"}, ttl=3600)
+        for kind in ("", "dns:"):
+            with self.subTest(kind):
+                self.dns.code = 0
+                self.start(f"{kind}app.test:{origin.port}")
+                self.wait_names("app", count=1)
+                servers = list(self.pool_status()["servers"])
+                self.dns.code = SERVFAIL
+                asked = self.dns.count("app.test")
+                self.proxy.patch("/v1/pools/main", {"dns": {"retry": "100ms"}})
+                self.assertEqual(set(self.ask(8)), {"app"})
+                wait_for(lambda asked=asked: self.dns.count("app.test") >= asked + 3, "asked, and in vain")
+                self.assertEqual(set(self.ask(8)), {"app"})
+                self.assertEqual(list(self.pool_status()["servers"]), servers)
+
+    def test_other_rules_count_for_what_is_known(self):
+        origin = self.origin(name="app")
+        for rule in ({"on_empty": "down"}, {"stale_for": "1s"}):
+            with self.subTest(rule):
+                self.names({"app.test": "127.0.0.1"})
+                self.start(f"app.test:{origin.port}", dns={"retry": "100ms"})
+                self.wait_names("app", count=1)
+                self.dns.names["app.test"] = []
+                wait_for(lambda: self.status()["dns"]["stale"], "kept")
+                self.proxy.patch("/v1/pools/main", {"dns": rule})
+                self.proxy.wait_health("a", "unresolved")
+                wait_for(lambda: self.connect(self.proxy).get("/").status == 503, "workers know it")
+                self.dns.names["app.test"] = "127.0.0.1"
+                self.wait_names("app", count=1)
+
 class Templates(DnsCase):
     def test_a_server_for_each_address(self):
         origins = self.twins("127.0.0.2", "127.0.0.3", "127.0.0.4")
@@ -324,6 +356,42 @@ class Templates(DnsCase):
         probe = next(r for r in good.requests if r.target == "/hc")
         self.assertEqual(probe.get("Host"), f"app.test:{good.port}")
         self.wait_names("127.0.0.2")
+
+    def test_a_template_of_a_known_name_has_its_members_at_once(self):
+        one, two = self.origin(name="one"), self.origin(name="two")
+        first, second = f"dns:app.test:{one.port}", f"dns:app.test:{two.port}"
+
+        def put_pool(servers):
+            self.proxy.put("/v1/pools/main", {"servers": {n: {"address": a} for n, a in servers.items()}})
+
+        changes = {
+            "another port": (first, lambda: self.proxy.patch("/v1/pools/main/servers/a", {"address": second}),
+                             ["a-127-0-0-1"], ["two"]),
+            "a name becomes a template": (f"app.test:{one.port}", lambda: put_pool({"a": first}),
+                                          ["a-127-0-0-1"], ["one"]),
+            "a template becomes a name": (first, lambda: put_pool({"a": f"app.test:{two.port}"}), ["a"], ["two"]),
+            "another name of the server": (first, lambda: put_pool({"z": first}), ["z-127-0-0-1"], ["one"]),
+            "a second one": (first, lambda: put_pool({"a": first, "b": second}),
+                             ["a-127-0-0-1", "b-127-0-0-1"], ["one", "two"]),
+        }
+        self.names({"app.test": "127.0.0.1"}, ttl=3600)
+        for what, (address, change, members, names) in changes.items():
+            with self.subTest(what):
+                self.start(address)
+                self.wait_names("one", count=1)
+                asked = len(self.dns.questions)
+                change()
+                self.assertEqual(sorted(self.pool_status()["servers"]), members)
+                self.assertEqual(set(self.ask(24)), set(names))
+                self.assertEqual(len(self.dns.questions), asked, "it was known")
+
+    def test_a_new_pool_of_a_known_name_has_its_members_at_once(self):
+        origin = self.origin(name="one")
+        self.names({"app.test": "127.0.0.1"}, ttl=3600)
+        self.start(f"dns:app.test:{origin.port}")
+        self.wait_names("one", count=1)
+        self.proxy.put("/v1/pools/more", {"servers": {"b": {"address": f"dns:app.test:{origin.port}"}}})
+        self.assertEqual(list(self.proxy.get("/v1/pools/more/status")["servers"]), ["b-127-0-0-1"])
 
     def test_what_cannot_be_asked_is_refused(self):
         self.names({})

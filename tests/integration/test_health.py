@@ -294,6 +294,29 @@ class Fallback(HealthCase):
         one.status = 503
         self.answers("two")
 
+    def test_dead_servers_without_a_check_fall_back(self):
+        spare = self.origin(name="spare")
+        for count in (1, 3):
+            with self.subTest(count):
+                dead = [f"127.0.0.1:{free_port()}" for _ in range(count)]
+                self.proxy = self.lbd(config_for(
+                    *dead, pool={"retries": 0, "when_all_down": "fallback", "fallback_pool": "p1"},
+                    pools={"p1": {"servers": {"x": {"address": spare.address}}}}))
+                self.answers("spare")
+                self.assertNotIn("server.kept", self.proxy.log_text())
+
+    def test_the_last_one_is_kept_while_nobody_can_stand_in(self):
+        dead, spare = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self.proxy = self.lbd(config_for(
+            dead, pool={"retries": 0, "when_all_down": "fallback", "fallback_pool": "p1"},
+            pools={"p1": {"servers": {"x": {"address": spare}}}}))
+        self.proxy.admin("x", "maint", pool="p1")
+        client = self.connect(self.proxy)
+        for _ in range(6):
+            self.assert_reason(client.get("/"), 502, "connect_refused")
+        wait_for(lambda: "server.kept pool=main server=a" in self.proxy.log_text(), "kept")
+        self.assertEqual(self.proxy.server_status("a")["health"], "up")
+
     def test_a_pool_that_stands_in_cannot_go(self):
         one, two = self.checked("one"), self.checked("two")
         self.serve_with(one, two)

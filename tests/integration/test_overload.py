@@ -195,6 +195,10 @@ class Memory(Overload):
     def in_flight(self):
         return self.proxy.metric("lbd_pool_requests_in_flight", pool="main")
 
+    def test_limits_may_be_above_4_gib(self):
+        self.serve(daemon={"max_memory": "5GiB", "max_buffered": "6GiB"})
+        self.assertEqual(self.proxy.metric("lbd_memory_limit_bytes"), 5 << 30)
+
     def test_new_requests_are_refused_and_running_ones_are_not(self):
         self.serve(daemon={"max_memory": "1MiB"})
         first = H2Client(self.proxy.address())

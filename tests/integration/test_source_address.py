@@ -73,9 +73,17 @@ class Sources(LabCase):
         self.assertEqual(set(self.came), {"127.0.0.5"})
 
     def test_a_check_that_cannot_leave(self):
-        self.serve(["192.0.2.1"], check={"type": "tcp", "interval": "100ms", "fall": 1})
-        self.proxy.wait_health("a", "down")
-        self.assertIn("no local address", self.proxy.server_status("a")["last_check"])
+        self.serve(["127.0.0.5"], check={"type": "tcp", "interval": "100ms", "fall": 1})
+        self.proxy.wait_health("a", "up")
+        self.proxy.patch("/v1/pools/main", {"source_address": ["192.0.2.1"]})
+
+        def checks():
+            return self.proxy.get("/v1/pools/main/servers/a/status")["checks"]
+
+        wait_for(lambda: len(checks()) >= 3 and "not_run" in str(checks()[-1]), "it cannot leave")
+        status = self.proxy.server_status("a")
+        self.assertEqual(status["last_check"], "not run: no local address or port to reach it from")
+        self.assertEqual(status["health"], "up")  # it says nothing of the server
 
     def test_over_tcp(self):
         self.came = []
@@ -93,7 +101,8 @@ class Sources(LabCase):
 
     def test_it_must_be_an_address(self):
         self.serve(["127.0.0.5"])
-        for bad in (["localhost"], ["127.0.0.5:80"], ["10.0.0.0/8"], []):
+        for bad in (["localhost"], ["127.0.0.5:80"], ["10.0.0.0/8"], [], ["0.0.0.0"], ["::"], ["224.0.0.1"],
+                    ["255.255.255.255"], ["::ffff:127.0.0.7"]):
             answer = self.proxy.api("PATCH", "/v1/pools/main", {"source_address": bad})
             self.assertEqual(answer.status, 422, bad)
 

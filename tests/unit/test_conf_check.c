@@ -27,6 +27,15 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
 #define CHECK(check)                                                                               \
     "{'pools':{'p':{'health_check':'h','servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}}," \
     "'health_checks':{'h':{" check "}}}"
+#define LEAVES(from)                                                                               \
+    "{'pools':{'p':{'source_address':[" from "],'servers':{'a':{'address':'h:1'},"                 \
+    "'b':{'address':'h:2'}}}}}"
+#define AT(pool, address, check)                                                                   \
+    "{'pools':{'p':{" pool ",'servers':{'a':{'address':'" address "'},'b':{'address':'h:2'}}}},"   \
+    "'health_checks':{'h':{" check "}}}"
+#define OUTLIER(outlier)                                                                           \
+    "{'pools':{'p':{'outlier':{" outlier "},'servers':{'a':{'address':'h:1'},"                     \
+    "'b':{'address':'h:2'}}}}}"
 #define STICKY(sticky)                                                                             \
     "'p':{'sticky':{" sticky "},'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
 #define STICKY_IDS(mode, a, b)                                                                     \
@@ -77,9 +86,24 @@ static const struct {
     {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'p'}") ",'pools':{" HASHED(
          "maglev", "'bound':200") "}}",
      NULL, "", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'a'}") ",'pools':{" FALLS(
+         "a", "b") "," FALLS("b", "p") "," HASHED("maglev", "'key':'path'") "}}",
+     "/pools/p/hash/key", "invalid-value", "", false},
+    {"{" LISTEN("'w':{'bind':['127.0.0.1:80'],'protocol':'tcp','default_pool':'a'}") ",'pools':{" FALLS(
+         "a", "p") "," STICKY("'cookie':'id'") "}}",
+     "/pools/p/sticky", "invalid-value", "", false},
     {"{'pools':{'p':{'algorithm':'maglev','slow_start':'30s','servers':{'a':{'address':'h:1'},"
      "'b':{'address':'h:2'}}}}}",
      "/pools/p/slow_start", "no-effect", "", true},
+
+    /* where connections leave from */
+    {LEAVES("'10.0.0.5','::1','127.0.0.9'"), NULL, "", "", false},
+    {LEAVES("'10.0.0.5','0.0.0.0'"), "/pools/p/source_address/1", "invalid-value", "", false},
+    {LEAVES("'::'"), "/pools/p/source_address/0", "invalid-value", "", false},
+    {LEAVES("'224.0.0.1'"), "/pools/p/source_address/0", "invalid-value", "", false},
+    {LEAVES("'255.255.255.255'"), "/pools/p/source_address/0", "invalid-value", "", false},
+    {LEAVES("'ff02::1'"), "/pools/p/source_address/0", "invalid-value", "", false},
+    {LEAVES("'::ffff:127.0.0.7'"), "/pools/p/source_address/0", "invalid-value", "", false},
 
     /* who stands in */
     {"{'pools':{" FALLS("a", "b") "," FALLS("b", "c") "," POOL("c") "}}", NULL, "", "", false},
@@ -105,6 +129,22 @@ static const struct {
     {CHECK("'down_interval':'1ms'"), "/health_checks/h/down_interval", "invalid-value", "", false},
     {CHECK("'address':'10.0.0.1:1','port':2"), "/health_checks/h/port", "no-effect", "", true},
     {CHECK("'address':'host:1'"), "/health_checks/h/address", "invalid-value", "", false},
+    {AT("'health_check':'h'", "unix:/x", "'port':9"), "/pools/p/health_check", "no-effect", "",
+     true},
+    {AT("'health_check':'h'", "unix:/x", ""), NULL, "", "", false},
+    {AT("'health_check':'h','agent':{'port':9}", "unix:/x", ""), "/pools/p/agent", "no-effect", "",
+     true},
+    {AT("'health_check':'h','agent':{'port':9}", "h:1", "'port':9"), NULL, "", "", false},
+
+    /* outliers */
+    {OUTLIER(""), NULL, "", "", false},
+    {OUTLIER("'consecutive_failures':0"), NULL, "", "", false},
+    {OUTLIER("'consecutive_failures':0,'success_rate':0"), "/pools/p/outlier", "no-effect", "",
+     true},
+    {OUTLIER("'consecutive_failures':0,'success_rate':0,'latency':300"), NULL, "", "", false},
+    {OUTLIER("'ejection_time':'10m'"), "/pools/p/outlier/max_ejection_time", "no-effect", "", true},
+    {OUTLIER("'ejection_time':'10m','max_ejection_time':'10m'"), NULL, "", "", false},
+
     /* groups */
     {"{'pools':{'p':{'servers':{'a':{'address':'h:1','zone':'x'},'b':{'address':'h:2','priority':"
      "1}}}}}",

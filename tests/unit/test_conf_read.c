@@ -384,6 +384,7 @@ START_TEST(the_daemon_has_defaults)
         ck_assert_uint_eq(daemon->resolver_count, 0);
         ck_assert_uint_eq(daemon->max_connections, 0);
         ck_assert_uint_eq(daemon->max_memory_bytes, 0);
+        ck_assert_uint_eq(daemon->max_buffered_bytes, 1U << 30U);
         ck_assert_uint_eq(daemon->shed_lag_ms, 20);
         ck_assert_uint_eq(daemon->log_level, LOG_LEVEL_INFO);
         ck_assert_uint_eq(daemon->log_format, LOG_FORMAT_TEXT);
@@ -402,7 +403,7 @@ START_TEST(the_daemon_reads_its_keys)
         "{'daemon':{'workers':3,'user':'','api':{'listen':['unix:a','unix:/b']},"
         "'observe':{'listen':['127.0.0.1:0']},'config_source':'file','state_dir':'s',"
         "'drain_timeout':'0s','resolvers':['[::1]:53'],'max_connections':9,"
-        "'max_memory':'2GiB','shed_lag':'50ms',"
+        "'max_memory':'5GiB','max_buffered':'16TiB','shed_lag':'50ms',"
         "'log':{'level':'debug','format':'json','path':'l'},'access_log':{'path':'x'},},}",
         &errors);
     ck_assert_ptr_nonnull(daemon);
@@ -415,7 +416,8 @@ START_TEST(the_daemon_reads_its_keys)
     ck_assert_uint_eq(daemon->drain_timeout_ms, 0);
     ck_assert(slice_eq(daemon->resolvers[0], SLICE("[::1]:53")));
     ck_assert_uint_eq(daemon->max_connections, 9);
-    ck_assert_uint_eq(daemon->max_memory_bytes, 2147483648U);
+    ck_assert_uint_eq(daemon->max_memory_bytes, UINT64_C(5) << 30U);
+    ck_assert_uint_eq(daemon->max_buffered_bytes, UINT64_C(16) << 40U);
     ck_assert_uint_eq(daemon->shed_lag_ms, 50);
     ck_assert_uint_eq(daemon->log_level, LOG_LEVEL_DEBUG);
     ck_assert_uint_eq(daemon->log_format, LOG_FORMAT_JSON);
@@ -428,11 +430,12 @@ END_TEST
 START_TEST(the_daemon_refuses_mistakes)
 {
     static const char *const texts[] = {
-        "{'daemon':{'workers':0}}",      "{'daemon':{'workers':65}}",
-        "{'daemon':{'workers':'many'}}", "{'daemon':{'api':{'listen':['0.0.0.0:1']}}}",
-        "{'daemon':{'listeners':{}}}",   "{'daemon':7}",
-        "{'daemon':{'state_dir':''}}",   "{'daemon':{'max_memory':'1000KiB'}}",
-        "{'daemon':{'max_memory':-1}}",  "{'daemon':{'shed_lag':'2m'}}",
+        "{'daemon':{'workers':0}}",          "{'daemon':{'workers':65}}",
+        "{'daemon':{'workers':'many'}}",     "{'daemon':{'api':{'listen':['0.0.0.0:1']}}}",
+        "{'daemon':{'listeners':{}}}",       "{'daemon':7}",
+        "{'daemon':{'state_dir':''}}",       "{'daemon':{'max_memory':'1000KiB'}}",
+        "{'daemon':{'max_memory':-1}}",      "{'daemon':{'shed_lag':'2m'}}",
+        "{'daemon':{'max_memory':'17TiB'}}",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct conf_errors errors;

@@ -88,8 +88,9 @@ START_TEST(writes_the_daemon)
     struct json_write w;
     conf_errors_init(&errors);
     buf_init(&text, 65536);
-    ck_assert(conf_document_from_file_text(SLICE("{\"daemon\":{\"workers\":2}}"), &document,
-                                           &daemon, &errors));
+    ck_assert(
+        conf_document_from_file_text(SLICE("{\"daemon\":{\"workers\":2,\"max_memory\":\"5GiB\"}}"),
+                                     &document, &daemon, &errors));
     json_write_init(&w, &text, JSON_COMPACT);
     conf_write_daemon(daemon, &w);
     static const char *const pieces[] = {
@@ -98,7 +99,7 @@ START_TEST(writes_the_daemon)
         "\"limits\":{\"connections\":256,\"connections_per_address\":64,",
         "\"config_source\":\"api\"",
         "\"drain_timeout\":\"30s\",\"max_connections\":0,\"max_buffered\":\"1GiB\","
-        "\"max_memory\":\"0\",\"shed_lag\":\"20ms\"",
+        "\"max_memory\":\"5GiB\",\"shed_lag\":\"20ms\"",
         "\"log\":{\"level\":\"info\",\"format\":\"text\",\"path\":\"stderr\"}",
         "\"access_log\":{\"path\":\"off\"",
     };

@@ -99,7 +99,8 @@ static void set_pool(struct field *field, size_t p, const char *addresses)
 
 static void apply(struct field *field)
 {
-    control_resolve_apply(field->resolve, &field->conf, &field->conf);
+    control_resolve_apply_templates(field->resolve, &field->conf);
+    control_resolve_apply_servers(field->resolve, &field->conf);
 }
 
 /* A millisecond passes, however long this machine needs for it: the clock is the test's. */
@@ -377,6 +378,27 @@ START_TEST(an_empty_answer_may_be_believed)
 }
 END_TEST
 
+START_TEST(what_is_stale_ends_at_its_time_whenever_it_is_asked_next)
+{
+    struct field field;
+    field_init(&field);
+    field.pools[0].dns.retry_ms = 100000;
+    field.pools[0].dns.stale_for_ms = 2000;
+    set_pool(&field, 0, "a=one.test:80 b=two.test:80");
+    apply(&field);
+    run_until(&field, 2);
+    field.names[0].name = "gone.test";
+    run_ms(&field, 31800); /* its time to live is 30 s */
+    ck_assert_uint_eq(field.told.count, 2);
+    run_ms(&field, 300);
+    ck_assert_uint_eq(field.told.count, 3); /* long before it is asked again */
+    expect(&field, 2, "p/a=");
+    run_ms(&field, 5000);
+    ck_assert_uint_eq(field.told.count, 3);
+    field_fini(&field);
+}
+END_TEST
+
 START_TEST(freeing_it_while_questions_are_open)
 {
     struct field field;
@@ -399,4 +421,5 @@ UNIT_TESTS("control_resolve", names_are_resolved_and_literals_left_alone,
            a_new_server_under_a_known_name_is_told_at_once,
            a_template_has_a_member_for_each_address, an_empty_answer_may_be_believed,
            names_nobody_uses_are_not_asked_any_more, a_pool_of_the_same_version_is_not_looked_at,
+           what_is_stale_ends_at_its_time_whenever_it_is_asked_next,
            freeing_it_while_questions_are_open)

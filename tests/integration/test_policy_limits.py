@@ -1,6 +1,7 @@
 """Policies that count: rate_limit, concurrency, body_size; with four workers, over HTTP/1 and HTTP/2, live."""
 
 import threading
+import time
 import unittest
 
 from lab import LabCase, config_for, h2
@@ -72,6 +73,27 @@ class Limits(LabCase):
         self.document["policies"]["p"]["rate_limit"]["keys"] = 1024
         self.proxy.put("/v1/config", self.document)
         self.assertEqual(self.statuses(client, 4), [200, 200, 200, 429])
+
+    def test_a_higher_limit_helps_whom_the_lower_one_held_back(self):
+        client = self.start({"rate_limit": {"requests": 2, "per": "hour"}})
+        self.assertEqual(self.statuses(client, 3), [200, 200, 429])
+        self.proxy.patch("/v1/policies/p", {"rate_limit": {"requests": 100, "per": "second"}})
+        keys = self.proxy.get("/v1/policies/p/status")["keys"]
+        self.assertEqual([k for k in keys["fullest"] if k["used"] > 100], [])
+        time.sleep(0.1)
+        self.assertEqual(self.statuses(client, 5), [200] * 5)
+
+    def test_a_change_of_the_limit_gives_nothing_away(self):
+        client = self.start({"rate_limit": {"requests": 4, "per": "second", "burst": 4}})
+        self.assertEqual(self.statuses(client, 4), [200] * 4)
+        self.proxy.patch("/v1/policies/p", {"rate_limit": {"requests": 1, "per": "hour"}})
+        keys = self.proxy.get("/v1/policies/p/status")["keys"]["fullest"]
+        used = [k["used"] for k in keys]
+        self.assertEqual(self.statuses(client, 5).count(200), 4 - used[0] if used else 4)
+        self.proxy.patch("/v1/policies/p", {"rate_limit": {"burst": 1}})
+        refused = client.get("/guarded")
+        self.assertEqual(refused.status, 429)
+        self.assertLessEqual(int(refused.get("Retry-After")), 3600)
 
     def test_a_key_cannot_be_evaded(self):
         client = self.start({"rate_limit": {"requests": 2, "per": "hour", "key": {"by": "header", "name": "X-Key"}}})

@@ -34,6 +34,19 @@ static void each_list(const struct conf *conf, seen_fn *seen, void *arg)
     }
 }
 
+/* An error when the name at `i` stands before it, too. */
+static void check_twice(struct conf_check *check, const struct slice *names, uint32_t i,
+                        const struct conf_path *item)
+{
+    for (uint32_t before = 0; before < i; before++) {
+        if (slice_eq(names[i], names[before])) {
+            conf_errors_add(check->errors, item, "duplicate", SLICE_NONE, "must not stand twice");
+            check->ok = false;
+            return;
+        }
+    }
+}
+
 static void check_list(const struct list *list, void *arg)
 {
     struct conf_check *check = arg;
@@ -44,6 +57,7 @@ static void check_list(const struct list *list, void *arg)
         const struct conf_path item = {.parent = list->path, .index = i};
         conf_check_reference(check, &names, conf_policy_find(conf, list->names[i]) != NULL,
                              list->names[i], &item);
+        check_twice(check, list->names, i, &item);
     }
 }
 
@@ -161,14 +175,7 @@ static void check_encodings(struct conf_check *check, const struct conf_policy_c
                             conf_encoding_word(encoding));
             check->ok = false;
         }
-        for (uint32_t before = 0; before < i; before++) {
-            if (slice_eq(policy->encodings[i], policy->encodings[before])) {
-                conf_errors_add(check->errors, &item, "duplicate", SLICE_NONE,
-                                "must not stand twice");
-                check->ok = false;
-                break;
-            }
-        }
+        check_twice(check, policy->encodings, i, &item);
     }
 }
 

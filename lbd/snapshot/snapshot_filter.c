@@ -194,13 +194,26 @@ bool snapshot_filter_is_current(const struct snapshot *snapshot, const struct re
     return true;
 }
 
+static bool has(const struct filter_chain *chain, const struct filter *filter)
+{
+    for (uint32_t i = 0; i < chain->count; i++) {
+        if (chain->list[i] == filter) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One that the listener names and the route, too, is asked once, in the listener's place. */
 static void add(const struct snapshot *snapshot, struct filter_chain *chain,
                 const struct slice *names, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct filter *filter = find(snapshot, names[i]);
         assert(filter != NULL && chain->count < FILTER_CHAIN_MAX); /* conf_check, the schema */
-        chain->list[chain->count++] = filter;
+        if (!has(chain, filter)) {
+            chain->list[chain->count++] = filter;
+        }
     }
 }
 

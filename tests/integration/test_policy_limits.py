@@ -95,6 +95,14 @@ class Limits(LabCase):
         self.assertEqual(refused.status, 429)
         self.assertLessEqual(int(refused.get("Retry-After")), 3600)
 
+    def test_one_that_listener_and_route_name_counts_once(self):
+        client = self.start({"rate_limit": {"requests": 4, "per": "hour"}})
+        self.proxy.patch("/v1/listeners/web", {"policies": ["p"]})
+        self.assertEqual(self.statuses(client, 5), [200, 200, 200, 200, 429])
+        self.assertEqual(self.decisions("allow", "deny"), [4, 1])
+        answer = self.proxy.api("PATCH", "/v1/routes/guarded", {"policies": ["p", "p"]})
+        self.assertEqual((answer.status, answer.pointers), (422, ["#/routes/guarded/policies/1"]))
+
     def test_a_key_cannot_be_evaded(self):
         client = self.start({"rate_limit": {"requests": 2, "per": "hour", "key": {"by": "header", "name": "X-Key"}}})
         self.assertEqual(self.statuses(client, 3, headers={"X-Key": "a"}), [200, 200, 429])

@@ -49,6 +49,10 @@ void conf_check_shadows(struct conf_check *check);
 /* What is wrong with the name of a header, else of a cookie or parameter; NULL: nothing. What
  * cannot stand under it in a request would never be found. */
 const char *conf_check_value_name_problem(bool is_header, struct slice name);
+/* What is wrong with a header that is lbd's own. */
+#define CONF_CHECK_OURS "must not be a header that lbd sets itself"
+/* Is it one by which lbd says why it answers? Nobody else may write it; to take it away is fine. */
+bool conf_check_is_reason_header(struct slice name);
 /* The cookie by which clients stay with a pool of a split; `at`: the split. */
 void conf_check_split_cookie(struct conf_check *check, const struct conf_split *split,
                              const struct conf_path *at);

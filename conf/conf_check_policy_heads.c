@@ -11,6 +11,12 @@ static void fail(struct conf_check *check, const struct conf_path *path, const c
     check->ok = false;
 }
 
+bool conf_check_is_reason_header(struct slice name)
+{
+    return slice_eq_nocase(name, SLICE("lbd-reason")) ||
+           slice_eq_nocase(name, SLICE("lbd-reason-detail"));
+}
+
 /* Of requests these are lbd's own, and of answers those that it makes itself. */
 static const char *name_problem(struct slice name, bool is_request)
 {
@@ -52,7 +58,7 @@ static const char *name_problem(struct slice name, bool is_request)
     }
     for (size_t i = 0; problem == NULL && is_request && i < ARRAY_LEN(ours); i++) {
         if (slice_eq_nocase(name, ours[i])) {
-            problem = "must not be a header that lbd sets itself";
+            problem = CONF_CHECK_OURS;
         }
     }
     return problem;
@@ -85,6 +91,9 @@ static void check_lines(struct conf_check *check, const struct conf_header *line
     for (uint32_t i = 0; i < count; i++) {
         PATH(at, path, lines[i].name);
         const char *problem = name_problem(lines[i].name, is_request);
+        if (!is_request && conf_check_is_reason_header(lines[i].name)) {
+            problem = CONF_CHECK_OURS;
+        }
         problem = problem != NULL ? problem : value_problem(lines[i].value);
         if (problem != NULL) {
             fail(check, &at, problem);
@@ -167,7 +176,7 @@ static void check_asked(struct conf_check *check, struct slice name, const struc
 {
     if (slice_eq_nocase(name, SLICE("x-forwarded-method")) ||
         slice_eq_nocase(name, SLICE("x-forwarded-uri"))) {
-        fail(check, path, "must not be a header that lbd sets itself");
+        fail(check, path, CONF_CHECK_OURS);
     } else if (!slice_eq_nocase(name, SLICE("x-request-id"))) { /* the one that servers see */
         check_name(check, name, path);
     }

@@ -383,8 +383,9 @@ static void check_headers(struct conf_check *check, const struct conf_header *he
         }
         if (slice_eq_nocase(headers[i].name, SLICE("content-type")) ||
             slice_eq_nocase(headers[i].name, SLICE("location")) ||
-            slice_eq_nocase(headers[i].name, SLICE("date"))) {
-            refuse(check, &header, "must not be a header that lbd sets itself");
+            slice_eq_nocase(headers[i].name, SLICE("date")) ||
+            conf_check_is_reason_header(headers[i].name)) {
+            refuse(check, &header, CONF_CHECK_OURS);
         }
     }
 }

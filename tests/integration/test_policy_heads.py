@@ -119,6 +119,23 @@ class Heads(LabCase):
         self.refused({"headers": {"request": {"set": {f"A{i}": "x" for i in range(5)},
                                               "add": {f"B{i}": "x" for i in range(5)}}}}, "headers/request")
 
+    def test_why_lbd_answers_is_written_by_lbd_alone(self):
+        client = self.start({"headers": {"response": {"remove": ["Lbd-Reason"]}}}, {"access": {"deny": ["127.0.0.0/8"]}})
+        for name in ("Lbd-Reason", "lbd-reason-detail"):
+            self.refused({"headers": {"response": {"set": {name: "x"}}}}, f"headers/response/set/{name}")
+            self.refused({"headers": {"response": {"add": {name: "x"}}}}, f"headers/response/add/{name}")
+            for action in ({"respond": {"status": 200, "headers": {name: "x"}}},
+                           {"redirect": {"path": "/", "headers": {name: "x"}}}):
+                answer = self.proxy.api("PUT", "/v1/routes/own", {"listener": "web", "action": action})
+                (kind,) = action
+                self.assertEqual((answer.status, answer.pointers),
+                                 (422, [f"#/routes/own/action/{kind}/headers/{name}"]))
+        self.proxy.put("/v1/routes/own", {"listener": "web", "match": {"path": "/own"},
+                                          "action": {"respond": {"status": 503}}})
+        self.assertIsNone(client.get("/own").get("Lbd-Reason"), "what is configured is no failure")
+        refused = client.get("/guarded")
+        self.assertEqual((refused.status, refused.get("Lbd-Reason")), (403, None))
+
     # -- cors --
 
     CORS = {"cors": {"origins": ["https://app.example.com", "https://*.example.org"], "methods": ["GET", "PUT"],

@@ -309,8 +309,9 @@ void filter_run_end(struct filter_run *run)
     }
 }
 
-bool filter_chain_admits(const struct filter_chain *chain, const struct addr_small *client,
-                         struct counters_worker *counters)
+const struct filter *filter_chain_refuses(const struct filter_chain *chain,
+                                          const struct addr_small *client,
+                                          struct counters_worker *counters)
 {
     for (uint32_t i = 0; i < chain->count; i++) {
         const struct filter *filter = chain->list[i];
@@ -321,10 +322,22 @@ bool filter_chain_admits(const struct filter_chain *chain, const struct addr_sma
             count_decision(counters, filter, COUNTERS_DECISION_SHADOW);
         } else {
             count_decision(counters, filter, COUNTERS_DECISION_DENY);
-            return false;
+            return filter;
         }
     }
-    return true;
+    return NULL;
+}
+
+const struct filter *filter_chain_shadows(const struct filter_chain *chain,
+                                          const struct addr_small *client, const struct filter *end)
+{
+    for (uint32_t i = 0; i < chain->count && chain->list[i] != end; i++) {
+        const struct filter *filter = chain->list[i];
+        if (filter->is_shadow && !filter->ops->admits(filter, client)) {
+            return filter;
+        }
+    }
+    return NULL;
 }
 
 /* -- for kinds -- */

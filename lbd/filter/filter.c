@@ -140,6 +140,14 @@ static void note_shadow(struct filter_run *run, const struct filter *filter)
     run->shadowed = run->shadowed != NULL ? run->shadowed : filter;
 }
 
+/* Has it let the request in, and may yet find its body too large? */
+static bool is_undecided(const struct filter_run *run, uint32_t i)
+{
+    const struct message *request = run->request;
+    return run->chain->list[i]->ops->body_max != NULL && run->kept[i] == NULL &&
+           !request->has_length && request->framing == FRAMING_CHUNKED;
+}
+
 /* The next one whom the request's body may become too large for. */
 static void find_body_limit(struct filter_run *run)
 {
@@ -160,7 +168,9 @@ static enum filter_verdict weigh(struct filter_run *run, enum filter_verdict ver
     const struct filter *filter = run->chain->list[run->asked - 1];
     switch (verdict) {
     case FILTER_GO_ON:
-        count(run, filter, COUNTERS_DECISION_ALLOW);
+        if (!is_undecided(run, run->asked - 1)) { /* else by filter_run_end */
+            count(run, filter, COUNTERS_DECISION_ALLOW);
+        }
         return FILTER_GO_ON;
     case FILTER_WAIT:
         count(run, filter, COUNTERS_DECISION_WAIT);
@@ -226,11 +236,12 @@ bool filter_run_body_fits(struct filter_run *run, uint64_t bytes)
         const struct filter *filter = run->chain->list[run->body_limit];
         if (!filter->is_shadow) {
             run->decided = filter;
+            run->kept[run->body_limit] = run; /* it has spoken */
             count(run, filter, COUNTERS_DECISION_DENY);
             return false;
         }
         note_shadow(run, filter);
-        run->kept[run->body_limit] = run; /* it has spoken */
+        run->kept[run->body_limit] = run;
         find_body_limit(run);
     }
     return true;
@@ -303,6 +314,9 @@ void filter_run_end(struct filter_run *run)
     while (run->asked > 0) {
         uint32_t i = --run->asked;
         const struct filter *filter = run->chain->list[i];
+        if (LB_UNLIKELY(is_undecided(run, i))) {
+            count(run, filter, COUNTERS_DECISION_ALLOW);
+        }
         if (filter->ops->end != NULL) {
             filter->ops->end(run, filter, &run->kept[i]);
         }

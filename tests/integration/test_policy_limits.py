@@ -263,6 +263,7 @@ class Limits(LabCase):
         client.send(head + 5 * chunk + b"0\r\n\r\n")
         self.assert_reason(client.read_response(), 413, "body_too_large")
         self.assertEqual(self.decisions("deny"), [1])
+        self.wait_for(lambda: self.decisions("allow", "deny") == [1, 1], "one decision for each request")
         with h2.H2Client(self.proxy.address()) as fast:
             fields = fields_for("POST")
             self.assertEqual(fast.request(fields, body=b"x" * 1024).status, 200)
@@ -289,6 +290,7 @@ class Limits(LabCase):
             counted = [self.proxy.metric("lbd_policy_decisions_total", policy=name, decision=word)
                        for name, word in (("p", "shadow"), ("q", "shadow"), ("r", "deny"))]
             self.assertEqual(counted, [shadow, shadow, deny], chunks)
+        self.wait_for(lambda: self.decisions("allow", "shadow") == [1, 2], "one decision for each request")
         self.assertEqual(self.proxy.wait_access_log(3)[1]["shadow_policy"], "q")
 
 

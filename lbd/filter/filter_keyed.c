@@ -76,7 +76,7 @@ void filter_keyed_facts(const struct filter *filter, uint64_t least, struct filt
     struct filter_facts_keyed *out = &facts->keyed;
     struct key_top_row rows[FILTER_FACTS_FULL_MAX];
     facts->is_keyed = true;
-    out->keys_max = keyed->table.keys;
+    out->keys_max = key_table_slots(&keyed->table);
     out->full_count = key_top_list(&keyed->top, &keyed->table, least, rows, FILTER_FACTS_FULL_MAX);
     for (uint32_t i = 0; i < out->full_count; i++) {
         out->full[i].row = rows[i];

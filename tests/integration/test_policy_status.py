@@ -153,6 +153,15 @@ class PolicyStatus(LabCase):
         self.assertEqual((keys["held"], len(keys["fullest"])), (60, 20))
         self.assertEqual(self.summary()["keys"], 60)
 
+    def test_no_more_are_held_than_there_are_places(self):
+        self.start({"rate_limit": {"requests": 1, "per": "hour", "keys": 16}})
+        for last in range(1, 101):
+            with self.connect(self.proxy, source=f"127.0.1.{last}") as client:
+                client.get("/")
+        keys = self.status()["keys"]
+        self.assertLessEqual(keys["held"], keys["max"])
+        self.assertEqual(keys["max"], 32)
+
     def test_concurrency_shows_who_is_there(self):
         go = threading.Event()
         self.addCleanup(go.set)

@@ -194,6 +194,26 @@ static void check_types(struct conf_check *check, const struct conf_policy_compr
     }
 }
 
+static void check_algorithms(struct conf_check *check, const struct conf_policy_jwt *jwt,
+                             const struct conf_path *path)
+{
+    static const struct slice known[] = {SLICE_INIT("RS256"), SLICE_INIT("ES256"),
+                                         SLICE_INIT("EdDSA"), SLICE_INIT("HS256")};
+    PATH(algorithms, path, SLICE("algorithms"));
+    for (uint32_t i = 0; i < jwt->algorithm_count; i++) {
+        const struct conf_path item = {.parent = &algorithms, .index = i};
+        bool is_known = false;
+        for (size_t k = 0; k < ARRAY_LEN(known); k++) {
+            is_known = is_known || slice_eq(jwt->algorithms[i], known[k]);
+        }
+        if (!is_known) {
+            conf_errors_add(check->errors, &item, "invalid-value", SLICE_NONE,
+                            "must be one of \"RS256\", \"ES256\", \"EdDSA\", \"HS256\"");
+            check->ok = false;
+        }
+    }
+}
+
 static void check_ca(struct conf_check *check, const struct conf_policy *policy,
                      const struct conf_path *path)
 {
@@ -256,16 +276,18 @@ void conf_check_policy(struct conf_check *check)
                 check->ok = false;
             }
             break;
-        case CONF_POLICY_JWT:
+        case CONF_POLICY_JWT: {
+            PATH(jwt, &at, SLICE("jwt"));
             conf_check_policy_told(check, policy, &at);
+            check_algorithms(check, &policy->jwt, &jwt);
             if ((policy->jwt.keys_file.len != 0) == (policy->jwt.keys_url.len != 0)) {
-                PATH(jwt, &at, SLICE("jwt"));
                 conf_errors_add(check->errors, &jwt, "invalid-value", SLICE_NONE,
                                 "needs either 'keys_file' or 'keys_url'");
                 check->ok = false;
             }
             check_ca(check, policy, &at);
             break;
+        }
         case CONF_POLICY_EXTERNAL_AUTH:
             conf_check_policy_told(check, policy, &at);
             check_ca(check, policy, &at);

@@ -53,6 +53,9 @@ const char *conf_check_value_name_problem(bool is_header, struct slice name);
 #define CONF_CHECK_OURS "must not be a header that lbd sets itself"
 /* Is it one by which lbd says why it answers? Nobody else may write it; to take it away is fine. */
 bool conf_check_is_reason_header(struct slice name);
+/* Errors for lines of the same name, which is read in any case. */
+void conf_check_header_twice(struct conf_check *check, const struct conf_header *lines,
+                             uint32_t count, const struct conf_path *path);
 /* The cookie by which clients stay with a pool of a split; `at`: the split. */
 void conf_check_split_cookie(struct conf_check *check, const struct conf_split *split,
                              const struct conf_path *at);

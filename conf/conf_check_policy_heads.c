@@ -101,6 +101,24 @@ static void check_lines(struct conf_check *check, const struct conf_header *line
     }
 }
 
+/* Names of headers are the same in any case: of two lines that are set the last would win. */
+void conf_check_header_twice(struct conf_check *check, const struct conf_header *lines,
+                             uint32_t count, const struct conf_path *path)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        for (uint32_t before = 0; before < i; before++) {
+            if (slice_eq_nocase(lines[i].name, lines[before].name)) {
+                PATH(at, path, lines[i].name);
+                conf_errors_add(check->errors, &at, "duplicate", SLICE_NONE,
+                                "must not stand twice: '%.*s' is the same header",
+                                SLICE_ARG(lines[before].name));
+                check->ok = false;
+                break;
+            }
+        }
+    }
+}
+
 static void check_edits(struct conf_check *check, const struct conf_header_edits *edits,
                         bool is_request, const struct conf_path *path)
 {
@@ -108,6 +126,7 @@ static void check_edits(struct conf_check *check, const struct conf_header_edits
     PATH(add, path, SLICE("add"));
     PATH(remove, path, SLICE("remove"));
     check_lines(check, edits->set, edits->set_count, is_request, &set);
+    conf_check_header_twice(check, edits->set, edits->set_count, &set);
     check_lines(check, edits->add, edits->add_count, is_request, &add);
     if (edits->set_count + edits->add_count > CONF_HEADER_EDITS_MAX) {
         fail(check, path, "must set and add at most 8 lines; another policy may do more");

@@ -110,6 +110,30 @@ static const struct {
                                                                                                                 "'servers':{'a':{'address':'h:1'},'b':{'address':'h:2','priority':1}}}}}",
      "/pools/p/servers/b/priority", "invalid-value", "", false},
 
+    /* names of headers */
+    {"{'policies':{'p':{'headers':{'response':{'set':{'X':'1','x':'2'}}}}}}",
+     "/policies/p/headers/response/set/x", "duplicate", "", false},
+    {"{'policies':{'p':{'headers':{'request':{'set':{'X':'1','Y':'1'},'add':{'X':'2','x':'3'}}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'r':{'listener':'web','action':{'respond':{'status':200,'headers':{'A':'1','a':'2'}}}}}}",
+     "/routes/r/action/respond/headers/a", "duplicate", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'r':{'listener':'web','match':{'header':{'exact':{'X_A':'1'}}}," RESPOND
+              "}}}",
+     "/routes/r/match/header/exact/X_A", "no-effect", "", true},
+    {"{" LISTEN(
+         WEB) ",'routes':{'r':{'listener':'web','match':{'header':{'absent':['A','X_A']}}," RESPOND
+              "}}}",
+     "/routes/r/match/header/absent/1", "no-effect", "", true},
+
+    /* routes that answer by themselves */
+    {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','timeouts':{'response':'3s'}," RESPOND "}}}",
+     "/routes/r/timeouts", "no-effect", "", true},
+    {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','buffering':{'request':'1MiB'}," RESPOND
+                     "}}}",
+     "/routes/r/buffering", "no-effect", "", true},
+
     /* subsets */
     {"{" LISTEN(WEB) ",'pools':{" POOL(
          "p") "},'routes':{'r':{'listener':'web','action':{'pool':'p','subset':{'v':'1'}}}}}",

@@ -251,6 +251,9 @@ void conf_check_policy(struct conf_check *check)
     for (uint32_t i = 0; i < conf->policy_count; i++) {
         const struct conf_policy *policy = &conf->policies[i];
         PATH(at, &policies, policy->name);
+        if (conf_errors_has(check->errors, &at)) {
+            continue; /* it has no kind, or several */
+        }
         switch (policy->kind) {
         case CONF_POLICY_ACCESS: {
             PATH(access, &at, SLICE("access"));

@@ -381,7 +381,7 @@ static void check_split(struct conf_check *check, const struct conf_route *route
     for (uint32_t i = 0; i < split->pool_count; i++) {
         sum += split->pools[i].weight;
     }
-    if (sum == 0) {
+    if (sum == 0 && !conf_errors_has(check->errors, &pools)) {
         refuse(check, &pools, "must have a weight above 0");
     }
     if ((split->key == CONF_HASH_KEY_SOURCE) != (split->name.len == 0)) {

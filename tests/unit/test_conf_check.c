@@ -110,6 +110,11 @@ static const struct {
                                                                                                                 "'servers':{'a':{'address':'h:1'},'b':{'address':'h:2','priority':1}}}}}",
      "/pools/p/servers/b/priority", "invalid-value", "", false},
 
+    /* one fault, one error */
+    {"{'policies':{'p':{}}}", "/policies/p", "missing-key", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','action':{'split':{'pools':{}}}}}}",
+     "/routes/r/action/split/pools", "out-of-range", "", false},
+
     /* names of headers */
     {"{'policies':{'p':{'headers':{'response':{'set':{'X':'1','x':'2'}}}}}}",
      "/policies/p/headers/response/set/x", "duplicate", "", false},

@@ -74,6 +74,8 @@ bool conf_check_ca_set_unused(const struct conf *conf, struct slice name,
                               struct conf_errors *errors);
 /* Policies, and who names them. */
 void conf_check_policy(struct conf_check *check);
+/* What they cannot do where they are named. */
+void conf_check_policy_routes(struct conf_check *check);
 void conf_check_policy_unused(struct conf_check *check);
 /* The same of address sets. */
 void conf_check_address_sets_unused(struct conf_check *check);

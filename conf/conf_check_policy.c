@@ -324,6 +324,70 @@ void conf_check_policy(struct conf_check *check)
     }
 }
 
+/* -- policies that cannot do on a route what they are for -- */
+
+static bool has_name(const struct slice *names, uint32_t count, struct slice name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (slice_eq(names[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool takes_options(const struct conf_route *route)
+{
+    return route->match.method_count == 0 ||
+           has_name(route->match.method, route->match.method_count, SLICE("OPTIONS"));
+}
+
+/* Does the listener, or a route of it that takes OPTIONS, name the policy, too? */
+static bool has_preflights(const struct conf *conf, const struct conf_route *route,
+                           struct slice policy)
+{
+    const struct conf_listener *listener = conf_listener_find(conf, route->listener);
+    if (listener != NULL && has_name(listener->policies, listener->policy_count, policy)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *other = &conf->routes[i];
+        if (slice_eq(other->listener, route->listener) && takes_options(other) &&
+            has_name(other->policies, other->policy_count, policy)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void warn_preflights(struct conf_check *check, const struct conf_route *route,
+                            const struct conf_path *here)
+{
+    PATH(field, here, SLICE("policies"));
+    for (uint32_t i = 0; !takes_options(route) && i < route->policy_count; i++) {
+        const struct conf_policy *policy = conf_policy_find(check->conf, route->policies[i]);
+        const struct conf_path item = {.parent = &field, .index = i};
+        if (policy != NULL && policy->kind == CONF_POLICY_CORS &&
+            !has_preflights(check->conf, route, policy->name)) {
+            conf_errors_warn(check->errors, &item, "no-preflights",
+                             "preflights are OPTIONS, which match.method of this route leaves out");
+        }
+    }
+}
+
+void conf_check_policy_routes(struct conf_check *check)
+{
+    const struct conf *conf = check->conf;
+    PATH(routes, &conf_check_root, SLICE("routes"));
+    /* each looks at the other routes: no further than it can be told */
+    for (uint32_t i = 0; i < conf->route_count && check->errors->warning_count < CONF_ERRORS_MAX;
+         i++) {
+        const struct conf_route *route = &conf->routes[i];
+        PATH(here, &routes, route->name);
+        warn_preflights(check, route, &here);
+    }
+}
+
 /* -- who uses them -- */
 
 struct noting {

@@ -32,6 +32,7 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
 #define WEIGHED(a, b)                                                                              \
     "'p':{'servers':{'a':{'address':'h:1','weight':" a "},'b':{'address':'h:2','weight':" b "}}}"
 #define RESPOND     "'action':{'respond':{'status':200}}"
+#define CORS        "'policies':{'c':{'cors':{'origins':['https://a.example']}}}"
 #define LISTEN(...) "'listeners':{" __VA_ARGS__ "}"
 #define WEB         "'web':{'bind':['127.0.0.1:80']}"
 
@@ -114,6 +115,30 @@ static const struct {
     {"{'policies':{'p':{}}}", "/policies/p", "missing-key", "", false},
     {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','action':{'split':{'pools':{}}}}}}",
      "/routes/r/action/split/pools", "out-of-range", "", false},
+
+    /* preflights */
+    {"{" LISTEN(
+         WEB) "," CORS
+              ",'routes':{'r':{'listener':'web','policies':['c'],'match':{'method':['PUT']}," RESPOND
+              "}}}",
+     "/routes/r/policies/0", "no-preflights", "", true},
+    {"{" LISTEN(
+         WEB) "," CORS
+              ",'routes':{'r':{'listener':'web','policies':['c'],'match':{'method':['PUT','OPTIONS']}," RESPOND
+              "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         WEB) "," CORS
+              ",'routes':{'r':{'listener':'web','policies':['c'],'match':{'method':['PUT']}," RESPOND
+              "},'s':{'listener':'web','policies':['c'],'match':{'method':['OPTIONS']}," RESPOND
+              "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         "'web':{'bind':['127.0.0.1:80'],'policies':['c']}") "," CORS
+                                                             ",'routes':{'r':{'listener':'web',"
+                                                             "'policies':['c'],'match':{'method':['PUT']}," RESPOND
+                                                             "}}}",
+     NULL, "", "", false},
 
     /* names of headers */
     {"{'policies':{'p':{'headers':{'response':{'set':{'X':'1','x':'2'}}}}}}",

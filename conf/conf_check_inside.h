@@ -84,6 +84,8 @@ bool conf_check_address_set_is_unused(const struct conf *conf, struct slice name
 /* Of `headers` and `cors`, what they may write into heads. */
 void conf_check_policy_heads(struct conf_check *check, const struct conf_policy *policy,
                              const struct conf_path *at);
+/* Warns where policies together may write more lines than a head has room for. */
+void conf_check_policy_lines(struct conf_check *check);
 /* Of `basic_auth`, `jwt` and `external_auth`, under which names they tell servers, or ask. */
 void conf_check_policy_told(struct conf_check *check, const struct conf_policy *policy,
                             const struct conf_path *at);

@@ -19,6 +19,9 @@
 #include "lbd/filter/filter_rate_limit.h"
 #include "lbd/filter/filter_security_headers.h"
 
+static_assert(MESSAGE_EXTRAS_MAX - MESSAGE_EXTRAS_OURS == CONF_HEADER_LINES_MAX,
+              "what documents are told of");
+
 const struct filter_ops *filter_ops_of(enum conf_policy_kind kind)
 {
     static const struct filter_ops *const kinds[CONF_POLICY_KIND_COUNT] = {
@@ -249,6 +252,8 @@ bool filter_run_body_fits(struct filter_run *run, uint64_t bytes)
 
 void filter_run_response(struct filter_run *run, struct message *answer)
 {
+    assert(answer->extra_count <= MESSAGE_EXTRAS_OURS);
+    answer->extra_ours = answer->extra_count; /* they take nothing of the policies' lines */
     for (uint32_t i = run->asked; i-- > 0;) {
         const struct filter *filter = run->chain->list[i];
         if (filter->ops->response != NULL && !filter->is_shadow) {

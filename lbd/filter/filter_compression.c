@@ -241,7 +241,8 @@ static void response(struct filter_run *run, const struct filter *self, void **k
 {
     const struct filter_compression *policy = compression_of(self);
     if (!run->is_body_free || run->coder != 0 ||
-        answer->extra_count + OWN_FIELDS + MESSAGE_EXTRAS_OURS > MESSAGE_EXTRAS_MAX ||
+        answer->extra_count + OWN_FIELDS + MESSAGE_EXTRAS_OURS >
+            MESSAGE_EXTRAS_MAX + answer->extra_ours ||
         !may_be_coded(policy, answer) || (!policy->with_credentials && has_secrets(run, answer))) {
         return;
     }

@@ -108,6 +108,13 @@ class Heads(LabCase):
         self.assertEqual(self.sent().get("X-1-7"), "v")
         self.assertEqual(answer.get("Y-0-7"), "v")
 
+    def test_lines_of_the_route_take_no_room_of_policies(self):
+        lines = [{f"Y-{i}-{k}": "v" for k in range(8)} for i in range(3)]
+        client = self.start({"headers": {"response": {"set": lines[0]}}}, {"headers": {"response": {"add": lines[1]}}},
+                            route={"action": {"respond": {"status": 200, "headers": lines[2]}}})
+        answer = client.get("/guarded")
+        self.assertEqual([name for each in lines for name in each if answer.get(name) is None], [])
+
     def test_what_may_not_be_written(self):
         self.start()
         for name in ("Content-Length", "connection", "Host", "X-Forwarded-For", "X_A", "Via"):

@@ -31,8 +31,11 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
     "'p':{'sticky':{" sticky "},'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}}"
 #define WEIGHED(a, b)                                                                              \
     "'p':{'servers':{'a':{'address':'h:1','weight':" a "},'b':{'address':'h:2','weight':" b "}}}"
-#define RESPOND     "'action':{'respond':{'status':200}}"
-#define CORS        "'policies':{'c':{'cors':{'origins':['https://a.example']}}}"
+#define RESPOND "'action':{'respond':{'status':200}}"
+#define CORS    "'policies':{'c':{'cors':{'origins':['https://a.example']}}}"
+#define LINES(name)                                                                                \
+    "'" name "':{'headers':{'response':{'add':{'a':'1','b':'1','c':'1','d':'1','e':'1','f':'1',"   \
+    "'g':'1','h':'1'}}}}"
 #define LISTEN(...) "'listeners':{" __VA_ARGS__ "}"
 #define WEB         "'web':{'bind':['127.0.0.1:80']}"
 
@@ -115,6 +118,16 @@ static const struct {
     {"{'policies':{'p':{}}}", "/policies/p", "missing-key", "", false},
     {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','action':{'split':{'pools':{}}}}}}",
      "/routes/r/action/split/pools", "out-of-range", "", false},
+
+    /* lines of policies */
+    {"{" LISTEN("'web':{'bind':['127.0.0.1:80'],'policies':['a','c']}") ",'policies':{" LINES("a") "," LINES(
+         "b") ",'c':{'security_headers':{}}},'routes':{'r':{'listener':'web','policies':['a','b']," RESPOND
+              "}}}",
+     "/routes/r/policies", "no-header-room", "", true},
+    {"{" LISTEN("'web':{'bind':['127.0.0.1:80'],'policies':['a']}") ",'policies':{" LINES(
+         "a") "," LINES("b") "},'routes':{'r':{'listener':'web','policies':['a','b']," RESPOND
+                             "}}}",
+     NULL, "", "", false},
 
     /* preflights */
     {"{" LISTEN(

@@ -442,6 +442,23 @@ static void write_why(const struct explained *explained, struct json_write *w)
     buf_fini(&why);
 }
 
+/* Who are asked first; of what is refused before a route is looked for nobody. */
+static void write_policies(const struct explained *explained, struct json_write *w)
+{
+    const struct filter_chain *chain = explained->route != NULL && !explained->question.by_name
+                                           ? explained->route->filters
+                                           : explained->plan->filters;
+    if (chain == NULL) {
+        return;
+    }
+    json_write_key(w, "policies");
+    json_write_array_begin(w);
+    for (uint32_t i = 0; i < chain->count; i++) {
+        json_write_string(w, chain->list[i]->name);
+    }
+    json_write_array_end(w);
+}
+
 static void write_answer(const struct explained *explained, const struct snapshot *snapshot,
                          struct json_write *w)
 {
@@ -468,6 +485,9 @@ static void write_answer(const struct explained *explained, const struct snapsho
         json_write_string(w, close_reason_word(explained->refusal));
     } else if (route != NULL && route->action != CONF_ACTION_POOL) {
         json_write_member_u64(w, "status", route->status);
+    }
+    if (is_routed) {
+        write_policies(explained, w);
     }
     if (explained->sent_path.len != 0) {
         json_write_member_string(w, "sent_path", explained->sent_path);

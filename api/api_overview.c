@@ -22,6 +22,7 @@ enum stage {
     CA_SETS,
     PROBLEMS,
     POOL_PROBLEMS,
+    ROUTE_PROBLEMS,
     POLICY_PROBLEMS,
     CERTIFICATE_PROBLEMS,
     CA_SET_PROBLEMS,
@@ -227,6 +228,29 @@ static bool step_listeners(struct overview *self)
     return true;
 }
 
+/* -- routes: those whose answer is a file that changed and is no good -- */
+
+static bool step_routes(struct overview *self)
+{
+    const struct registry_tls *tls = &control_registry(self->request->control)->tls;
+    char message[512];
+    if (self->index == self->conf->route_count) {
+        return false;
+    }
+    const struct conf_route *conf = &self->conf->routes[self->index++];
+    const struct registry_material *body =
+        conf->action == CONF_ACTION_RESPOND && conf->respond_file.len != 0
+            ? registry_find_body(tls, conf->respond_file)
+            : NULL;
+    if (body != NULL && body->failure[0] != '\0') {
+        (void)snprintf(message, sizeof(message), "what the file was before goes on: %s",
+                       body->failure);
+        write_problem(&self->w, message, "#/routes/%.*s/action/respond/body_file",
+                      SLICE_ARG(conf->name));
+    }
+    return true;
+}
+
 /* -- policies, certificates and CA sets -- */
 
 static bool step_policies(struct overview *self)
@@ -357,6 +381,11 @@ static void step(struct overview *self)
         break;
     case POOL_PROBLEMS:
         if (!step_pools(self)) {
+            go_on(self, ROUTE_PROBLEMS);
+        }
+        break;
+    case ROUTE_PROBLEMS:
+        if (!step_routes(self)) {
             go_on(self, POLICY_PROBLEMS);
         }
         break;

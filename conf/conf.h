@@ -419,7 +419,8 @@ struct conf_policy_body_size {
     uint32_t max_bytes;
 };
 
-#define CONF_HEADER_EDITS_MAX 8 /* lines that one policy may set and add to a head */
+#define CONF_HEADER_EDITS_MAX 8  /* lines that one policy may set and add to a head */
+#define CONF_HEADER_LINES_MAX 18 /* and all policies that a request passes */
 
 /* What may stand in braces in the value of a header. */
 enum conf_header_word {

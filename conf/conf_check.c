@@ -339,6 +339,8 @@ bool conf_check(const struct conf *conf, struct conf_errors *errors)
     conf_check_tls(&check);
     conf_check_mail(&check);
     conf_check_policy(&check);
+    conf_check_policy_routes(&check);
+    conf_check_policy_lines(&check);
     if (errors->error_count == 0) { /* what is misspelt elsewhere only seems unused */
         check_unused(&check);
         conf_check_tls_unused(&check);

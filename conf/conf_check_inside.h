@@ -54,6 +54,13 @@ void conf_check_shadows(struct conf_check *check);
 /* What is wrong with the name of a header, else of a cookie or parameter; NULL: nothing. What
  * cannot stand under it in a request would never be found. */
 const char *conf_check_value_name_problem(bool is_header, struct slice name);
+/* What is wrong with a header that is lbd's own. */
+#define CONF_CHECK_OURS "must not be a header that lbd sets itself"
+/* Is it one by which lbd says why it answers? Nobody else may write it; to take it away is fine. */
+bool conf_check_is_reason_header(struct slice name);
+/* Errors for lines of the same name, which is read in any case. */
+void conf_check_header_twice(struct conf_check *check, const struct conf_header *lines,
+                             uint32_t count, const struct conf_path *path);
 /* The cookie by which clients stay with a pool of a split; `at`: the split. */
 void conf_check_split_cookie(struct conf_check *check, const struct conf_route *route,
                              const struct conf_path *at);
@@ -72,6 +79,8 @@ bool conf_check_ca_set_unused(const struct conf *conf, struct slice name,
                               struct conf_errors *errors);
 /* Policies, and who names them. */
 void conf_check_policy(struct conf_check *check);
+/* What they cannot do where they are named. */
+void conf_check_policy_routes(struct conf_check *check);
 void conf_check_policy_unused(struct conf_check *check);
 /* The same of address sets. */
 void conf_check_address_sets_unused(struct conf_check *check);
@@ -80,6 +89,8 @@ bool conf_check_address_set_is_unused(const struct conf *conf, struct slice name
 /* Of `headers` and `cors`, what they may write into heads. */
 void conf_check_policy_heads(struct conf_check *check, const struct conf_policy *policy,
                              const struct conf_path *at);
+/* Warns where policies together may write more lines than a head has room for. */
+void conf_check_policy_lines(struct conf_check *check);
 /* Of `basic_auth`, `jwt` and `external_auth`, under which names they tell servers, or ask. */
 void conf_check_policy_told(struct conf_check *check, const struct conf_policy *policy,
                             const struct conf_path *at);

@@ -34,6 +34,19 @@ static void each_list(const struct conf *conf, seen_fn *seen, void *arg)
     }
 }
 
+/* An error when the name at `i` stands before it, too. */
+static void check_twice(struct conf_check *check, const struct slice *names, uint32_t i,
+                        const struct conf_path *item)
+{
+    for (uint32_t before = 0; before < i; before++) {
+        if (slice_eq(names[i], names[before])) {
+            conf_errors_add(check->errors, item, "duplicate", SLICE_NONE, "must not stand twice");
+            check->ok = false;
+            return;
+        }
+    }
+}
+
 static void check_list(const struct list *list, void *arg)
 {
     struct conf_check *check = arg;
@@ -44,6 +57,7 @@ static void check_list(const struct list *list, void *arg)
         const struct conf_path item = {.parent = list->path, .index = i};
         conf_check_reference(check, &names, conf_policy_find(conf, list->names[i]) != NULL,
                              list->names[i], &item);
+        check_twice(check, list->names, i, &item);
     }
 }
 
@@ -161,14 +175,7 @@ static void check_encodings(struct conf_check *check, const struct conf_policy_c
                             conf_encoding_word(encoding));
             check->ok = false;
         }
-        for (uint32_t before = 0; before < i; before++) {
-            if (slice_eq(policy->encodings[i], policy->encodings[before])) {
-                conf_errors_add(check->errors, &item, "duplicate", SLICE_NONE,
-                                "must not stand twice");
-                check->ok = false;
-                break;
-            }
-        }
+        check_twice(check, policy->encodings, i, &item);
     }
 }
 
@@ -197,6 +204,26 @@ static void check_keys(struct conf_check *check, const struct conf_policy *polic
         conf_errors_add(check->errors, &jwt, "invalid-value", SLICE_NONE,
                         "needs either 'keys_file' or 'keys_url'");
         check->ok = false;
+    }
+}
+
+static void check_algorithms(struct conf_check *check, const struct conf_policy_jwt *jwt,
+                             const struct conf_path *path)
+{
+    static const struct slice known[] = {SLICE_INIT("RS256"), SLICE_INIT("ES256"),
+                                         SLICE_INIT("EdDSA"), SLICE_INIT("HS256")};
+    PATH(algorithms, path, SLICE("algorithms"));
+    for (uint32_t i = 0; i < jwt->algorithm_count; i++) {
+        const struct conf_path item = {.parent = &algorithms, .index = i};
+        bool is_known = false;
+        for (size_t k = 0; k < ARRAY_LEN(known); k++) {
+            is_known = is_known || slice_eq(jwt->algorithms[i], known[k]);
+        }
+        if (!is_known) {
+            conf_errors_add(check->errors, &item, "invalid-value", SLICE_NONE,
+                            "must be one of \"RS256\", \"ES256\", \"EdDSA\", \"HS256\"");
+            check->ok = false;
+        }
     }
 }
 
@@ -237,6 +264,9 @@ void conf_check_policy(struct conf_check *check)
     for (uint32_t i = 0; i < conf->policy_count; i++) {
         const struct conf_policy *policy = &conf->policies[i];
         PATH(at, &policies, policy->name);
+        if (conf_errors_has(check->errors, &at)) {
+            continue; /* it has no kind, or several */
+        }
         switch (policy->kind) {
         case CONF_POLICY_ACCESS: {
             PATH(access, &at, SLICE("access"));
@@ -262,11 +292,14 @@ void conf_check_policy(struct conf_check *check)
                 check->ok = false;
             }
             break;
-        case CONF_POLICY_JWT:
+        case CONF_POLICY_JWT: {
+            PATH(jwt, &at, SLICE("jwt"));
             conf_check_policy_told(check, policy, &at);
             check_keys(check, policy, &at);
+            check_algorithms(check, &policy->jwt, &jwt);
             check_ca(check, policy, &at);
             break;
+        }
         case CONF_POLICY_EXTERNAL_AUTH:
             conf_check_policy_told(check, policy, &at);
             check_ca(check, policy, &at);
@@ -297,6 +330,70 @@ void conf_check_policy(struct conf_check *check)
         case CONF_POLICY_KIND_COUNT:
             break;
         }
+    }
+}
+
+/* -- policies that cannot do on a route what they are for -- */
+
+static bool has_name(const struct slice *names, uint32_t count, struct slice name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (slice_eq(names[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool takes_options(const struct conf_route *route)
+{
+    return route->match.method_count == 0 ||
+           has_name(route->match.method, route->match.method_count, SLICE("OPTIONS"));
+}
+
+/* Does the listener, or a route of it that takes OPTIONS, name the policy, too? */
+static bool has_preflights(const struct conf *conf, const struct conf_route *route,
+                           struct slice policy)
+{
+    const struct conf_listener *listener = conf_listener_find(conf, route->listener);
+    if (listener != NULL && has_name(listener->policies, listener->policy_count, policy)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *other = &conf->routes[i];
+        if (slice_eq(other->listener, route->listener) && takes_options(other) &&
+            has_name(other->policies, other->policy_count, policy)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void warn_preflights(struct conf_check *check, const struct conf_route *route,
+                            const struct conf_path *here)
+{
+    PATH(field, here, SLICE("policies"));
+    for (uint32_t i = 0; !takes_options(route) && i < route->policy_count; i++) {
+        const struct conf_policy *policy = conf_policy_find(check->conf, route->policies[i]);
+        const struct conf_path item = {.parent = &field, .index = i};
+        if (policy != NULL && policy->kind == CONF_POLICY_CORS &&
+            !has_preflights(check->conf, route, policy->name)) {
+            conf_errors_warn(check->errors, &item, "no-preflights",
+                             "preflights are OPTIONS, which match.method of this route leaves out");
+        }
+    }
+}
+
+void conf_check_policy_routes(struct conf_check *check)
+{
+    const struct conf *conf = check->conf;
+    PATH(routes, &conf_check_root, SLICE("routes"));
+    /* each looks at the other routes: no further than it can be told */
+    for (uint32_t i = 0; i < conf->route_count && check->errors->warning_count < CONF_ERRORS_MAX;
+         i++) {
+        const struct conf_route *route = &conf->routes[i];
+        PATH(here, &routes, route->name);
+        warn_preflights(check, route, &here);
     }
 }
 

@@ -5,10 +5,20 @@
 
 #define PATH CONF_CHECK_PATH
 
+/* Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, Referrer-Policy and
+ * Content-Security-Policy. */
+#define SECURITY_LINES 5U
+
 static void fail(struct conf_check *check, const struct conf_path *path, const char *problem)
 {
     conf_errors_add(check->errors, path, "invalid-value", SLICE_NONE, "%s", problem);
     check->ok = false;
+}
+
+bool conf_check_is_reason_header(struct slice name)
+{
+    return slice_eq_nocase(name, SLICE("lbd-reason")) ||
+           slice_eq_nocase(name, SLICE("lbd-reason-detail"));
 }
 
 /* Of requests these are lbd's own, and of answers those that it makes itself. */
@@ -52,7 +62,7 @@ static const char *name_problem(struct slice name, bool is_request)
     }
     for (size_t i = 0; problem == NULL && is_request && i < ARRAY_LEN(ours); i++) {
         if (slice_eq_nocase(name, ours[i])) {
-            problem = "must not be a header that lbd sets itself";
+            problem = CONF_CHECK_OURS;
         }
     }
     return problem;
@@ -85,9 +95,30 @@ static void check_lines(struct conf_check *check, const struct conf_header *line
     for (uint32_t i = 0; i < count; i++) {
         PATH(at, path, lines[i].name);
         const char *problem = name_problem(lines[i].name, is_request);
+        if (!is_request && conf_check_is_reason_header(lines[i].name)) {
+            problem = CONF_CHECK_OURS;
+        }
         problem = problem != NULL ? problem : value_problem(lines[i].value);
         if (problem != NULL) {
             fail(check, &at, problem);
+        }
+    }
+}
+
+/* Names of headers are the same in any case: of two lines that are set the last would win. */
+void conf_check_header_twice(struct conf_check *check, const struct conf_header *lines,
+                             uint32_t count, const struct conf_path *path)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        for (uint32_t before = 0; before < i; before++) {
+            if (slice_eq_nocase(lines[i].name, lines[before].name)) {
+                PATH(at, path, lines[i].name);
+                conf_errors_add(check->errors, &at, "duplicate", SLICE_NONE,
+                                "must not stand twice: '%.*s' is the same header",
+                                SLICE_ARG(lines[before].name));
+                check->ok = false;
+                break;
+            }
         }
     }
 }
@@ -99,6 +130,7 @@ static void check_edits(struct conf_check *check, const struct conf_header_edits
     PATH(add, path, SLICE("add"));
     PATH(remove, path, SLICE("remove"));
     check_lines(check, edits->set, edits->set_count, is_request, &set);
+    conf_check_header_twice(check, edits->set, edits->set_count, &set);
     check_lines(check, edits->add, edits->add_count, is_request, &add);
     if (edits->set_count + edits->add_count > CONF_HEADER_EDITS_MAX) {
         fail(check, path, "must set and add at most 8 lines; another policy may do more");
@@ -167,7 +199,7 @@ static void check_asked(struct conf_check *check, struct slice name, const struc
 {
     if (slice_eq_nocase(name, SLICE("x-forwarded-method")) ||
         slice_eq_nocase(name, SLICE("x-forwarded-uri"))) {
-        fail(check, path, "must not be a header that lbd sets itself");
+        fail(check, path, CONF_CHECK_OURS);
     } else if (!slice_eq_nocase(name, SLICE("x-request-id"))) { /* the one that servers see */
         check_name(check, name, path);
     }
@@ -209,4 +241,95 @@ void conf_check_policy_heads(struct conf_check *check, const struct conf_policy 
     PATH(response, &headers, SLICE("response"));
     check_edits(check, &policy->headers.request, true, &request);
     check_edits(check, &policy->headers.response, false, &response);
+}
+
+/* -- how many lines there may be -- */
+
+/* At most, in a head of requests or answers. Those that are in shadow mode write none. */
+static uint32_t count_lines(const struct conf_policy *policy, bool is_request)
+{
+    if (policy->mode == CONF_POLICY_SHADOW) {
+        return 0;
+    }
+    if (policy->kind == CONF_POLICY_HEADERS) {
+        const struct conf_header_edits *edits =
+            is_request ? &policy->headers.request : &policy->headers.response;
+        return edits->set_count + edits->add_count;
+    }
+    if (is_request) {
+        return (policy->basic_auth.user_header.len != 0 ? 1U : 0U) + policy->jwt.header_count +
+               policy->external_auth.response_header_count;
+    }
+    if (policy->kind == CONF_POLICY_CORS) { /* origin, Vary, credentials, exposed headers */
+        return 2U + (policy->cors.credentials != 0 ? 1U : 0U) +
+               (policy->cors.exposed_count != 0 ? 1U : 0U);
+    }
+    if (policy->kind == CONF_POLICY_SECURITY_HEADERS) {
+        return SECURITY_LINES;
+    }
+    return policy->kind == CONF_POLICY_RATE_LIMIT && policy->rate_limit.response_headers != 0
+               ? 3U /* limit, remaining, reset */
+               : 0U;
+}
+
+static uint32_t count_all(const struct conf *conf, const struct slice *names, uint32_t count,
+                          const struct conf_listener *except, bool is_request)
+{
+    uint32_t lines = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct conf_policy *policy = conf_policy_find(conf, names[i]);
+        bool is_counted = false; /* with the listener */
+        for (uint32_t k = 0; except != NULL && k < except->policy_count; k++) {
+            is_counted = is_counted || slice_eq(except->policies[k], names[i]);
+        }
+        lines += policy != NULL && !is_counted ? count_lines(policy, is_request) : 0;
+    }
+    return lines;
+}
+
+static void warn_lines(struct conf_check *check, uint32_t lines, bool is_request,
+                       const struct conf_path *here)
+{
+    PATH(field, here, SLICE("policies"));
+    if (lines > CONF_HEADER_LINES_MAX) {
+        conf_errors_warn(check->errors, &field, "no-header-room",
+                         "all that are passed here may write %u lines into a head, which has room "
+                         "for %u: %s",
+                         lines, CONF_HEADER_LINES_MAX,
+                         is_request ? "a request that would need more is answered 500"
+                                    : "of an answer the rest is left out");
+    }
+}
+
+void conf_check_policy_lines(struct conf_check *check)
+{
+    const struct conf *conf = check->conf;
+    PATH(listeners, &conf_check_root, SLICE("listeners"));
+    for (uint32_t i = 0; i < conf->listener_count; i++) {
+        const struct conf_listener *listener = &conf->listeners[i];
+        PATH(here, &listeners, listener->name);
+        for (int is_request = 0; is_request < 2; is_request++) {
+            warn_lines(
+                check,
+                count_all(conf, listener->policies, listener->policy_count, NULL, is_request != 0),
+                is_request != 0, &here);
+        }
+    }
+    PATH(routes, &conf_check_root, SLICE("routes"));
+    for (uint32_t i = 0; i < conf->route_count; i++) {
+        const struct conf_route *route = &conf->routes[i];
+        const struct conf_listener *listener = conf_listener_find(conf, route->listener);
+        PATH(here, &routes, route->name);
+        for (int is_request = 0; is_request < 2 && route->policy_count != 0; is_request++) {
+            uint32_t own =
+                count_all(conf, route->policies, route->policy_count, listener, is_request != 0);
+            uint32_t before = listener != NULL
+                                  ? count_all(conf, listener->policies, listener->policy_count,
+                                              NULL, is_request != 0)
+                                  : 0;
+            if (own != 0) {
+                warn_lines(check, own + before, is_request != 0, &here);
+            }
+        }
+    }
 }

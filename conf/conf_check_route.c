@@ -243,6 +243,51 @@ static void check_values(struct conf_check *check, const struct conf_match_value
     }
 }
 
+/* A request with such a header is refused before any route is looked for (R9). */
+static void warn_header(struct conf_check *check, struct slice name, const struct conf_path *at,
+                        bool is_wanted)
+{
+    if (conf_check_value_name_problem(true, name) != NULL) {
+        conf_errors_warn(check->errors, at, "no-effect",
+                         is_wanted ? "can never match: requests with a header of such a name are "
+                                     "refused (bad_header)"
+                                   : "without effect: requests with a header of such a name are "
+                                     "refused (bad_header)");
+    }
+}
+
+static void warn_headers(struct conf_check *check, const struct conf_match_values *values,
+                         const struct conf_path *match)
+{
+    PATH(at, match, SLICE("header"));
+    PATH(exact, &at, SLICE("exact"));
+    PATH(prefix, &at, SLICE("prefix"));
+    PATH(regex, &at, SLICE("regex"));
+    PATH(present, &at, SLICE("present"));
+    PATH(absent, &at, SLICE("absent"));
+    const struct {
+        const struct conf_header *list;
+        uint32_t count;
+        const struct conf_path *path;
+    } pairs[] = {{values->exact, values->exact_count, &exact},
+                 {values->prefix, values->prefix_count, &prefix},
+                 {values->regex, values->regex_count, &regex}};
+    for (size_t k = 0; k < ARRAY_LEN(pairs); k++) {
+        for (uint32_t i = 0; i < pairs[k].count; i++) {
+            PATH(entry, pairs[k].path, pairs[k].list[i].name);
+            warn_header(check, pairs[k].list[i].name, &entry, true);
+        }
+    }
+    for (uint32_t i = 0; i < values->present_count; i++) {
+        const struct conf_path item = {.parent = &present, .index = i};
+        warn_header(check, values->present[i], &item, true);
+    }
+    for (uint32_t i = 0; i < values->absent_count; i++) {
+        const struct conf_path item = {.parent = &absent, .index = i};
+        warn_header(check, values->absent[i], &item, false);
+    }
+}
+
 static void check_match(struct conf_check *check, const struct conf_match *match,
                         const struct conf_path *route)
 {
@@ -252,6 +297,7 @@ static void check_match(struct conf_check *check, const struct conf_match *match
     check_pattern(check, match->host_regex, &host_regex);
     check_pattern(check, match->path_regex, &path_regex);
     check_values(check, &match->header, &at, SLICE("header"));
+    warn_headers(check, &match->header, &at);
     check_values(check, &match->cookie, &at, SLICE("cookie"));
     check_values(check, &match->query, &at, SLICE("query"));
     if (match->host_regex.len != 0 && match->host_count != 0) {
@@ -335,7 +381,7 @@ static void check_split(struct conf_check *check, const struct conf_route *route
     for (uint32_t i = 0; i < split->pool_count; i++) {
         sum += split->pools[i].weight;
     }
-    if (sum == 0) {
+    if (sum == 0 && !conf_errors_has(check->errors, &pools)) {
         refuse(check, &pools, "must have a weight above 0");
     }
     if ((split->key == CONF_HASH_KEY_SOURCE) != (split->name.len == 0)) {
@@ -383,10 +429,12 @@ static void check_headers(struct conf_check *check, const struct conf_header *he
         }
         if (slice_eq_nocase(headers[i].name, SLICE("content-type")) ||
             slice_eq_nocase(headers[i].name, SLICE("location")) ||
-            slice_eq_nocase(headers[i].name, SLICE("date"))) {
-            refuse(check, &header, "must not be a header that lbd sets itself");
+            slice_eq_nocase(headers[i].name, SLICE("date")) ||
+            conf_check_is_reason_header(headers[i].name)) {
+            refuse(check, &header, CONF_CHECK_OURS);
         }
     }
+    conf_check_header_twice(check, headers, count, &at);
 }
 
 /* Copies go out as HTTP/1.1 and without a PROXY header. */
@@ -440,6 +488,25 @@ static void check_answer(struct conf_check *check, const struct conf_route *rout
     }
 }
 
+/* Of a route that answers by itself: what speaks of a server's answer. */
+static void warn_without_pool(struct conf_check *check, const struct conf_route *route,
+                              const struct conf_path *here)
+{
+    PATH(timeouts, here, SLICE("timeouts"));
+    PATH(buffering, here, SLICE("buffering"));
+    if (route->action != CONF_ACTION_RESPOND && route->action != CONF_ACTION_REDIRECT) {
+        return;
+    }
+    if (route->timeouts.response_ms != 0 || route->timeouts.idle_ms != 0) {
+        conf_errors_warn(check->errors, &timeouts, "no-effect",
+                         "without effect: the route answers by itself");
+    }
+    if (route->buffering.request_bytes != 0 || route->buffering.response_bytes != 0) {
+        conf_errors_warn(check->errors, &buffering, "no-effect",
+                         "without effect: the route answers by itself");
+    }
+}
+
 void conf_check_routes(struct conf_check *check)
 {
     const struct conf *conf = check->conf;
@@ -452,5 +519,6 @@ void conf_check_routes(struct conf_check *check)
         check_rewrite(check, route, &here);
         check_answer(check, route, &action);
         check_mirror(check, route, &action);
+        warn_without_pool(check, route, &here);
     }
 }

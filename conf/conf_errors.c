@@ -57,6 +57,21 @@ void conf_errors_pointer(const struct conf_path *path, struct buf *out)
     }
 }
 
+bool conf_errors_has(const struct conf_errors *errors, const struct conf_path *path)
+{
+    struct buf pointer;
+    bool found = false;
+    buf_init(&pointer, POINTER_BYTES_MAX);
+    if (errors->error_count > 0) {
+        conf_errors_pointer(path, &pointer);
+    }
+    for (uint32_t i = 0; i < errors->error_count && !found; i++) {
+        found = slice_eq(errors->errors[i].pointer, buf_slice(&pointer));
+    }
+    buf_fini(&pointer);
+    return found;
+}
+
 /* The place for one more entry, or NULL when the list is full. */
 static struct conf_error *next_entry(struct conf_errors *errors, bool is_error)
 {

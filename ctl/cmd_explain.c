@@ -222,6 +222,20 @@ static void print_sticky(FILE *out, const struct json *answer)
     (void)fputc('\n', out);
 }
 
+/* "policies, in this order: office-only, per-ip" */
+static void print_policies(FILE *out, const struct json *policies)
+{
+    const struct json *policy;
+    json_for_each(policy, policies)
+    {
+        (void)fputs(policy == json_first(policies) ? "  policies, in this order: " : ", ", out);
+        print_text(out, json_string(policy));
+    }
+    if (json_count(policies) != 0) {
+        (void)fputc('\n', out);
+    }
+}
+
 /* "GET http://h/p" and what becomes of it */
 static void print_verdict(struct ctl *ctl, const struct json *answer)
 {
@@ -259,6 +273,7 @@ static void print_verdict(struct ctl *ctl, const struct json *answer)
     (void)fputc('\n', out);
     print_line(out, "  because: ", why);
     print_line(out, "  this pool because: ", ctl_text(answer, "split_why"));
+    print_policies(out, json_get(answer, SLICE("policies")));
     print_line(out, "  servers get the path: ", ctl_text(answer, "sent_path"));
     print_line(out, "  servers get the host: ", ctl_text(answer, "sent_host"));
     print_sticky(out, answer);

@@ -29,6 +29,7 @@
 #include "lbd/control/conf_file.h"
 #include "lbd/control/conf_report.h"
 #include "lbd/control/control.h"
+#include "lbd/control/policy_check.h"
 #include "lbd/control/privileges.h"
 #include "lbd/control/service.h"
 #include "lbd/control/signals.h"
@@ -209,6 +210,7 @@ static bool check_files(const struct lbd *lbd, const char *file, struct conf_err
                            why.text);
     }
     ok = check_certificates(lbd, errors) && ok;
+    ok = policy_check(NULL, conf_document_conf(lbd->seed), errors) && ok;
     conf_file_locate(file, errors);
     if (!ok) {
         buf_init(&summary, 128);

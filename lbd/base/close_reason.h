@@ -2,7 +2,8 @@
  * close_reason - every way a conversation ends, in one table.
  *
  * The word is the same in the access log ("reason"), in metrics (label reason), in API answers and
- * in the header Lbd-Reason of answers that lbd makes itself. close_reasons.def is the table.
+ * in the header Lbd-Reason of answers by which lbd refuses a request or says what failed.
+ * close_reasons.def is the table.
  *
  * Threads: any.
  */

@@ -14,6 +14,7 @@
 #include "lbd/base/now.h"
 #include "lbd/control/cert_check.h"
 #include "lbd/control/control_inside.h"
+#include "lbd/control/policy_check.h"
 #include "lbd/snapshot/snapshot_filter.h"
 
 #define LOOK_MS     1000U
@@ -334,7 +335,9 @@ void control_certs_fini(struct control *control)
 bool control_certs_prepare(struct control *control, const struct conf_document *document,
                            struct conf_errors *errors)
 {
-    return cert_check(&control->registry.tls, conf_document_conf(document), errors);
+    const struct conf *conf = conf_document_conf(document);
+    bool ok = cert_check(&control->registry.tls, conf, errors);
+    return policy_check(control->newest, conf, errors) && ok;
 }
 
 void control_certs_committed(struct control *control)

@@ -20,6 +20,9 @@
 #include "lbd/filter/filter_rate_limit.h"
 #include "lbd/filter/filter_security_headers.h"
 
+static_assert(MESSAGE_EXTRAS_MAX - MESSAGE_EXTRAS_OURS == CONF_HEADER_LINES_MAX,
+              "what documents are told of");
+
 const struct filter_ops *filter_ops_of(enum conf_policy_kind kind)
 {
     static const struct filter_ops *const kinds[CONF_POLICY_KIND_COUNT] = {
@@ -141,6 +144,14 @@ static void note_shadow(struct filter_run *run, const struct filter *filter)
     run->shadowed = run->shadowed != NULL ? run->shadowed : filter;
 }
 
+/* Has it let the request in, and may yet find its body too large? */
+static bool is_undecided(const struct filter_run *run, uint32_t i)
+{
+    const struct message *request = run->request;
+    return run->chain->list[i]->ops->body_max != NULL && run->kept[i] == NULL &&
+           !request->has_length && request->framing == FRAMING_CHUNKED;
+}
+
 /* The next one whom the request's body may become too large for. */
 static void find_body_limit(struct filter_run *run)
 {
@@ -161,7 +172,9 @@ static enum filter_verdict weigh(struct filter_run *run, enum filter_verdict ver
     const struct filter *filter = run->chain->list[run->asked - 1];
     switch (verdict) {
     case FILTER_GO_ON:
-        count(run, filter, COUNTERS_DECISION_ALLOW);
+        if (!is_undecided(run, run->asked - 1)) { /* else by filter_run_end */
+            count(run, filter, COUNTERS_DECISION_ALLOW);
+        }
         return FILTER_GO_ON;
     case FILTER_WAIT:
         count(run, filter, COUNTERS_DECISION_WAIT);
@@ -231,11 +244,12 @@ bool filter_run_body_fits(struct filter_run *run, uint64_t bytes)
         const struct filter *filter = run->chain->list[run->body_limit];
         if (!filter->is_shadow) {
             run->decided = filter;
+            run->kept[run->body_limit] = run; /* it has spoken */
             count(run, filter, COUNTERS_DECISION_DENY);
             return false;
         }
         note_shadow(run, filter);
-        run->kept[run->body_limit] = run; /* it has spoken */
+        run->kept[run->body_limit] = run;
         find_body_limit(run);
     }
     return true;
@@ -243,6 +257,8 @@ bool filter_run_body_fits(struct filter_run *run, uint64_t bytes)
 
 void filter_run_response(struct filter_run *run, struct message *answer)
 {
+    assert(answer->extra_count <= MESSAGE_EXTRAS_OURS);
+    answer->extra_ours = answer->extra_count; /* they take nothing of the policies' lines */
     for (uint32_t i = run->asked; i-- > 0;) {
         const struct filter *filter = run->chain->list[i];
         if (filter->ops->response != NULL && !filter->is_shadow) {
@@ -308,14 +324,18 @@ void filter_run_end(struct filter_run *run)
     while (run->asked > 0) {
         uint32_t i = --run->asked;
         const struct filter *filter = run->chain->list[i];
+        if (LB_UNLIKELY(is_undecided(run, i))) {
+            count(run, filter, COUNTERS_DECISION_ALLOW);
+        }
         if (filter->ops->end != NULL) {
             filter->ops->end(run, filter, &run->kept[i]);
         }
     }
 }
 
-bool filter_chain_admits(const struct filter_chain *chain, const struct addr_small *client,
-                         struct counters_worker *counters)
+const struct filter *filter_chain_refuses(const struct filter_chain *chain,
+                                          const struct addr_small *client,
+                                          struct counters_worker *counters)
 {
     for (uint32_t i = 0; i < chain->count; i++) {
         const struct filter *filter = chain->list[i];
@@ -326,10 +346,22 @@ bool filter_chain_admits(const struct filter_chain *chain, const struct addr_sma
             count_decision(counters, filter, COUNTERS_DECISION_SHADOW);
         } else {
             count_decision(counters, filter, COUNTERS_DECISION_DENY);
-            return false;
+            return filter;
         }
     }
-    return true;
+    return NULL;
+}
+
+const struct filter *filter_chain_shadows(const struct filter_chain *chain,
+                                          const struct addr_small *client, const struct filter *end)
+{
+    for (uint32_t i = 0; i < chain->count && chain->list[i] != end; i++) {
+        const struct filter *filter = chain->list[i];
+        if (filter->is_shadow && !filter->ops->admits(filter, client)) {
+            return filter;
+        }
+    }
+    return NULL;
 }
 
 /* -- for kinds -- */

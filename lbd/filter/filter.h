@@ -217,10 +217,16 @@ bool filter_run_code(struct filter_run *run, struct filter_piece *piece);
 /* Also while one of them waits. */
 void filter_run_end(struct filter_run *run);
 
-/* Whether a client of a listener that does not speak HTTP is let in, counted; all of the chain are
- * of kinds that can tell. */
-bool filter_chain_admits(const struct filter_chain *chain, const struct addr_small *client,
-                         struct counters_worker *counters);
+/* Who does not let in a client of a listener that does not speak HTTP, counted; NULL: nobody. All
+ * of the chain are of kinds that can tell. */
+const struct filter *filter_chain_refuses(const struct filter_chain *chain,
+                                          const struct addr_small *client,
+                                          struct counters_worker *counters);
+/* The first of those before `end` (NULL: of all) that would not have let it in, in shadow mode, not
+ * counted; NULL: none. */
+const struct filter *filter_chain_shadows(const struct filter_chain *chain,
+                                          const struct addr_small *client,
+                                          const struct filter *end);
 
 /* For kinds: refuses the request; fields may be added by filter_answer_add. */
 enum filter_verdict filter_refuse(struct filter_run *run, enum close_reason reason);

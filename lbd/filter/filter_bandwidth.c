@@ -3,12 +3,16 @@
 #include "lbd/filter/filter_key.h"
 #include "lbd/filter/filter_keyed.h"
 
+/* By which rates are compared: at the fastest it still takes long enough to be told exactly. */
+#define UNIT_BYTES (1U << 30)
+
 struct filter_bandwidth {
     struct filter filter;
     struct filter_key key;
     uint32_t request_bytes_per_s; /* 0: any */
     uint32_t key_bytes_per_s;     /* 0: any */
     uint32_t burst_bytes;
+    struct rate_epochs epochs; /* of the keys' table */
 };
 
 /* An answer. Buckets are kept as the time at which they are empty, as in rate_buckets. */
@@ -21,6 +25,7 @@ struct flow {
 };
 
 struct pour {
+    const struct rate_epochs *epochs;
     uint64_t now_ns;
     uint64_t cost_ns;
     uint64_t empty_at_ns; /* afterwards */
@@ -32,6 +37,11 @@ static const struct filter_bandwidth *bandwidth_of(const struct filter *self)
     return (const struct filter_bandwidth *)self; /* its first member */
 }
 
+static uint64_t ns_for(uint64_t bytes, uint32_t bytes_per_s)
+{
+    return bytes * 1000000000U / bytes_per_s;
+}
+
 static bool build(struct filter *self, const struct conf_policy *conf, struct err *err)
 {
     const struct conf_policy_bandwidth *from = &conf->bandwidth;
@@ -41,6 +51,10 @@ static bool build(struct filter *self, const struct conf_policy *conf, struct er
     bandwidth->request_bytes_per_s = from->per_request_bytes;
     bandwidth->key_bytes_per_s = from->per_key_bytes;
     bandwidth->burst_bytes = from->burst_bytes;
+    if (from->per_key_bytes != 0) { /* what is owed beyond the burst stays owed */
+        bandwidth->epochs = filter_keyed_begin(self->state, ns_for(UNIT_BYTES, from->per_key_bytes),
+                                               UINT64_MAX / 2);
+    }
     return true;
 }
 
@@ -54,24 +68,24 @@ static bool state_fits(const struct filter_state *state, const struct conf_polic
     return filter_keyed_fits(state, conf->bandwidth.keys);
 }
 
-static uint64_t ns_for(uint64_t bytes, uint32_t bytes_per_s)
+static uint64_t pour_into(const struct pour *pour, uint64_t empty_at_ns)
 {
-    return bytes * 1000000000U / bytes_per_s;
+    return (empty_at_ns > pour->now_ns ? empty_at_ns : pour->now_ns) + pour->cost_ns;
 }
 
-static bool pour_own(void *arg, uint64_t empty_at_ns, uint64_t *to)
+static bool pour_own(void *arg, uint64_t value, uint64_t *to)
 {
     struct pour *pour = arg;
-    *to = (empty_at_ns > pour->now_ns ? empty_at_ns : pour->now_ns) + pour->cost_ns;
-    pour->empty_at_ns = *to;
+    pour->empty_at_ns = pour_into(pour, rate_epochs_read(pour->epochs, value));
+    *to = rate_epochs_write(pour->epochs, pour->empty_at_ns);
     return true;
 }
 
-static bool pour_place(void *arg, uint64_t empty_at_ns, uint64_t *to)
+static bool pour_place(void *arg, uint64_t value, uint64_t *to)
 {
     struct pour *pour = arg;
-    pour->was_anothers = empty_at_ns > pour->now_ns;
-    return pour_own(arg, empty_at_ns, to);
+    pour->was_anothers = rate_epochs_read(pour->epochs, value) > pour->now_ns;
+    return pour_own(arg, value, to);
 }
 
 /* How long until the key's bucket has room, with `bytes` more in it. */
@@ -79,7 +93,8 @@ static uint64_t key_wait_ns(const struct flow *flow, uint64_t now_ns, uint64_t b
 {
     static const struct key_table_rule rule = {.own = pour_own, .take = pour_place};
     const struct filter_bandwidth *bandwidth = flow->bandwidth;
-    struct pour pour = {.now_ns = now_ns,
+    struct pour pour = {.epochs = &bandwidth->epochs,
+                        .now_ns = now_ns,
                         /* at least 1: a place that changes hands has another number */
                         .cost_ns = ns_for(bytes, bandwidth->key_bytes_per_s) + 1};
     uint64_t most_ns = now_ns + ns_for(bandwidth->burst_bytes, bandwidth->key_bytes_per_s);
@@ -138,7 +153,7 @@ static uint64_t sent(struct filter_run *run, const struct filter *self, void **k
         struct pour pour = {.now_ns = now_ns,
                             .cost_ns = ns_for(bytes, bandwidth->request_bytes_per_s)};
         uint64_t most_ns = now_ns + ns_for(bandwidth->burst_bytes, bandwidth->request_bytes_per_s);
-        (void)pour_own(&pour, flow->empty_at_ns, &flow->empty_at_ns);
+        flow->empty_at_ns = pour_into(&pour, flow->empty_at_ns);
         uint64_t own_ns = flow->empty_at_ns > most_ns ? flow->empty_at_ns - most_ns : 0;
         wait_ns = own_ns > wait_ns ? own_ns : wait_ns;
     }

@@ -336,7 +336,8 @@ static void response(struct filter_run *run, const struct filter *self, void **k
     const struct filter_compression *policy = compression_of(self);
     bool has_body = answer->framing != FRAMING_NONE;
     if (!run->is_body_free || run->coder != 0 ||
-        answer->extra_count + OWN_FIELDS + MESSAGE_EXTRAS_OURS > MESSAGE_EXTRAS_MAX ||
+        answer->extra_count + OWN_FIELDS + MESSAGE_EXTRAS_OURS >
+            MESSAGE_EXTRAS_MAX + answer->extra_ours ||
         !(has_body ? may_be_coded(policy, answer)
                    : stands_for_coded(policy, run->request, answer)) ||
         (!policy->with_credentials && has_secrets(run, answer))) {

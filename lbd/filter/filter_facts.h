@@ -25,8 +25,8 @@ struct filter_facts_full {
 };
 
 struct filter_facts_keyed {
-    uint32_t keys_max;
-    uint64_t limit; /* what a key may use */
+    uint32_t keys_max; /* places */
+    uint64_t limit;    /* what a key may use */
     uint32_t full_count;
     struct filter_facts_full full[FILTER_FACTS_FULL_MAX]; /* the fullest first */
 };

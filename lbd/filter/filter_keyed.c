@@ -3,11 +3,13 @@
 #include <stdlib.h>
 
 #include "lbd/base/mem.h"
+#include "lbd/base/now.h"
 
 struct keyed {
     struct filter_state state;
     struct key_table table;
     struct key_top top;
+    struct rate_epochs epochs; /* control */
 };
 
 static void free_keyed(struct filter_state *state)
@@ -34,6 +36,14 @@ bool filter_keyed_fits(const struct filter_state *state, uint32_t keys)
 struct key_table *filter_keyed_table(struct filter_state *state)
 {
     return &container_of(state, struct keyed, state)->table;
+}
+
+struct rate_epochs filter_keyed_begin(struct filter_state *state, uint64_t unit_ns,
+                                      uint64_t most_ns)
+{
+    struct keyed *keyed = container_of(state, struct keyed, state);
+    rate_epochs_begin(&keyed->epochs, unit_ns, most_ns, now_us() * 1000U);
+    return keyed->epochs;
 }
 
 void filter_keyed_count(struct filter_run *run, const struct filter *filter,
@@ -66,7 +76,7 @@ void filter_keyed_facts(const struct filter *filter, uint64_t least, struct filt
     struct filter_facts_keyed *out = &facts->keyed;
     struct key_top_row rows[FILTER_FACTS_FULL_MAX];
     facts->is_keyed = true;
-    out->keys_max = keyed->table.keys;
+    out->keys_max = key_table_slots(&keyed->table);
     out->full_count = key_top_list(&keyed->top, &keyed->table, least, rows, FILTER_FACTS_FULL_MAX);
     for (uint32_t i = 0; i < out->full_count; i++) {
         out->full[i].row = rows[i];

@@ -11,10 +11,15 @@
 #include "lbd/filter/filter_facts.h"
 #include "lbd/filter/filter_key.h"
 #include "lbd/filter/key_table.h"
+#include "lbd/filter/rate_epochs.h"
 
 struct filter_state *filter_keyed_new(uint32_t keys);
 bool filter_keyed_fits(const struct filter_state *state, uint32_t keys);
 struct key_table *filter_keyed_table(struct filter_state *state);
+/* Control: from now on the numbers of the table are times at this rate; see rate_epochs_begin. The
+ * filter keeps the copy. A state of which no snapshot comes to be loses nothing by it. */
+struct rate_epochs filter_keyed_begin(struct filter_state *state, uint64_t unit_ns,
+                                      uint64_t most_ns);
 /* Counts what became of a place in it. */
 void filter_keyed_count(struct filter_run *run, const struct filter *filter,
                         enum key_table_change change, bool is_eviction);

@@ -27,6 +27,8 @@ static bool build(struct filter *self, const struct conf_policy *conf, struct er
     (void)err;
     filter_key_build(&limit->key, &self->arena, &rate->key);
     rate_init(&limit->rate, rate->requests, periods_ms[rate->per], burst);
+    limit->rate.epochs =
+        filter_keyed_begin(self->state, limit->rate.interval_ns, limit->rate.burst_ns);
     if (rate->response_headers != 0) {
         limit->limit = arena_printf(&self->arena, "%u", burst);
     }
@@ -97,10 +99,15 @@ static void facts(const struct filter *self, uint64_t now_us, struct filter_fact
     uint64_t now_ns = now_us * 1000U;
     filter_keyed_facts(self, now_ns + 1, facts);
     keyed->limit = limit->rate.burst_ns / limit->rate.interval_ns;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < keyed->full_count; i++) {
-        keyed->full[i].used =
-            rate_used(&limit->rate, keyed->full[i].row.value, now_ns, &keyed->full[i].is_full);
+        struct filter_facts_full full = keyed->full[i];
+        full.used = rate_used(&limit->rate, full.row.value, now_ns, &full.is_full);
+        if (full.used != 0) { /* else it was full at a slower rate */
+            keyed->full[count++] = full;
+        }
     }
+    keyed->full_count = count;
 }
 
 const struct filter_ops filter_rate_limit_ops = {

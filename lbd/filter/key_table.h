@@ -13,7 +13,7 @@
  * unchanged tells that its key is, too.
  *
  * Limits: KEY_TABLE_MIN to KEY_TABLE_MAX keys. Keys are hashes that nobody outside can guess.
- * Memory: 16 bytes per slot, two slots per key, touched when used. Threads: any.
+ * Memory: 16 bytes per slot, two to four slots per key, touched when used. Threads: any.
  */
 #ifndef LBD_FILTER_KEY_TABLE_H
 #define LBD_FILTER_KEY_TABLE_H
@@ -55,6 +55,12 @@ void key_table_fini(struct key_table *table);
 struct key_table_slot *key_table_update(struct key_table *table, uint64_t key,
                                         const struct key_table_rule *rule, void *arg,
                                         enum key_table_change *change);
+/* So many keys can be there at once. */
+static inline uint32_t key_table_slots(const struct key_table *table)
+{
+    return (table->mask + 1) * KEY_TABLE_WAYS;
+}
+
 /* The number of a key as it is now; 0: it is not there. */
 uint64_t key_table_value(const struct key_table *table, uint64_t key);
 

@@ -13,26 +13,30 @@ void rate_init(struct rate *rate, uint32_t count, uint32_t period_ms, uint32_t b
 {
     uint64_t period_ns = (uint64_t)period_ms * 1000000U;
     rate->interval_ns = (period_ns + count - 1) / count;
+    rate->interval_ns += (0 - rate->interval_ns) % RATE_EPOCHS_COUNT; /* sums of it are exact */
     rate->burst_ns = rate->interval_ns * burst;
 }
 
-static bool take_own(void *arg, uint64_t full_at_ns, uint64_t *to)
+static bool take_own(void *arg, uint64_t value, uint64_t *to)
 {
     struct taking *taking = arg;
+    const struct rate *rate = taking->rate;
     uint64_t now_ns = taking->now_ns;
+    uint64_t full_at_ns = rate_epochs_read(&rate->epochs, value);
     uint64_t start_ns = full_at_ns > now_ns ? full_at_ns : now_ns;
-    uint64_t most_ns = now_ns + taking->rate->burst_ns;
-    *to = start_ns + taking->rate->interval_ns;
-    taking->taken->wait_ns = *to > most_ns ? *to - most_ns : 0;
-    taking->full_at_ns = *to > most_ns ? start_ns : *to;
-    return *to <= most_ns;
+    uint64_t most_ns = now_ns + rate->burst_ns;
+    uint64_t end_ns = start_ns + rate->interval_ns;
+    taking->taken->wait_ns = end_ns > most_ns ? end_ns - most_ns : 0;
+    taking->full_at_ns = end_ns > most_ns ? start_ns : end_ns;
+    *to = rate_epochs_write(&rate->epochs, end_ns);
+    return end_ns <= most_ns;
 }
 
-static bool take_place(void *arg, uint64_t full_at_ns, uint64_t *to)
+static bool take_place(void *arg, uint64_t value, uint64_t *to)
 {
     struct taking *taking = arg;
-    taking->taken->is_eviction = full_at_ns > taking->now_ns;
-    return take_own(arg, full_at_ns, to);
+    taking->taken->is_eviction = rate_epochs_read(&taking->rate->epochs, value) > taking->now_ns;
+    return take_own(arg, value, to);
 }
 
 bool rate_take(struct key_table *table, const struct rate *rate, uint64_t key, uint64_t now_ns,
@@ -52,7 +56,10 @@ bool rate_take(struct key_table *table, const struct rate *rate, uint64_t key, u
 
 uint64_t rate_used(const struct rate *rate, uint64_t value, uint64_t now_ns, bool *is_full)
 {
-    uint64_t spent_ns = value > now_ns ? value - now_ns : 0;
+    uint64_t full_at_ns = rate_epochs_read(&rate->epochs, value);
+    uint64_t spent_ns = full_at_ns > now_ns ? full_at_ns - now_ns : 0;
+    uint64_t used = (spent_ns + rate->interval_ns - 1) / rate->interval_ns;
+    uint64_t limit = rate->burst_ns / rate->interval_ns;
     *is_full = spent_ns + rate->interval_ns > rate->burst_ns;
-    return (spent_ns + rate->interval_ns - 1) / rate->interval_ns;
+    return used < limit ? used : limit; /* clocks of workers differ */
 }

@@ -15,10 +15,12 @@
 #include <stdint.h>
 
 #include "lbd/filter/key_table.h"
+#include "lbd/filter/rate_epochs.h"
 
 struct rate {
-    uint64_t interval_ns; /* of one */
-    uint64_t burst_ns;    /* of a whole bucket */
+    uint64_t interval_ns;      /* of one */
+    uint64_t burst_ns;         /* of a whole bucket */
+    struct rate_epochs epochs; /* of the table; zeroed: it has known no other rate */
 };
 
 struct rate_taken {
@@ -29,7 +31,8 @@ struct rate_taken {
     bool is_eviction; /* the place was that of a bucket which was not full */
 };
 
-/* `count` and `burst` at least 1; `period_ms` as long as it takes `count`. */
+/* `count` and `burst` at least 1; `period_ms` as long as it takes `count`. Leaves out the epochs.
+ */
 void rate_init(struct rate *rate, uint32_t count, uint32_t period_ms, uint32_t burst);
 /* Takes one. False: there is none. */
 bool rate_take(struct key_table *table, const struct rate *rate, uint64_t key, uint64_t now_ns,

@@ -482,6 +482,7 @@ static void list_fields(const struct parse *parse, struct message *out)
     out->headers.count = parse->fields;
     out->head_len = (uint32_t)(parse->at - parse->base);
     out->extra_count = 0;
+    out->extra_ours = 0;
     out->scheme = SLICE_NONE;
     out->protocol = SLICE_NONE;
 }

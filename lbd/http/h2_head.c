@@ -38,6 +38,7 @@ static void list_fields(const struct hpack_fields *fields, struct message *out)
     out->version_minor = 1;
     out->is_http2 = true;
     out->extra_count = 0;
+    out->extra_ours = 0;
     out->target_form = TARGET_ORIGIN;
     out->scheme = SLICE_NONE;
     out->protocol = SLICE_NONE;

@@ -70,6 +70,7 @@ struct message {
 
     /* what lbd adds when it sends the head on */
     uint32_t extra_count;
+    uint32_t extra_ours; /* how many stood there before policies: of MESSAGE_EXTRAS_OURS */
     struct header_extra extras[MESSAGE_EXTRAS_MAX]; /* last: only so many are ever looked at */
 };
 
@@ -93,7 +94,7 @@ void message_add(struct message *message, struct slice name, struct slice value)
 /* May a policy still add one? Some places are left for what lbd adds itself. */
 static inline bool message_has_room(const struct message *message)
 {
-    return message->extra_count + MESSAGE_EXTRAS_OURS < MESSAGE_EXTRAS_MAX;
+    return message->extra_count + MESSAGE_EXTRAS_OURS < MESSAGE_EXTRAS_MAX + message->extra_ours;
 }
 /* The method that servers see: a WebSocket over HTTP/2 is the GET of HTTP/1.1 (RFC 8441 5). */
 struct slice message_method(const struct message *message);

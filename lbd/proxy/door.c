@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 
 #include "lbd/net/proxy_header.h"
+#include "lbd/proxy/cause.h"
 #include "lbd/proxy/session.h"
 #include "lbd/proxy/session_proxy.h"
 #include "lbd/stats/access_record.h"
+#include "lbd/stats/recent.h"
 #include "lbd/tls/tls_conn.h"
 
 #define LONG_PASS_US 2000 /* then one step is enough */
@@ -239,20 +241,80 @@ static void start_tls(struct session *session)
     wait_turn(conn);
 }
 
-/* Who it is is known now. Of HTTP each request is asked. */
-static bool is_let_in(const struct session *session)
+/* -- the policies -- */
+
+/* Who are asked of a connection, and not of each request; NULL: nobody. */
+static const struct filter_chain *filters_of(const struct session *session)
 {
     const struct plan *plan = session->front->plan;
-    return plan->protocol == CONF_PROTOCOL_HTTP || plan->filters == NULL ||
-           filter_chain_admits(plan->filters, &session->conn.peer, session->front->proxy->counters);
+    return plan->protocol == CONF_PROTOCOL_HTTP ? NULL : plan->filters;
+}
+
+static struct slice shadow_policy(const struct session *session, const struct filter *end)
+{
+    const struct filter_chain *filters = filters_of(session);
+    const struct filter *found =
+        filters != NULL ? filter_chain_shadows(filters, &session->conn.peer, end) : NULL;
+    return found != NULL ? found->name : SLICE_NONE;
+}
+
+struct slice door_shadow_policy(const struct session *session)
+{
+    return shadow_policy(session, NULL);
+}
+
+/* A flood of them leaves room for others, in the log and among the recent ones. */
+static void note_refusal(struct session *session, const struct filter *by)
+{
+    struct proxy_worker *proxy = session->front->proxy;
+    const struct plan *plan = session->front->plan;
+    struct cause cause;
+    if (!may_log(&proxy->door)) {
+        return;
+    }
+    uint64_t now = loop_now_us(proxy->loop);
+    (void)cause_of_policy(&cause, by->name);
+    const struct recent_entry entry = {
+        .record = {.time_us = loop_wall_us(proxy->loop) - (now - session->opened_us),
+                   .client = session->conn.peer,
+                   .listener = slice_from(session->front->listener->name),
+                   .protocol = slice_from(conf_protocol_word(plan->protocol)),
+                   .proxy_authority = session_proxy_said(session)->authority,
+                   .proxy_unique_id = session_proxy_said(session)->unique_id,
+                   .setting = slice_from(cause.pointer),
+                   .shadow_policy = shadow_policy(session, by),
+                   .reason = CLOSE_ACCESS_DENIED,
+                   .duration_us = now - session->opened_us,
+                   .connection_id = session->id,
+                   .revision = proxy->revision},
+    };
+    recent_put(&proxy->recent, &entry);
+    if (proxy->access_log != NULL && !plan->seeing.is_unlogged) {
+        (void)access_log_write(proxy->access_log, &entry.record);
+    }
+}
+
+/* Who it is is known now. False: a policy said no, and it is over. */
+static bool is_let_in(struct session *session)
+{
+    const struct filter_chain *filters = filters_of(session);
+    struct front *front = session->front;
+    const struct filter *by =
+        filters != NULL ? filter_chain_refuses(filters, &session->conn.peer, front->proxy->counters)
+                        : NULL;
+    if (LB_LIKELY(by == NULL)) {
+        return true;
+    }
+    counter_add(&front->counters->rejected[COUNTERS_REJECT_ACL], 1);
+    note_refusal(session, by);
+    session_end(session, CLOSE_ACCESS_DENIED);
+    return false;
 }
 
 static void begin_tls(struct session *session)
 {
     struct conn *conn = &session->conn;
     if (!is_let_in(session)) {
-        counter_add(&session->front->counters->rejected[COUNTERS_REJECT_ACL], 1);
-        session_end(session, CLOSE_ACCESS_DENIED);
         return;
     }
     if (!plan_is_tls_first(session->front->plan)) {

@@ -9,7 +9,8 @@
  * so handshakes wait in a queue: at most DOOR_STEPS of them go one step in a pass of the loop,
  * after what had happened on open connections (PERFORMANCE 2.4). Whoever speaks something else than
  * TLS gets an alert, or in plain HTTP a sentence, and is closed. The access log names who failed
- * and why, DOOR_LINES a second at most; the counters have them all.
+ * and why, and whom a policy does not let in, DOOR_LINES a second at most; the counters have them
+ * all.
  *
  * Memory: the session's; the queue is linked through its connections. Threads: the worker's.
  */
@@ -23,7 +24,7 @@
 #include "lbd/net/loop.h"
 
 #define DOOR_STEPS 4
-#define DOOR_LINES 20 /* of the access log about handshakes that failed, a second */
+#define DOOR_LINES 20 /* of the access log about those who did not come in, a second */
 
 struct plan;
 struct session;
@@ -47,6 +48,9 @@ void door_enter(struct session *session);
 /* TLS on a connection that began in clear (STARTTLS), everything of ours sent. Comes back by
  * session_open. */
 void door_secure(struct session *session);
+/* The first policy that would not have let the client in, in shadow mode; empty: none, or it speaks
+ * HTTP. */
+struct slice door_shadow_policy(const struct session *session);
 /* Is it still there? */
 bool door_has(const struct conn *conn);
 

@@ -351,6 +351,8 @@ void exchange_note_answer(struct exchange *x, const struct headers *headers);
 
 /* Finds the trace that the request belongs to, or begins one. */
 void exchange_follow_trace(struct exchange *x);
+/* The same for one that no server sees, once. */
+void exchange_know_trace(struct exchange *x);
 /* Adds Server-Timing. */
 void exchange_tell_times(struct exchange *x, struct message *answer);
 static inline bool exchange_tells_times(const struct exchange *x)

@@ -83,6 +83,10 @@ void exchange_reply_drop(struct exchange *x)
 
 static void begin_answer(struct exchange *x, struct message *answer, uint16_t status)
 {
+    exchange_know_id(x); /* what no policy saw and no server gets has not needed it so far */
+    if (LB_UNLIKELY(x->plan->seeing.traces)) {
+        exchange_know_trace(x);
+    }
     *answer = (struct message){
         .status = status, .version_minor = 1, .reason_phrase = status_phrase(status)};
     message_add(answer, SLICE("Date"), slice_of(loop_http_date(x->proxy->loop), 29));

@@ -28,27 +28,48 @@ static bool find_parent(const struct message *request, struct slice *value)
     return found == 1;
 }
 
-void exchange_follow_trace(struct exchange *x)
+/* The trace that the client says; false: none that is valid. */
+static bool take_parent(struct exchange *x)
 {
-    const struct plan_seeing *seeing = &x->plan->seeing;
-    struct message *request = &x->head->request;
     struct traceparent parent;
     struct slice value;
-    if (find_parent(request, &value) && traceparent_read(value, &parent)) {
+    bool is_valid = find_parent(&x->head->request, &value) && traceparent_read(value, &parent);
+    if (is_valid) {
         x->trace_id = parent.trace_id;
+    }
+    return is_valid;
+}
+
+/* Begins one. Returns its traceparent. */
+static struct slice begin_trace(struct exchange *x)
+{
+    struct random *random = &x->proxy->upstream->random;
+    const uint64_t id[2] = {random_u64(random), random_u64(random)};
+    char *made = arena_alloc(&x->head->arena, TRACEPARENT_LEN);
+    traceparent_write(made, id, random_u64(random),
+                      x->proxy->requests % x->plan->seeing.trace_sample == 0);
+    x->trace_id = slice_of(made + 3, TRACEPARENT_ID_LEN);
+    return slice_of(made, TRACEPARENT_LEN);
+}
+
+void exchange_follow_trace(struct exchange *x)
+{
+    struct message *request = &x->head->request;
+    if (take_parent(x)) {
         return;
     }
     message_drop_name(request, SLICE("traceparent"));
     message_drop_name(request, SLICE("tracestate")); /* Trace Context 3.3.1 */
-    if (!seeing->starts_traces) {
-        return;
+    if (x->plan->seeing.starts_traces) {
+        message_add(request, SLICE("traceparent"), begin_trace(x));
     }
-    struct random *random = &x->proxy->upstream->random;
-    const uint64_t id[2] = {random_u64(random), random_u64(random)};
-    char *made = arena_alloc(&x->head->arena, TRACEPARENT_LEN);
-    traceparent_write(made, id, random_u64(random), x->proxy->requests % seeing->trace_sample == 0);
-    x->trace_id = slice_of(made + 3, TRACEPARENT_ID_LEN);
-    message_add(request, SLICE("traceparent"), slice_of(made, TRACEPARENT_LEN));
+}
+
+void exchange_know_trace(struct exchange *x)
+{
+    if (x->trace_id.len == 0 && !take_parent(x) && x->plan->seeing.starts_traces) {
+        (void)begin_trace(x);
+    }
 }
 
 /* -- times -- */

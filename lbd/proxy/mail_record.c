@@ -1,6 +1,7 @@
 /* mail_record - see mail_record.h. */
 #include "lbd/proxy/mail_record.h"
 
+#include "lbd/proxy/door.h"
 #include "lbd/proxy/mail_session.h"
 #include "lbd/proxy/session.h"
 #include "lbd/proxy/session_proxy.h"
@@ -29,6 +30,7 @@ static void fill(struct access_record *record, const struct session *session,
         .proxy_unique_id = session_proxy_said(session)->unique_id,
         .duration_us = loop_now_us(loop) - session->opened_us,
         .connection_id = session->id,
+        .shadow_policy = door_shadow_policy(session),
     };
 }
 

@@ -359,9 +359,12 @@ uint32_t route_condition_explain(const struct route_conditions *conditions,
     uint32_t said = 0;
     for (uint32_t i = 0; conditions != NULL && i < conditions->count; i++) {
         const struct condition *condition = &conditions->list[i];
+        uint64_t before = question->patterns != NULL ? question->patterns->limited : 0;
         if (condition->kind < PATH_REGEX && holds(condition, question) == want_held) {
+            bool is_given_up = question->patterns != NULL && question->patterns->limited != before;
             (void)buf_append_text(out, said++ != 0 ? ", " : lead);
             say(condition, question, want_held, out);
+            (void)buf_append_text(out, is_given_up ? " within its limit of steps" : "");
         }
     }
     return said;

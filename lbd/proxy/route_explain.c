@@ -251,9 +251,28 @@ void route_explain_fit(const struct conf_match *match, const struct route_questi
     say_conditions(match, question, true, ", ", out);
 }
 
-static void say_wrong_host(const struct conf_match *match, const struct route_question *question,
-                           struct buf *out)
+/* How often so far a regular expression was given up: its limit of steps was reached. */
+static uint64_t given_up(const struct route_question *question)
 {
+    return question->patterns != NULL ? question->patterns->limited : 0;
+}
+
+static void say_given_up(const char *what, struct slice subject, struct slice pattern,
+                         struct buf *out)
+{
+    (void)buf_printf(out,
+                     "%s: whether '%.*s' is matched by %.*s is not known: the limit of steps was "
+                     "reached, which counts as no",
+                     what, SLICE_ARG(shown(subject)), SLICE_ARG(shown(pattern)));
+}
+
+static void say_wrong_host(const struct conf_match *match, const struct route_question *question,
+                           bool is_given_up, struct buf *out)
+{
+    if (is_given_up) {
+        say_given_up("host", question->host, match->host_regex, out);
+        return;
+    }
     (void)buf_printf(out, "host: '%.*s' is not ", SLICE_ARG(shown(question->host)));
     if (match->host_regex.len != 0) {
         (void)buf_printf(out, "matched by %.*s", SLICE_ARG(shown(match->host_regex)));
@@ -268,8 +287,12 @@ static void say_wrong_host(const struct conf_match *match, const struct route_qu
 }
 
 static void say_wrong_path(const struct conf_match *match, const struct route_question *question,
-                           struct buf *out)
+                           bool is_given_up, struct buf *out)
 {
+    if (is_given_up) {
+        say_given_up("path", question->path, match->path_regex, out);
+        return;
+    }
     if (question->by_name) {
         (void)buf_append_text(out, "alpn: the client does not offer ");
         append_protocols(match, out);
@@ -323,13 +346,15 @@ bool route_explain_other(const struct conf_route *conf, const struct conf_route 
         return true;
     }
     bool is_first = true;
+    uint64_t before = given_up(question);
     if (!takes_any_host(&conf->match, question)) {
-        say_wrong_host(&conf->match, question, out);
+        say_wrong_host(&conf->match, question, given_up(question) != before, out);
         is_first = false;
     }
+    before = given_up(question);
     if (!takes_path(&conf->match, question)) {
         (void)buf_append_text(out, is_first ? "" : "; ");
-        say_wrong_path(&conf->match, question, out);
+        say_wrong_path(&conf->match, question, given_up(question) != before, out);
         is_first = false;
     }
     say_conditions(&conf->match, question, false, is_first ? "" : "; ", out);

@@ -6,6 +6,7 @@
 #include "lbd/balance/peak_ewma.h"
 #include "lbd/proxy/balance_key.h"
 #include "lbd/proxy/cause.h"
+#include "lbd/proxy/door.h"
 #include "lbd/proxy/session.h"
 #include "lbd/proxy/session_proxy.h"
 #include "lbd/proxy/tunnel.h"
@@ -54,6 +55,7 @@ static void fill_record(const struct tcp_session *tcp, struct access_record *rec
         .connect_us = tcp->connect_us,
         .connection_id = session->id,
         .revision = tcp->revision,
+        .shadow_policy = door_shadow_policy(session),
     };
 }
 

@@ -329,6 +329,12 @@ struct registry_material *registry_find_ca_set(const struct registry_tls *tls, s
     return found != NULL && found->object != NULL ? found : NULL;
 }
 
+struct registry_material *registry_find_body(const struct registry_tls *tls, struct slice file)
+{
+    struct registry_material *found = map_get(&tls->bodies, file);
+    return found != NULL && found->object != NULL ? found : NULL;
+}
+
 /* -- commit and sweep -- */
 
 static void forget_proposal(struct registry_material *material)

@@ -130,6 +130,7 @@ LB_MUST_CHECK struct body_file *registry_body_of(struct registry_tls *tls, struc
 struct registry_certificate *registry_find_certificate(const struct registry_tls *tls,
                                                        struct slice name);
 struct registry_material *registry_find_ca_set(const struct registry_tls *tls, struct slice name);
+struct registry_material *registry_find_body(const struct registry_tls *tls, struct slice file);
 
 /* `conf` is what runs from now on: what it does not name is forgotten. */
 void registry_tls_commit(struct registry_tls *tls, const struct conf *conf);

@@ -123,6 +123,32 @@ static bool is_stamped(const struct filter *filter, const struct conf *conf,
     return file_stamp_is_same(&now, &filter->stamp) || file_stamp_is_same(&now, &filter->refused);
 }
 
+/* Was it made of the same part of a document? */
+static bool is_of(const struct filter *filter, const struct conf *conf,
+                  const struct conf_policy *policy)
+{
+    return policy->version != 0 && filter->version == policy->version &&
+           filter->sets_version != 0 && filter->sets_version == filter_sets_version(conf, policy);
+}
+
+bool snapshot_filter_check(const struct snapshot *newest, const struct conf *conf,
+                           const struct conf_policy *policy, struct err *err)
+{
+    const struct filter *old = find(newest, policy->name);
+    struct slice text;
+    assert(filter_ops_of(policy->kind)->make_state == NULL);
+    if (old != NULL && is_of(old, conf, policy)) {
+        return true;
+    }
+    if (!read_file(policy, &text, err)) {
+        return false;
+    }
+    struct filter *filter = filter_new(conf, policy, 0, NULL, NULL, text, err);
+    tls_file_forget(text);
+    filter_unref(filter);
+    return filter != NULL;
+}
+
 /* The filter of an unchanged policy; when its file changed and is no good, as it was before. */
 static struct filter *again(const struct conf *conf, struct filter *old,
                             const struct conf_policy *policy, const struct registry_policy *live,
@@ -166,11 +192,9 @@ bool snapshot_filter_build(struct snapshot *snapshot, const struct snapshot_buil
                            SLICE_ARG(policy->name), conf_policy_word(policy->kind));
             return false;
         }
-        bool is_same = old != NULL && policy->version != 0 && old->version == policy->version &&
-                       old->id == live->id && old->sets_version != 0 &&
-                       old->sets_version == filter_sets_version(conf, policy);
-        snapshot->filters[i] =
-            is_same ? again(conf, old, policy, live, tls) : make(conf, policy, live, tls, err);
+        snapshot->filters[i] = old != NULL && is_of(old, conf, policy) && old->id == live->id
+                                   ? again(conf, old, policy, live, tls)
+                                   : make(conf, policy, live, tls, err);
         tls_client_unref(tls);
         if (snapshot->filters[i] == NULL) {
             return false;
@@ -194,13 +218,26 @@ bool snapshot_filter_is_current(const struct snapshot *snapshot, const struct re
     return true;
 }
 
+static bool has(const struct filter_chain *chain, const struct filter *filter)
+{
+    for (uint32_t i = 0; i < chain->count; i++) {
+        if (chain->list[i] == filter) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One that the listener names and the route, too, is asked once, in the listener's place. */
 static void add(const struct snapshot *snapshot, struct filter_chain *chain,
                 const struct slice *names, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct filter *filter = find(snapshot, names[i]);
         assert(filter != NULL && chain->count < FILTER_CHAIN_MAX); /* conf_check, the schema */
-        chain->list[chain->count++] = filter;
+        if (!has(chain, filter)) {
+            chain->list[chain->count++] = filter;
+        }
     }
 }
 

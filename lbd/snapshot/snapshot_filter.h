@@ -19,6 +19,10 @@
 /* All filters of the document, before plans and routes. False: *err. */
 bool snapshot_filter_build(struct snapshot *snapshot, const struct snapshot_build *build,
                            struct err *err);
+/* Can a policy of a kind without a state be used, with the file that it names? One that `newest`
+ * (which may be NULL) has as it is can. False: *err. */
+bool snapshot_filter_check(const struct snapshot *newest, const struct conf *conf,
+                           const struct conf_policy *policy, struct err *err);
 /* Of a listener (`route` NULL), or of a route behind its listener. NULL: nobody is asked. */
 const struct filter_chain *snapshot_filter_chain(struct snapshot *snapshot,
                                                  const struct conf_listener *listener,

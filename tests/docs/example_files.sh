@@ -15,7 +15,10 @@ if [ ! -e "$folder/crl.pem" ]; then
     openssl ca -config "$folder/conf" -gencrl -crldays 1 -cert "$folder/certificate.pem" \
         -keyfile "$folder/key.pem" -out "$folder/crl.pem" 2>"$folder/said" || { cat "$folder/said"; exit 1; }
     head -c 32 /dev/urandom >"$folder/secret"
-    chmod 600 "$folder/key.pem" "$folder/secret"
+    printf 'ann:%s\n' "$(openssl passwd -6 secret)" >"$folder/users"
+    printf '{"keys":[{"kty":"oct","kid":"a","alg":"HS256","k":"%s"}]}\n' \
+        "$(head -c 32 "$folder/secret" | base64 | tr '+/' '-_' | tr -d '=\n')" >"$folder/jwks.json"
+    chmod 600 "$folder/key.pem" "$folder/secret" "$folder/users" "$folder/jwks.json"
 fi
 grep -oh '"[a-z_]*file": *"[^"]*"' "$@" | sed 's/^"\([a-z_]*\)": *"\(.*\)"$/\1 \2/' | sort -u |
     while read -r key path; do
@@ -23,6 +26,8 @@ grep -oh '"[a-z_]*file": *"[^"]*"' "$@" | sed 's/^"\([a-z_]*\)": *"\(.*\)"$/\1 \
         key_file) from=key.pem ;;
         crl_file) from=crl.pem ;;
         ticket_keys_file) from=secret ;;
+        users_file) from=users ;;
+        keys_file) from=jwks.json ;;
         chain_file | file | ca_file | client_ca_file | body_file) from=certificate.pem ;;
         *) continue ;;
         esac

@@ -124,6 +124,10 @@ class BodyFile(LabCase):
 
     # -- the file changes --
 
+    def problems(self):
+        return [problem["message"] for problem in self.proxy.get("/v1/status")["problems"]
+                if problem["pointer"] == "#/routes/front/action/respond/body_file"]
+
     def test_it_is_followed(self):
         client = self.start()
         self.assert_page(client.get())
@@ -139,8 +143,11 @@ class BodyFile(LabCase):
             self.assert_page(client.get(), b"<h1>new</h1>")
             self.proxy.patch("/v1/routes/front", {"meta": {"note": "another revision"}})
             self.assert_page(client.get(), b"<h1>new</h1>")
+            (problem,) = self.problems()
+            self.assertIn("what the file was before goes on: ", problem)
         self.write("page.html", PAGE)
         wait_for(lambda: client.get().body == PAGE, "the page that is good again")
+        self.assertEqual(self.problems(), [])
         self.assertGreater(self.proxy.api("GET", "/v1/config").revision, revision)
         said = self.proxy.log_text()
         self.assertEqual(said.count("body.failed"), 3, said)  # once each

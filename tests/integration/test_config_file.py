@@ -55,6 +55,31 @@ class ConfigFile(LabCase):
             self.assertEqual(len(found), count, found)
         return found
 
+    def test_what_policies_name_is_checked_as_the_start_does(self):
+        missing = str(self.path.parent / "nowhere")
+        broken = self.path.parent / "broken"
+        broken.write_text("neither users nor keys\n")
+        broken.chmod(0o600)
+        url = "https://a.example/"
+        for kind, policy, pointer, words in (
+                ("jwt", {"keys_file": missing}, "keys_file", "nowhere"),
+                ("jwt", {"keys_file": str(broken)}, "keys_file", ""),
+                ("jwt", {"keys_url": url, "algorithms": ["ES256", "none"]}, "algorithms/1", "must be one of"),
+                ("basic_auth", {"users_file": missing}, "users_file", "nowhere"),
+                ("basic_auth", {"users_file": str(broken)}, "users_file", "line 1"),
+                ("basic_auth", {"users": ["a:b"]}, "users/0", "must be NAME:HASH, with one hash of"),
+                ("basic_auth", {"users": ["nocolon"]}, "users/0", "must be NAME:HASH"),
+                ("maintenance", {"body_file": missing}, "body_file", "nowhere")):
+            document = json.loads(json.dumps(config_for("127.0.0.1:1")))
+            document["policies"] = {"p": {kind: policy}}
+            (error,) = self.errors(document, 1)
+            self.assertEqual(error["pointer"], f"#/policies/p/{kind}/{pointer}", error)
+            self.assertIn(words, error["text"])
+            proxy = self.lbd(config_for("127.0.0.1:1"))
+            answer = proxy.api("PUT", "/v1/policies/p", {kind: policy})
+            self.assertEqual((answer.status, answer.pointers), (422, [error["pointer"]]))
+            proxy.stop()
+
     def one(self, text, pointer=None, words="", line=None):
         (error,) = self.errors(text, 1)
         if pointer is not None:

@@ -155,6 +155,31 @@ class Explain(LabCase):
                       for _ in range(25)]
             self.compare(polite + self.dice.sample(HOSTILE, 8))
 
+    def test_a_limit_that_was_reached_is_no_mismatch(self):
+        routes = {"slow": {"listener": "web", "match": {"path_regex": "/(a+)+[bc]"}, "action": {"pool": "main"}},
+                  "slow-header": {"listener": "web", "match": {"header": {"regex": {"X-A": "(a+)+[bc]"}}},
+                                  "action": {"pool": "main"}}}
+        self.proxy.put("/v1/config", {**self.document, "routes": routes})
+        answer = self.explain({"host": "x", "path": "/" + "a" * 60, "headers": {"X-A": "a" * 60}})
+        why = {one["route"]: one["why"] for one in answer["considered"]}
+        self.assertIn("the limit of steps was reached", why["slow"])
+        self.assertIn("is not matched by '(a+)+[bc]' within its limit of steps", why["slow-header"])
+        why = {one["route"]: one["why"] for one in self.explain({"host": "x", "path": "/c"})["considered"]}
+        self.assertIn("is not matched by /(a+)+[bc]", why["slow"])
+
+    def test_policies_are_named_in_their_order(self):
+        policy = {"access": {"deny": ["10.0.0.0/8"]}}
+        listener = {**self.document["listeners"]["web"], "policies": ["c", "b"]}
+        self.proxy.put("/v1/config", {
+            **self.document, "listeners": {"web": listener}, "policies": {name: policy for name in "abc"},
+            "routes": {"r": {"listener": "web", "match": {"path_prefix": "/r"}, "policies": ["b", "a"],
+                             "action": {"pool": "main"}}}})
+        self.assertEqual(self.explain({"host": "x", "path": "/r"})["policies"], ["c", "b", "a"])
+        self.assertEqual(self.explain({"host": "x", "path": "/"})["policies"], ["c", "b"])
+        self.assertNotIn("policies", self.explain({"host": "x", "path": "/%00"}))
+        told = run_lbctl("explain", "route", "GET", "http://x/r", socket_path=self.proxy.api_socket)
+        self.assertIn("  policies, in this order: c, b, a\n", told.stdout)
+
     def test_all_that_is_hostile_once(self):
         self.proxy.put("/v1/config", dict(self.document, routes=self.random_routes()))
         self.compare(HOSTILE)

@@ -126,7 +126,21 @@ class Policies(LabCase):
             self.assertEqual(behind.read_rest() != b"" if not want else behind.read_response().status == 200, want)
         self.assertEqual(self.decisions("p"), {"allow": 2, "deny": 2, "shadow": 0})
         self.assertEqual(self.decisions("s"), {"allow": 0, "deny": 0, "shadow": 2})
+        behind.close()
         self.proxy.wait_metric(2, "lbd_listener_connections_rejected_total", reason="acl")
+        client.close()
+        self.connect(self.proxy).close()
+        lines = self.proxy.wait_access_log(5)
+        told = sorted((line["reason"], line["protocol"], line.get("setting"), line["client"].split(":")[0],
+                       line.get("shadow_policy", "")) for line in lines)
+        self.assertEqual([one for one in told if one[0] == "access_denied"],
+                         [("access_denied", "tcp", "/policies/p", "127.0.0.2", ""),
+                          ("access_denied", "tcp", "/policies/p", "192.0.2.1", "")])
+        self.assertEqual([one[4] for one in told], ["", "", "s", "s", "s"])
+        recent = self.proxy.get("/v1/requests/recent?reason=access_denied")["requests"]
+        self.assertEqual({(one["setting"], one["listener"]) for one in recent}, {("/policies/p", "web")})
+        client = self.connect(self.proxy)
+        self.assertEqual(client.get("/").status, 200)
         self.proxy.put("/v1/policies/p", {"access": {"deny": ["127.0.0.0/8"]}})
         self.assertEqual(client.get("/").status, 200)  # who is there stays
         answer = self.proxy.api("PATCH", "/v1/listeners/web", {"policies": ["p", "c"]})

@@ -83,6 +83,14 @@ class Bandwidth(LabCase):
         self.wait_for(
             lambda: self.proxy.metric("lbd_policy_decisions_total", policy="p", decision="wait") > 0, "lbd_policy_decisions_total")
 
+    def test_a_higher_rate_helps_whom_the_lower_one_held_back(self):
+        self.start({"per_key": "1KiB", "burst": "1KiB"})
+        slow = self.connect(self.proxy)
+        slow.send_request("GET", "/small")
+        slow.read_exact(1000)  # all of it is owed from here on: 19 seconds
+        self.proxy.patch("/v1/policies/p", {"bandwidth": {"per_key": "100MiB"}})
+        self.assertLess(self.timed(self.whole, self.connect(self.proxy)), 10)
+
     def test_leavers_and_shadow(self):
         client = self.start({"per_request": "1KiB", "burst": "1KiB"})
         client.send_request()

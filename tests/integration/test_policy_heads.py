@@ -108,6 +108,13 @@ class Heads(LabCase):
         self.assertEqual(self.sent().get("X-1-7"), "v")
         self.assertEqual(answer.get("Y-0-7"), "v")
 
+    def test_lines_of_the_route_take_no_room_of_policies(self):
+        lines = [{f"Y-{i}-{k}": "v" for k in range(8)} for i in range(3)]
+        client = self.start({"headers": {"response": {"set": lines[0]}}}, {"headers": {"response": {"add": lines[1]}}},
+                            route={"action": {"respond": {"status": 200, "headers": lines[2]}}})
+        answer = client.get("/guarded")
+        self.assertEqual([name for each in lines for name in each if answer.get(name) is None], [])
+
     def test_what_may_not_be_written(self):
         self.start()
         for name in ("Content-Length", "connection", "Host", "X-Forwarded-For", "X_A", "Via"):
@@ -118,6 +125,23 @@ class Heads(LabCase):
         self.refused({"headers": {"response": {"set": {"A": "{route"}}}}, "headers/response/set/A")
         self.refused({"headers": {"request": {"set": {f"A{i}": "x" for i in range(5)},
                                               "add": {f"B{i}": "x" for i in range(5)}}}}, "headers/request")
+
+    def test_why_lbd_answers_is_written_by_lbd_alone(self):
+        client = self.start({"headers": {"response": {"remove": ["Lbd-Reason"]}}}, {"access": {"deny": ["127.0.0.0/8"]}})
+        for name in ("Lbd-Reason", "lbd-reason-detail"):
+            self.refused({"headers": {"response": {"set": {name: "x"}}}}, f"headers/response/set/{name}")
+            self.refused({"headers": {"response": {"add": {name: "x"}}}}, f"headers/response/add/{name}")
+            for action in ({"respond": {"status": 200, "headers": {name: "x"}}},
+                           {"redirect": {"path": "/", "headers": {name: "x"}}}):
+                answer = self.proxy.api("PUT", "/v1/routes/own", {"listener": "web", "action": action})
+                (kind,) = action
+                self.assertEqual((answer.status, answer.pointers),
+                                 (422, [f"#/routes/own/action/{kind}/headers/{name}"]))
+        self.proxy.put("/v1/routes/own", {"listener": "web", "match": {"path": "/own"},
+                                          "action": {"respond": {"status": 503}}})
+        self.assertIsNone(client.get("/own").get("Lbd-Reason"), "what is configured is no failure")
+        refused = client.get("/guarded")
+        self.assertEqual((refused.status, refused.get("Lbd-Reason")), (403, None))
 
     # -- cors --
 

@@ -1,6 +1,7 @@
 """Policies that count: rate_limit, concurrency, body_size; with four workers, over HTTP/1 and HTTP/2, live."""
 
 import threading
+import time
 import unittest
 
 from lab import LabCase, config_for, h2
@@ -72,6 +73,35 @@ class Limits(LabCase):
         self.document["policies"]["p"]["rate_limit"]["keys"] = 1024
         self.proxy.put("/v1/config", self.document)
         self.assertEqual(self.statuses(client, 4), [200, 200, 200, 429])
+
+    def test_a_higher_limit_helps_whom_the_lower_one_held_back(self):
+        client = self.start({"rate_limit": {"requests": 2, "per": "hour"}})
+        self.assertEqual(self.statuses(client, 3), [200, 200, 429])
+        self.proxy.patch("/v1/policies/p", {"rate_limit": {"requests": 100, "per": "second"}})
+        keys = self.proxy.get("/v1/policies/p/status")["keys"]
+        self.assertEqual([k for k in keys["fullest"] if k["used"] > 100], [])
+        time.sleep(0.1)
+        self.assertEqual(self.statuses(client, 5), [200] * 5)
+
+    def test_a_change_of_the_limit_gives_nothing_away(self):
+        client = self.start({"rate_limit": {"requests": 4, "per": "second", "burst": 4}})
+        self.assertEqual(self.statuses(client, 4), [200] * 4)
+        self.proxy.patch("/v1/policies/p", {"rate_limit": {"requests": 1, "per": "hour"}})
+        keys = self.proxy.get("/v1/policies/p/status")["keys"]["fullest"]
+        used = [k["used"] for k in keys]
+        self.assertEqual(self.statuses(client, 5).count(200), 4 - used[0] if used else 4)
+        self.proxy.patch("/v1/policies/p", {"rate_limit": {"burst": 1}})
+        refused = client.get("/guarded")
+        self.assertEqual(refused.status, 429)
+        self.assertLessEqual(int(refused.get("Retry-After")), 3600)
+
+    def test_one_that_listener_and_route_name_counts_once(self):
+        client = self.start({"rate_limit": {"requests": 4, "per": "hour"}})
+        self.proxy.patch("/v1/listeners/web", {"policies": ["p"]})
+        self.assertEqual(self.statuses(client, 5), [200, 200, 200, 200, 429])
+        self.assertEqual(self.decisions("allow", "deny"), [4, 1])
+        answer = self.proxy.api("PATCH", "/v1/routes/guarded", {"policies": ["p", "p"]})
+        self.assertEqual((answer.status, answer.pointers), (422, ["#/routes/guarded/policies/1"]))
 
     def test_a_key_cannot_be_evaded(self):
         client = self.start({"rate_limit": {"requests": 2, "per": "hour", "key": {"by": "header", "name": "X-Key"}}})
@@ -233,6 +263,7 @@ class Limits(LabCase):
         client.send(head + 5 * chunk + b"0\r\n\r\n")
         self.assert_reason(client.read_response(), 413, "body_too_large")
         self.assertEqual(self.decisions("deny"), [1])
+        self.wait_for(lambda: self.decisions("allow", "deny") == [1, 1], "one decision for each request")
         with h2.H2Client(self.proxy.address()) as fast:
             fields = fields_for("POST")
             self.assertEqual(fast.request(fields, body=b"x" * 1024).status, 200)
@@ -259,6 +290,7 @@ class Limits(LabCase):
             counted = [self.proxy.metric("lbd_policy_decisions_total", policy=name, decision=word)
                        for name, word in (("p", "shadow"), ("q", "shadow"), ("r", "deny"))]
             self.assertEqual(counted, [shadow, shadow, deny], chunks)
+        self.wait_for(lambda: self.decisions("allow", "shadow") == [1, 2], "one decision for each request")
         self.assertEqual(self.proxy.wait_access_log(3)[1]["shadow_policy"], "q")
 
 

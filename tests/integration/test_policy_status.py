@@ -78,7 +78,7 @@ class PolicyStatus(LabCase):
         second.request()
         got = self.status()
         self.assertEqual((got["kind"], got["mode"]), ("access", "enforce"))
-        self.assertEqual(got["decisions"], {"allow": 4, "deny": 1, "shadow": 0, "wait": 0})  # twice each, but for the refusal
+        self.assertEqual(got["decisions"], {"allow": 2, "deny": 1, "shadow": 0, "wait": 0})  # once, though both name it
         self.assertEqual((got["used_by"], got["used_by_total"]), (["#/listeners/web", "#/routes/r"], 2))
         self.assertEqual(self.status("idle")["used_by"], [])
         self.assertEqual(self.summary()["decisions"], got["decisions"])
@@ -86,8 +86,8 @@ class PolicyStatus(LabCase):
         other = self.connect(self.proxy, source="127.0.0.2")
         self.assertEqual(other.get("/").status, 200)
         got = self.status()
-        self.assertEqual((got["mode"], got["decisions"]["shadow"], got["decisions"]["deny"]), ("shadow", 2, 1))
-        self.assertEqual(self.proxy.metric("lbd_policy_decisions_total", policy="p", decision="shadow"), 2)
+        self.assertEqual((got["mode"], got["decisions"]["shadow"], got["decisions"]["deny"]), ("shadow", 1, 1))
+        self.assertEqual(self.proxy.metric("lbd_policy_decisions_total", policy="p", decision="shadow"), 1)
         missing = self.proxy.api("GET", "/v1/policies/nobody/status")
         self.assertEqual(missing.status, 404)
 
@@ -152,6 +152,15 @@ class PolicyStatus(LabCase):
         keys = self.status()["keys"]
         self.assertEqual((keys["held"], len(keys["fullest"])), (60, 20))
         self.assertEqual(self.summary()["keys"], 60)
+
+    def test_no_more_are_held_than_there_are_places(self):
+        self.start({"rate_limit": {"requests": 1, "per": "hour", "keys": 16}})
+        for last in range(1, 101):
+            with self.connect(self.proxy, source=f"127.0.1.{last}") as client:
+                client.get("/")
+        keys = self.status()["keys"]
+        self.assertLessEqual(keys["held"], keys["max"])
+        self.assertEqual(keys["max"], 32)
 
     def test_concurrency_shows_who_is_there(self):
         go = threading.Event()

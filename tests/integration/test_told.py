@@ -94,6 +94,46 @@ class RequestIds(Told):
                 self.assertEqual(self.asked().get("X-Request-Id"), line["request_id"])
 
 
+class OwnAnswers(Told):
+    def test_what_no_server_sees_has_an_id_and_a_trace(self):
+        self.server = self.origin()
+        document = config_for(self.server, listener={"tracing": {}})
+        respond = {"respond": {"status": 503, "body": "x"}}
+        document["policies"] = {"no": {"access": {"deny": ["127.0.0.0/8"]}}}
+        document["routes"] = {
+            "fixed": {"listener": "web", "match": {"path": "/fixed"}, "action": respond},
+            "away": {"listener": "web", "match": {"path": "/away"}, "action": {"redirect": {"path": "/x"}}},
+            "shut": {"listener": "web", "match": {"path": "/shut"}, "policies": ["no"], "action": {"pool": "main"}}}
+        del document["listeners"]["web"]["default_pool"]
+        self.proxy = self.lbd(document)
+        for path in ("/fixed", "/away", "/shut", "/nowhere"):
+            with self.connect(self.proxy) as client:
+                client.get(path, {"traceparent": VALID, "X-Request-Id": "mine-" + path[1:]})
+                client.get(path)
+        lines = self.proxy.wait_access_log(8)
+        traced = {line["request_id"] for line in lines if line.get("trace_id") == TRACE}
+        self.assertEqual(traced, {"mine-fixed", "mine-away", "mine-shut", "mine-nowhere"})
+        self.assertEqual(len({line["request_id"] for line in lines}), 8)
+        client = self.connect(self.proxy)
+        client.send(b"GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.read_response()
+        (line,) = [line for line in self.proxy.wait_access_log(9) if line["status"] == 400]
+        self.assertRegex(line["request_id"], "^[0-9a-f]{16}$")
+        kept = self.proxy.get("/v1/requests/recent?limit=100")["requests"]
+        self.assertEqual([entry for entry in kept if "id" not in entry], [])
+        traced = self.proxy.get("/v1/requests/recent?reason=no_route")["requests"]
+        self.assertEqual(sorted(entry.get("trace_id", "") for entry in traced), ["", TRACE])
+
+    def test_traces_begin_with_what_is_answered_here(self):
+        client = self.serve(tracing={"start": True})
+        self.proxy.put("/v1/routes/r", {"listener": "web", "action": {"respond": {"status": 200}}})
+        client.get("/")
+        client.get("/")
+        first, second = [line["trace_id"] for line in self.proxy.wait_access_log(2)]
+        self.assertNotEqual(first, second)
+        self.assertRegex(first, "^[0-9a-f]{32}$")
+
+
 class Times(Told):
     def test_where_the_time_went(self):
         def slow(peer):

@@ -44,7 +44,11 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
     "},'c':{'address':'h:3'}}}"
 #define WEIGHED(a, b)                                                                              \
     "'p':{'servers':{'a':{'address':'h:1','weight':" a "},'b':{'address':'h:2','weight':" b "}}}"
-#define RESPOND     "'action':{'respond':{'status':200}}"
+#define RESPOND "'action':{'respond':{'status':200}}"
+#define CORS    "'policies':{'c':{'cors':{'origins':['https://a.example']}}}"
+#define LINES(name)                                                                                \
+    "'" name "':{'headers':{'response':{'add':{'a':'1','b':'1','c':'1','d':'1','e':'1','f':'1',"   \
+    "'g':'1','h':'1'}}}}"
 #define LISTEN(...) "'listeners':{" __VA_ARGS__ "}"
 #define WEB         "'web':{'bind':['127.0.0.1:80']}"
 
@@ -153,6 +157,69 @@ static const struct {
          "'w':{'bind':['127.0.0.1:143'],'protocol':'imap','default_pool':'p','mail':{'allow_cleartext':true}}") ",'pools':{'p':{"
                                                                                                                 "'servers':{'a':{'address':'h:1'},'b':{'address':'h:2','priority':1}}}}}",
      "/pools/p/servers/b/priority", "invalid-value", "", false},
+
+    /* one fault, one error */
+    {"{'policies':{'p':{}}}", "/policies/p", "missing-key", "", false},
+    {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','action':{'split':{'pools':{}}}}}}",
+     "/routes/r/action/split/pools", "out-of-range", "", false},
+
+    /* lines of policies */
+    {"{" LISTEN("'web':{'bind':['127.0.0.1:80'],'policies':['a','c']}") ",'policies':{" LINES("a") "," LINES(
+         "b") ",'c':{'security_headers':{}}},'routes':{'r':{'listener':'web','policies':['a','b']," RESPOND
+              "}}}",
+     "/routes/r/policies", "no-header-room", "", true},
+    {"{" LISTEN("'web':{'bind':['127.0.0.1:80'],'policies':['a']}") ",'policies':{" LINES(
+         "a") "," LINES("b") "},'routes':{'r':{'listener':'web','policies':['a','b']," RESPOND
+                             "}}}",
+     NULL, "", "", false},
+
+    /* preflights */
+    {"{" LISTEN(
+         WEB) "," CORS
+              ",'routes':{'r':{'listener':'web','policies':['c'],'match':{'method':['PUT']}," RESPOND
+              "}}}",
+     "/routes/r/policies/0", "no-preflights", "", true},
+    {"{" LISTEN(
+         WEB) "," CORS
+              ",'routes':{'r':{'listener':'web','policies':['c'],'match':{'method':['PUT','OPTIONS']}," RESPOND
+              "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         WEB) "," CORS
+              ",'routes':{'r':{'listener':'web','policies':['c'],'match':{'method':['PUT']}," RESPOND
+              "},'s':{'listener':'web','policies':['c'],'match':{'method':['OPTIONS']}," RESPOND
+              "}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         "'web':{'bind':['127.0.0.1:80'],'policies':['c']}") "," CORS
+                                                             ",'routes':{'r':{'listener':'web',"
+                                                             "'policies':['c'],'match':{'method':['PUT']}," RESPOND
+                                                             "}}}",
+     NULL, "", "", false},
+
+    /* names of headers */
+    {"{'policies':{'p':{'headers':{'response':{'set':{'X':'1','x':'2'}}}}}}",
+     "/policies/p/headers/response/set/x", "duplicate", "", false},
+    {"{'policies':{'p':{'headers':{'request':{'set':{'X':'1','Y':'1'},'add':{'X':'2','x':'3'}}}}}}",
+     NULL, "", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'r':{'listener':'web','action':{'respond':{'status':200,'headers':{'A':'1','a':'2'}}}}}}",
+     "/routes/r/action/respond/headers/a", "duplicate", "", false},
+    {"{" LISTEN(
+         WEB) ",'routes':{'r':{'listener':'web','match':{'header':{'exact':{'X_A':'1'}}}," RESPOND
+              "}}}",
+     "/routes/r/match/header/exact/X_A", "no-effect", "", true},
+    {"{" LISTEN(
+         WEB) ",'routes':{'r':{'listener':'web','match':{'header':{'absent':['A','X_A']}}," RESPOND
+              "}}}",
+     "/routes/r/match/header/absent/1", "no-effect", "", true},
+
+    /* routes that answer by themselves */
+    {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','timeouts':{'response':'3s'}," RESPOND "}}}",
+     "/routes/r/timeouts", "no-effect", "", true},
+    {"{" LISTEN(WEB) ",'routes':{'r':{'listener':'web','buffering':{'request':'1MiB'}," RESPOND
+                     "}}}",
+     "/routes/r/buffering", "no-effect", "", true},
 
     /* subsets */
     {"{" LISTEN(WEB) ",'pools':{" POOL(

@@ -416,7 +416,7 @@ struct conf_policy_compression {
 };
 
 struct conf_policy_body_size {
-    uint32_t max_bytes;
+    uint64_t max_bytes;
 };
 
 #define CONF_HEADER_EDITS_MAX 8  /* lines that one policy may set and add to a head */

@@ -20,6 +20,8 @@ static enum close_reason reason_of(int error)
     case ENOBUFS:
     case ENOMEM:
         return CLOSE_OVERLOAD; /* our own shortage says nothing of the server */
+    case EADDRNOTAVAIL:
+        return CLOSE_SOURCE_UNAVAILABLE; /* nor that all our ports to it are in use */
     default:
         return CLOSE_CONNECT_FAILED;
     }
@@ -65,8 +67,7 @@ static enum dial_verdict start_once(const struct addr *address, const struct dia
     if (is_bound && errno == EINPROGRESS) {
         return DIAL_PENDING;
     }
-    bool is_source = !is_bound || (errno == EADDRNOTAVAIL && sources->count != 0);
-    *reason = is_source ? CLOSE_SOURCE_UNAVAILABLE : reason_of(errno);
+    *reason = is_bound ? reason_of(errno) : CLOSE_SOURCE_UNAVAILABLE;
     (void)close(*fd);
     *fd = -1;
     return DIAL_FAILED;

@@ -31,7 +31,7 @@ enum dial_verdict { DIAL_CONNECTED, DIAL_PENDING, DIAL_FAILED };
 
 /* A non-blocking socket in *fd, unless DIAL_FAILED, then *reason: CLOSE_OVERLOAD when it is this
  * process that has no descriptor or memory left, CLOSE_SOURCE_UNAVAILABLE when it cannot leave from
- * there. `turn`: the caller counts. */
+ * there, or all ports that lead to that address are in use. `turn`: the caller counts. */
 LB_MUST_CHECK enum dial_verdict dial_start(const struct addr *address,
                                            const struct dial_sources *sources, uint32_t turn,
                                            int *fd, enum close_reason *reason);

@@ -242,6 +242,7 @@ class Tlvs(ProxyProtocol):
         self.proxy.put("/v1/routes/named", {"listener": "web", "match": {"host": ["*.shop.example"]},
                                             "action": {"pool": "named"}})
         self.assertEqual(self.ask(v2(tlv(2, b"WWW.shop.example"))), b"named")
+        self.assertEqual(self.last_line(1)["pool"], "named")
         self.assertEqual(self.ask(v2()), b"other")
         self.assertEqual(self.last_line(2)["pool"], "main")
 

@@ -1,10 +1,14 @@
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lbd/net/dial.h"
@@ -167,6 +171,44 @@ START_TEST(leaves_from_its_sources_in_turn)
 }
 END_TEST
 
+/* In a network of its own, where there are two ports to leave from. 0: as it should be. */
+static int use_up_the_ports(void)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    int own[3] = {-1, -1, -1};
+    enum close_reason reason = CLOSE_OK;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    FILE *range = NULL;
+    if (ioctl(fd, SIOCSIFFLAGS, &lo) != 0 ||
+        (range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "w")) == NULL ||
+        fprintf(range, "2000 2001") < 0 || fclose(range) != 0) {
+        return 77;
+    }
+    struct listener_bind *bind_set = listen_on("127.0.0.1:3000");
+    for (size_t i = 0; i < 2; i++) {
+        if (dial_start(&bind_set->bound, &anywhere, 0, &own[i], &reason) == DIAL_FAILED) {
+            return 1;
+        }
+    }
+    bool is_as_told = dial_start(&bind_set->bound, &anywhere, 0, &own[2], &reason) == DIAL_FAILED &&
+                      reason == CLOSE_SOURCE_UNAVAILABLE;
+    return is_as_told ? 0 : 2;
+}
+
+START_TEST(no_port_left_is_our_own_shortage)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(unshare(CLONE_NEWNET) == 0 ? use_up_the_ports() : 77);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_msg(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77, "%d", WEXITSTATUS(status));
+}
+END_TEST
+
 UNIT_TESTS("dial", leaves_from_its_sources_in_turn, connects_without_blocking,
            a_port_where_nobody_listens_refuses, what_no_route_leads_to_fails,
-           no_descriptor_left_is_our_own_shortage, unix_sockets_connect_at_once)
+           no_descriptor_left_is_our_own_shortage, no_port_left_is_our_own_shortage,
+           unix_sockets_connect_at_once)

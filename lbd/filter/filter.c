@@ -20,6 +20,7 @@
 #include "lbd/filter/filter_rate_limit.h"
 #include "lbd/filter/filter_security_headers.h"
 
+static_assert(FILTER_FIELDS_MAX <= MESSAGE_EXTRAS_MAX - MESSAGE_EXTRAS_OURS, "an answer fits");
 static_assert(MESSAGE_EXTRAS_MAX - MESSAGE_EXTRAS_OURS == CONF_HEADER_LINES_MAX,
               "what documents are told of");
 
@@ -257,8 +258,10 @@ bool filter_run_body_fits(struct filter_run *run, uint64_t bytes)
 
 void filter_run_response(struct filter_run *run, struct message *answer)
 {
-    assert(answer->extra_count <= MESSAGE_EXTRAS_OURS);
-    answer->extra_ours = answer->extra_count; /* they take nothing of the policies' lines */
+    uint32_t theirs = run->answer.field_count; /* when it is a policy that answers */
+    answer->extra_ours = answer->extra_count > theirs ? answer->extra_count - theirs : 0;
+    assert(answer->extra_ours <=
+           MESSAGE_EXTRAS_OURS); /* they take nothing of the policies' lines */
     for (uint32_t i = run->asked; i-- > 0;) {
         const struct filter *filter = run->chain->list[i];
         if (filter->ops->response != NULL && !filter->is_shadow) {

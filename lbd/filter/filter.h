@@ -40,7 +40,7 @@
 #include "lbd/tls/tls_client.h"
 
 #define FILTER_CHAIN_MAX  64U /* policies of a listener and a route together */
-#define FILTER_FIELDS_MAX 20U /* of an answer, beside Content-Type */
+#define FILTER_FIELDS_MAX 18U /* of an answer, beside Content-Type */
 
 struct filter;
 struct filter_facts; /* filter_facts.h */

@@ -11,6 +11,7 @@
 #include "api/api_status_inside.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
+#include "lbd/control/control_health.h"
 #include "lbd_version.h"
 
 enum stage {
@@ -149,7 +150,14 @@ static void write_server_problem(struct overview *self, const struct conf_pool *
                                  struct slice name)
 {
     char message[256];
+    struct control_health_facts facts;
     const struct registry_server *live = api_status_find(self->request, pool->name, name);
+    if (control_health_facts(control_checks(self->request->control), pool->name, name, &facts) &&
+        facts.is_kept) {
+        write_problem(&self->w, "kept although connecting fails: it is the last usable one",
+                      "#/pools/%.*s/servers/%.*s", SLICE_ARG(pool->name), SLICE_ARG(name));
+        return;
+    }
     if (live == NULL ||
         (live->server->health != SERVER_DOWN && live->server->health != SERVER_UNRESOLVED)) {
         return;

@@ -11,14 +11,17 @@
 enum { SHOWN = 100, HELD_MAX = 4096, TYPE_WIDTH = 19, NAME_WIDTH = 20 };
 
 const char *const cmd_events_types[] = {
-    "config.applied",   "config.rejected",  "config.rolled_back", "config.unconfirmed",
-    "config.confirmed", "server.health",    "server.error",       "server.admin",
-    "override.set",     "override.cleared", "override.expired",   "override.superseded",
-    "drain.started",    "drain.progress",   "drain.done",         "listener.up",
-    "listener.drain",   "daemon.drain",     "api.denied",         "cert.loaded",
-    "cert.expiring",    "cert.expired",     "cert.failed",        "pool.capabilities",
-    "server.outlier",   "server.interview", "dns.changed",        "dns.failed",
-    "keys.changed",     "keys.failed",      "daemon.overload",    NULL};
+    "config.applied",     "config.rejected",  "config.rolled_back",
+    "config.unconfirmed", "config.confirmed", "server.health",
+    "server.error",       "server.admin",     "override.set",
+    "override.cleared",   "override.expired", "override.superseded",
+    "drain.started",      "drain.progress",   "drain.done",
+    "listener.up",        "listener.drain",   "daemon.drain",
+    "api.denied",         "cert.loaded",      "cert.expiring",
+    "cert.expired",       "cert.failed",      "pool.capabilities",
+    "server.outlier",     "server.kept",      "server.interview",
+    "dns.changed",        "dns.failed",       "keys.changed",
+    "keys.failed",        "daemon.overload",  NULL};
 
 /* A text and the spaces up to the next column. */
 static void print_padded(struct ctl *ctl, enum print_color color, struct slice text, size_t width)
@@ -44,8 +47,8 @@ static enum print_color color_of(const struct json *event)
     if (slice_eq(type, SLICE("config.rejected")) || slice_eq(type, SLICE("config.rolled_back")) ||
         slice_eq(type, SLICE("config.unconfirmed")) || slice_eq(type, SLICE("server.error")) ||
         slice_eq(type, SLICE("pool.capabilities")) || slice_eq(type, SLICE("server.outlier")) ||
-        slice_eq(type, SLICE("server.interview")) || slice_eq(type, SLICE("api.denied")) ||
-        slice_eq(type, SLICE("keys.failed"))) {
+        slice_eq(type, SLICE("server.kept")) || slice_eq(type, SLICE("server.interview")) ||
+        slice_eq(type, SLICE("api.denied")) || slice_eq(type, SLICE("keys.failed"))) {
         return PRINT_WARN;
     }
     if (slice_eq(type, SLICE("daemon.overload"))) {

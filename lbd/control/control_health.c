@@ -271,6 +271,7 @@ static void take_result(struct health_server *live, const struct health_probe_re
             control_health_set_state(live, live->health.state, result->text);
         }
         if (passed) {
+            live->is_kept = false;
             control_health_trust(live);
             control_health_note_degraded(live, result->is_degraded, result->text);
             control_health_learn(live, result->capabilities);
@@ -337,12 +338,36 @@ static bool has_company(const struct health_server *live)
     return pool != NULL;
 }
 
+/* Until a connection works, which forgets its failures, a check passes or another is usable. */
+static bool is_kept(const struct health_server *live)
+{
+    uint32_t failures = atomic_load_explicit(&live->server->connect_failures, memory_order_relaxed);
+    return live->is_kept && failures >= SERVER_PASSIVE_FALL && server_is_usable(live->server) && !has_company(live);
+}
+
 static void on_passive_over(struct loop_timer *timer)
 {
     struct health_server *live = container_of(timer, struct health_server, timer);
     if (live->address.len != 0) {
         control_health_set_state(live, SERVER_UP, "10s after connection failures");
     }
+}
+
+/* "server.kept": {"reason":"connect_failures"}; once a minute, like its line in the log. */
+static void keep(struct health_server *live, const char *why)
+{
+    const struct server *server = live->server;
+    char name[EVENTS_NAME_MAX + 1];
+    live->is_kept = true;
+    if (!control_health_is_time_to_say(&live->kept_us,
+                                       loop_now_us(live->pool->health->options.loop))) {
+        return;
+    }
+    log_warn("server.kept", "pool=%s server=%s why=\"%s, but no other is usable\"",
+             server->pool_name, server->name, why);
+    (void)snprintf(name, sizeof(name), "%s/%s", server->pool_name, server->name);
+    events_post(live->pool->health->options.events, "server.kept", slice_from(name),
+                "{\"reason\":\"connect_failures\"}", "%s, but no other is usable", why);
 }
 
 static void mark_down(struct health_server *live)
@@ -357,17 +382,14 @@ static void mark_down(struct health_server *live)
         health->options.refused(live->server, health->options.arg);
     }
     if (server_is_usable(live->server) && !has_company(live)) {
-        uint64_t now = loop_now_us(health->options.loop);
-        if (control_health_is_time_to_say(&live->kept_us, now)) {
-            log_warn("server.kept", "pool=%s server=%s why=\"%s, but no other is usable\"",
-                     live->server->pool_name, live->server->name, why);
-        }
+        keep(live, why);
         if (live->pool->plan != NULL) {
             control_health_probe_now(live);
         }
         return;
     }
 
+    live->is_kept = false;
     counter_add(&counters_of(live->pool)->ejections, 1);
     live->health.state = SERVER_DOWN;
     live->health.streak = 0;
@@ -397,7 +419,12 @@ void control_health_listen_again(struct server *server)
 
 static void on_calm(struct loop_timer *timer)
 {
-    control_health_listen_again(container_of(timer, struct health_server, calm)->server);
+    struct health_server *live = container_of(timer, struct health_server, calm);
+    if (is_kept(live)) { /* its failures go on: forgotten, it would look as if one had worked */
+        atomic_store_explicit(&live->server->reported, 0, memory_order_release);
+    } else {
+        control_health_listen_again(live->server);
+    }
 }
 
 static void deliver_passive(struct mailbox_message *message, void *receiver)
@@ -510,6 +537,7 @@ bool control_health_facts(const struct control_health *health, struct slice pool
     *facts = live->facts;
     facts->has_check = live->pool->plan != NULL;
     facts->is_probing = live->probe != NULL || list_is_linked(&live->waiting);
+    facts->is_kept = is_kept(live);
     facts->streak = live->health.streak;
     facts->history = &live->history;
     return true;

@@ -92,6 +92,7 @@ struct control_health_facts {
     uint64_t last_wall_us; /* end of the last one; 0: none yet. Its text: server->last_check */
     uint64_t last_duration_us;
     bool last_passed;
+    bool is_kept;                         /* connecting fails, but it is the last usable one */
     uint32_t streak;                      /* results in a row that speak against the state */
     const struct health_history *history; /* borrowed until the loop goes on */
 };

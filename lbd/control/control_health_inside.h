@@ -56,6 +56,7 @@ struct health_server {
     bool is_first;              /* probe since the check or the address is new */
     bool is_out;                /* in maintenance: not checked */
     struct loop_timer calm;     /* until then no further report of connection failures is taken */
+    bool is_kept;               /* the last report of them changed nothing: it was the last one */
     uint64_t kept_us;           /* when we last said that it is kept although it fails */
     uint64_t trouble_us;        /* when we last told of its last_error */
     struct control_health_facts facts;

@@ -140,7 +140,19 @@ static bool may_go(const struct outlier_server *live)
     return outlier_may_eject(&pool->rules, (uint32_t)pool->servers.count, out, others);
 }
 
-static void stay(struct outlier_server *live, const char *text, uint64_t now)
+/* "server.kept": {"reason":"latency"} */
+static void post_kept(const struct outlier_server *live, enum outlier_why why, const char *text)
+{
+    const struct server *server = live->server;
+    char name[EVENTS_NAME_MAX + 1];
+    char data[64];
+    (void)snprintf(name, sizeof(name), "%s/%s", server->pool_name, server->name);
+    (void)snprintf(data, sizeof(data), "{\"reason\":\"%s\"}", outlier_word(why));
+    events_post(live->pool->outlier->options.events, "server.kept", slice_from(name), data,
+                "%s, but max_ejected are out or no other is usable", text);
+}
+
+static void stay(struct outlier_server *live, enum outlier_why why, const char *text, uint64_t now)
 {
     counter_add(&counters_of(live->pool)->outliers_kept, 1);
     server_forgive(live->server);
@@ -149,6 +161,7 @@ static void stay(struct outlier_server *live, const char *text, uint64_t now)
         log_warn("server.kept",
                  "pool=%s server=%s why=\"%s, but max_ejected are out or no other is usable\"",
                  live->server->pool_name, live->server->name, text);
+        post_kept(live, why, text);
     }
 }
 
@@ -159,7 +172,7 @@ static void take_out(struct outlier_server *live, enum outlier_why why, const ch
     struct loop *loop = pool->outlier->options.loop;
     uint64_t now = loop_now_us(loop);
     if (!may_go(live)) {
-        stay(live, text, now);
+        stay(live, why, text, now);
         return;
     }
     uint64_t forgotten = (now - live->back_us) / (pool->conf.ejection_ms * UINT64_C(1000));

@@ -16,8 +16,8 @@ static const char *const types[] = {
     "drain.started",    "drain.progress",   "drain.done",         "listener.up",
     "listener.drain",   "daemon.drain",     "api.denied",         "cert.loaded",
     "cert.expiring",    "cert.expired",     "cert.failed",        "pool.capabilities",
-    "server.outlier",   "server.interview", "dns.changed",        "dns.failed",
-    "keys.changed",     "keys.failed",      "daemon.overload",
+    "server.outlier",   "server.kept",      "server.interview",   "dns.changed",
+    "dns.failed",       "keys.changed",     "keys.failed",        "daemon.overload",
 };
 
 struct events {

@@ -316,6 +316,37 @@ class Fallback(HealthCase):
             self.assert_reason(client.get("/"), 502, "connect_refused")
         wait_for(lambda: "server.kept pool=main server=a" in self.proxy.log_text(), "kept")
         self.assertEqual(self.proxy.server_status("a")["health"], "up")
+        events = [e for e in self.proxy.get("/v1/events")["events"] if e["type"] == "server.kept"]
+        self.assertEqual([(e["name"], e["data"]) for e in events],
+                         [("main/a", {"reason": "connect_failures"})])
+
+    def kept(self):
+        return [problem["pointer"] for problem in self.proxy.get("/v1/status")["problems"]
+                if problem["message"].startswith("kept although connecting fails")]
+
+    def test_who_is_kept_is_a_problem_until_a_connection_works(self):
+        port = free_port()
+        self.proxy = self.lbd(config_for(f"127.0.0.1:{port}", pool={"retries": 0}))
+        client = self.connect(self.proxy)
+        for _ in range(6):
+            self.assert_reason(client.get("/"), 502, "connect_refused")
+        wait_for(lambda: self.kept() == ["#/pools/main/servers/a"], "a problem")
+        time.sleep(1.2)  # the pause between two reports is no success
+        self.assertEqual(self.kept(), ["#/pools/main/servers/a"])
+        self.origin(port=port)
+        self.assertEqual(self.connect(self.proxy).get("/").status, 200)
+        self.assertEqual(self.kept(), [])
+
+    def test_who_is_kept_is_no_problem_beside_another(self):
+        spare = self.origin(name="spare")
+        self.proxy = self.lbd(config_for(f"127.0.0.1:{free_port()}", spare.address, pool={"retries": 0}))
+        self.proxy.admin("b", "maint")
+        client = self.connect(self.proxy)
+        for _ in range(6):
+            client.get("/")
+        wait_for(lambda: self.kept() == ["#/pools/main/servers/a"], "a problem")
+        self.proxy.admin("b", "ready")
+        self.assertEqual(self.kept(), [])
 
     def test_a_pool_that_stands_in_cannot_go(self):
         one, two = self.checked("one"), self.checked("two")

@@ -76,6 +76,36 @@ bool conf_schema_lookup(struct slice path, const struct conf_object **object,
     return true;
 }
 
+/* The first field that has `sought`; one of `object` itself before those below. */
+static const struct conf_field *find_holder(const struct conf_object *object,
+                                            const struct conf_object *sought)
+{
+    for (size_t i = 0; i < object->field_count; i++) {
+        if (object->fields[i].object == sought) {
+            return &object->fields[i];
+        }
+    }
+    const struct conf_field *found = NULL;
+    for (size_t i = 0; i < object->field_count && found == NULL; i++) {
+        if (object->fields[i].object != NULL) {
+            found = find_holder(object->fields[i].object, sought);
+        }
+    }
+    return found;
+}
+
+bool conf_schema_has_section(const struct conf_field *field)
+{
+    if (field->object == NULL || strcmp(field->object->name, "meta") == 0) {
+        return false;
+    }
+    const struct conf_field *first = find_holder(conf_schema_document, field->object);
+    if (first == NULL) {
+        first = find_holder(conf_schema_daemon, field->object);
+    }
+    return first == field;
+}
+
 const char *conf_schema_type_text(const struct conf_field *field)
 {
     switch (field->type) {

@@ -151,6 +151,9 @@ bool conf_schema_default_text(const struct conf_field *field, struct buf *out);
 /* "1 to 1000", "100ms to 1h", "one of \"ready\", ..."; false: nothing to say. */
 bool conf_schema_range_text(const struct conf_field *field, struct buf *out);
 
+/* Does its object follow as a section of its own? One that several fields share does after the
+ * first of them; "meta", which all share, stands apart. */
+bool conf_schema_has_section(const struct conf_field *field);
 /* Every setting as Markdown: docs/reference.md. */
 void conf_schema_write_markdown(struct buf *out);
 /* The same as sections of a manual page: docs/man/lbd.json.5. */

@@ -79,11 +79,6 @@ static void write_row(const struct conf_field *field, struct buf *out)
     buf_fini(&cell);
 }
 
-static bool is_shared(const struct conf_object *object)
-{
-    return strcmp(object->name, "meta") == 0;
-}
-
 static void write_table(const struct conf_object *object, struct buf *out)
 {
     (void)buf_printf(out, "\n## %s%s\n\n%s\n\n", object->title, object->is_named ? ".NAME" : "",
@@ -94,9 +89,8 @@ static void write_table(const struct conf_object *object, struct buf *out)
         write_row(&object->fields[i], out);
     }
     for (size_t i = 0; i < object->field_count; i++) {
-        const struct conf_object *inner = object->fields[i].object;
-        if (inner != NULL && !is_shared(inner)) {
-            write_table(inner, out);
+        if (conf_schema_has_section(&object->fields[i])) {
+            write_table(object->fields[i].object, out);
         }
     }
 }

@@ -8,7 +8,7 @@
  */
 #include "conf/conf_schema.h"
 
-enum { TEXT_BYTES_MAX = 4096, LINE_LEN_MAX = 78 };
+enum { TEXT_BYTES_MAX = 4096, LINE_LEN_MAX = 78, WORD_LEN_MAX = 40 };
 
 /* One character as roff takes it; `is_argument`: inside a macro's line. */
 static void append_escaped(struct buf *out, char c, bool is_argument, bool *in_code)
@@ -72,8 +72,14 @@ static void write_text(struct buf *out, struct slice text)
 static void write_argument(struct buf *out, struct slice text)
 {
     bool in_code = false;
+    size_t column = 0;
     (void)buf_append_char(out, '"');
     for (size_t i = 0; i < text.len; i++) {
+        if (column == WORD_LEN_MAX) { /* too long for a line: it may be broken here */
+            (void)buf_append_text(out, "\\:");
+            column = 0;
+        }
+        column = text.ptr[i] == ' ' ? 0 : column + 1;
         append_escaped(out, text.ptr[i], true, &in_code);
     }
     (void)buf_append_char(out, '"');
@@ -128,11 +134,6 @@ static void write_item(const struct conf_field *field, struct buf *out)
     buf_fini(&type);
 }
 
-static bool is_shared(const struct conf_object *object)
-{
-    return strcmp(object->name, "meta") == 0;
-}
-
 static void write_object(const struct conf_object *object, struct buf *out)
 {
     (void)buf_printf(out, ".Ss %s%s\n", object->title, object->is_named ? ".NAME" : "");
@@ -143,9 +144,8 @@ static void write_object(const struct conf_object *object, struct buf *out)
     }
     (void)buf_append_text(out, ".El\n");
     for (size_t i = 0; i < object->field_count; i++) {
-        const struct conf_object *inner = object->fields[i].object;
-        if (inner != NULL && !is_shared(inner)) {
-            write_object(inner, out);
+        if (conf_schema_has_section(&object->fields[i])) {
+            write_object(object->fields[i].object, out);
         }
     }
 }

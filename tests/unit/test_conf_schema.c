@@ -4,6 +4,7 @@
 #include "conf/conf_schema.h"
 #include "conf/json/json.h"
 #include "lbd/base/compiler.h"
+#include "lbd_version.h"
 #include "tests/unit/unit.h"
 
 /* Calls `look` for every field of the file; the path is its keys joined by dots. */
@@ -29,6 +30,15 @@ static void walk_all(look_fn *look)
     walk(conf_schema_daemon, "daemon", look);
 }
 
+/* "0.12.1" is 12. */
+static unsigned version_of(const char *text)
+{
+    unsigned major = 0;
+    unsigned minor = 0;
+    ck_assert_int_eq(sscanf(text, "%u.%u", &major, &minor), 2);
+    return major * 1000 + minor;
+}
+
 static void look_sane(const struct conf_object *object, const struct conf_field *field,
                       const char *path)
 {
@@ -37,7 +47,8 @@ static void look_sane(const struct conf_object *object, const struct conf_field 
     struct json *example = json_parse_trusted(slice_from(field->example));
     ck_assert_msg(field->doc != NULL && field->doc[strlen(field->doc) - 1] == '.', "%s: doc", path);
     ck_assert_msg(example != NULL, "%s: example", path);
-    ck_assert_msg(field->since != NULL, "%s: since", path);
+    ck_assert_msg(field->since != NULL && version_of(field->since) <= version_of(LBD_VERSION),
+                  "%s: since", path);
     ck_assert_msg(!has_words || field->words != NULL, "%s: words", path);
     ck_assert_msg(has_object == (field->object != NULL), "%s: object", path);
     ck_assert_msg(has_object || field->type == CONF_TYPE_ENUM || field->type == CONF_TYPE_BOOL ||
@@ -209,6 +220,33 @@ static void look_documented(const struct conf_object *object, const struct conf_
     ck_assert_msg(strstr(text.data, row) != NULL, "%s", path);
 }
 
+/* A heading is what links go to. */
+START_TEST(no_section_is_there_twice)
+{
+    struct buf text;
+    buf_init(&text, (size_t)1024 * 1024);
+    conf_schema_write_markdown(&text);
+    struct slice rest = buf_slice(&text);
+    struct slice line;
+    size_t headings = 0;
+    while (slice_split(&rest, '\n', &line)) {
+        if (slice_starts(line, SLICE("## "))) {
+            char whole[200];
+            (void)snprintf(whole, sizeof whole, "\n%.*s\n", SLICE_ARG(line));
+            const char *first = strstr(text.data, whole);
+            ck_assert_ptr_nonnull(first);
+            ck_assert_msg(strstr(first + 1, whole) == NULL, "twice: %s", whole);
+            headings++;
+        }
+        if (rest.len == 0) {
+            break;
+        }
+    }
+    ck_assert_uint_gt(headings, 50);
+    buf_fini(&text);
+}
+END_TEST
+
 START_TEST(every_key_is_in_the_reference)
 {
     walk_all(look_documented);
@@ -260,5 +298,5 @@ START_TEST(the_json_schema_says_the_same)
 END_TEST
 
 UNIT_TESTS("conf_schema", every_row_is_complete, looks_up_by_path, says_types_defaults_and_ranges,
-           the_reference_is_up_to_date, the_manual_page_is_up_to_date,
+           the_reference_is_up_to_date, the_manual_page_is_up_to_date, no_section_is_there_twice,
            every_key_is_in_the_reference, the_json_schema_says_the_same)

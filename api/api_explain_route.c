@@ -8,6 +8,7 @@
 #include "conf/json/json.h"
 #include "lbd/base/authority.h"
 #include "lbd/base/now.h"
+#include "lbd/base/random.h"
 #include "lbd/http/h1_head.h"
 #include "lbd/http/hop.h"
 #include "lbd/http/request_value.h"
@@ -188,6 +189,7 @@ static void write_split_choice(const struct explained *explained, struct json_wr
         [ROUTE_SPLIT_BY_COOKIE] = "cookie",
         [ROUTE_SPLIT_BY_KEY] = "key",
         [ROUTE_SPLIT_BY_ADDRESS] = "address",
+        [ROUTE_SPLIT_BY_CHANCE] = "chance",
     };
     static const char *const cookies[] = {
         [ROUTE_SPLIT_NOTHING] = "",
@@ -211,13 +213,16 @@ static void write_split_choice(const struct explained *explained, struct json_wr
         break;
     case ROUTE_SPLIT_BY_KEY:
         (void)buf_printf(&why, "%s '%.*s' falls into its share",
-                         split->key == CONF_HASH_KEY_HEADER ? "header" : "cookie",
+                         split->key == CONF_SPLIT_KEY_HEADER ? "header" : "cookie",
                          SLICE_ARG(split->name));
         break;
     case ROUTE_SPLIT_BY_ADDRESS:
         (void)buf_append_text(&why, explained->question.client != NULL
                                         ? "the client's address falls into its share"
                                         : "an unknown address falls into its share");
+        break;
+    case ROUTE_SPLIT_BY_CHANCE:
+        (void)buf_append_text(&why, "drawn by chance, the next one anew");
         break;
     }
     if (choice->by != ROUTE_SPLIT_BY_COOKIE) {
@@ -537,7 +542,9 @@ static void follow_route(struct explained *explained, const struct message *mess
         explained->pool = route->pool;
         if (route->split != NULL && !question->by_name) {
             explained->is_split = true;
-            explained->choice = route_split_pick(route->split, message, question->client);
+            uint64_t chance = 0;
+            random_bytes(&chance, sizeof(chance));
+            explained->choice = route_split_pick(route->split, message, question->client, chance);
             explained->pool = route->split->arms[explained->choice.arm].pool;
         }
         made = route->path == NULL || question->by_name ||

@@ -582,12 +582,21 @@ struct conf_split_cookie {
     struct conf_cookie set;
 };
 
+/* What of a request says to which pool of a split it goes. */
+enum conf_split_key {
+    CONF_SPLIT_KEY_SOURCE,
+    CONF_SPLIT_KEY_HEADER,
+    CONF_SPLIT_KEY_COOKIE,
+    CONF_SPLIT_KEY_RANDOM,
+    CONF_SPLIT_KEY_AUTO, /* random where lbd's cookie keeps the client there, else source */
+};
+
 /* "split": which of several pools a client belongs to. */
 struct conf_split {
     struct conf_weight *pools;
     uint32_t pool_count;
-    enum conf_hash_key key; /* source, header or cookie */
-    struct slice name;      /* of the header or cookie */
+    enum conf_split_key key;
+    struct slice name; /* of the header or cookie */
     struct conf_split_cookie cookie;
     uint32_t has_cookie;
 };

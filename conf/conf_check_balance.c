@@ -162,7 +162,7 @@ void conf_check_split_cookie(struct conf_check *check, const struct conf_route *
     if (in_clear && is_dropped_in_clear(&cookie->set)) {
         warn_dropped(check, &path);
     }
-    if (split->key == CONF_HASH_KEY_COOKIE && slice_eq(split->name, cookie->name)) {
+    if (split->key == CONF_SPLIT_KEY_COOKIE && slice_eq(split->name, cookie->name)) {
         sticky_wrong(check, &path, "name",
                      "must be another cookie than that of 'key': lbd sets this one");
     }

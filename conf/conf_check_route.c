@@ -384,7 +384,8 @@ static void check_split(struct conf_check *check, const struct conf_route *route
     if (sum == 0 && !conf_errors_has(check->errors, &pools)) {
         refuse(check, &pools, "must have a weight above 0");
     }
-    if ((split->key == CONF_HASH_KEY_SOURCE) != (split->name.len == 0)) {
+    bool has_name = split->key == CONF_SPLIT_KEY_HEADER || split->key == CONF_SPLIT_KEY_COOKIE;
+    if (has_name != (split->name.len != 0)) {
         refuse(check, &name, "must be set when 'key' is header or cookie, and only then");
     }
     if (split->has_cookie != 0) {

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "lbd/base/random.h"
 #include "lbd/http/cookie_strip.h"
 #include "lbd/proxy/exchange.h"
 
@@ -31,7 +32,8 @@ void exchange_split_find(struct exchange *x)
 {
     const struct route_split *split = x->route->split;
     struct message *request = &x->head->request;
-    struct route_split_choice choice = route_split_pick(split, request, exchange_client(x));
+    struct route_split_choice choice = route_split_pick(split, request, exchange_client(x),
+                                                        random_u64(&x->proxy->upstream->random));
     x->pool = split->arms[choice.arm].pool;
     if (split->cookie == NULL) {
         return;

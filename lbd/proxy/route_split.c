@@ -14,6 +14,9 @@ struct route_split *route_split_build(struct arena *arena, const struct conf_spl
     split->arms = arena_zero(arena, conf->pool_count * sizeof(*split->arms));
     split->count = conf->pool_count;
     split->key = conf->key;
+    if (conf->key == CONF_SPLIT_KEY_AUTO) {
+        split->key = conf->has_cookie != 0 ? CONF_SPLIT_KEY_RANDOM : CONF_SPLIT_KEY_SOURCE;
+    }
     split->name = conf->name;
     for (uint32_t i = 0; i < conf->pool_count; i++) {
         split->arms[i].seed = rendezvous_key(conf->pools[i].name);
@@ -39,22 +42,26 @@ static bool find_value(const struct route_split *split, const struct message *re
                        struct slice *value)
 {
     switch (split->key) {
-    case CONF_HASH_KEY_HEADER:
+    case CONF_SPLIT_KEY_HEADER:
         return request_value_header(request, split->name, value) && value->len != 0;
-    case CONF_HASH_KEY_COOKIE:
+    case CONF_SPLIT_KEY_COOKIE:
         return request_value_cookie(request, split->name, value) && value->len != 0;
-    case CONF_HASH_KEY_SOURCE:
-    case CONF_HASH_KEY_PATH: /* not of a split */
-    case CONF_HASH_KEY_QUERY:
+    case CONF_SPLIT_KEY_SOURCE:
+    case CONF_SPLIT_KEY_RANDOM:
+    case CONF_SPLIT_KEY_AUTO:
         return false;
     }
     return false;
 }
 
 static uint64_t key_of(const struct route_split *split, const struct message *request,
-                       const struct addr_small *client, enum route_split_by *by)
+                       const struct addr_small *client, uint64_t chance, enum route_split_by *by)
 {
     struct slice value = SLICE_NONE;
+    if (split->key == CONF_SPLIT_KEY_RANDOM) {
+        *by = ROUTE_SPLIT_BY_CHANCE;
+        return chance;
+    }
     *by = ROUTE_SPLIT_BY_KEY;
     if (!find_value(split, request, &value)) {
         *by = ROUTE_SPLIT_BY_ADDRESS;
@@ -101,12 +108,12 @@ static enum route_split_brought look_at_cookie(const struct route_split *split,
 
 struct route_split_choice route_split_pick(const struct route_split *split,
                                            const struct message *request,
-                                           const struct addr_small *client)
+                                           const struct addr_small *client, uint64_t chance)
 {
     struct route_split_choice choice = {.by = ROUTE_SPLIT_BY_COOKIE};
     choice.brought = look_at_cookie(split, request, &choice.arm);
     if (choice.brought != ROUTE_SPLIT_ITS_POOL) {
-        choice.arm = arm_of_key(split, key_of(split, request, client, &choice.by));
+        choice.arm = arm_of_key(split, key_of(split, request, client, chance, &choice.by));
     }
     return choice;
 }

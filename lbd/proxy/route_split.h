@@ -6,7 +6,7 @@
  * shares that change; a pool of weight 0 gets none.
  *
  *     key      a header, a cookie, or the client's address; who lacks the first two is known by the
- *              address. All clients of a unix socket are one.
+ *              address. All clients of a unix socket are one. Or chance, which knows nobody.
  *     cookie   of ours, optional: 16 hexadecimal digits that name a pool. Who brings one stays
  * there whatever the weights are, unless it left the split or has weight 0; then, and with a value
  * that names none of these pools, the key says where, and the client is told anew (exchange_split).
@@ -40,13 +40,18 @@ struct route_split_cookie {
 struct route_split {
     struct route_split_arm *arms;
     uint32_t count;
-    enum conf_hash_key key;
+    enum conf_split_key key; /* not AUTO */
     struct slice name;
     struct route_split_cookie *cookie; /* NULL: none */
 };
 
 /* Why a client belongs to a pool. */
-enum route_split_by { ROUTE_SPLIT_BY_COOKIE, ROUTE_SPLIT_BY_KEY, ROUTE_SPLIT_BY_ADDRESS };
+enum route_split_by {
+    ROUTE_SPLIT_BY_COOKIE,
+    ROUTE_SPLIT_BY_KEY,
+    ROUTE_SPLIT_BY_ADDRESS,
+    ROUTE_SPLIT_BY_CHANCE
+};
 /* What its cookie says. */
 enum route_split_brought {
     ROUTE_SPLIT_NOTHING, /* there is none, or the split wants none */
@@ -66,10 +71,11 @@ struct route_split *route_split_build(struct arena *arena, const struct conf_spl
 /* ... with a cookie whose values are made with `key`. The caller sets its attributes. */
 void route_split_build_cookie(struct route_split *split, struct arena *arena,
                               const struct conf_split *conf, const uint64_t key[2]);
-/* Always one that has a weight. client NULL: not known. */
+/* Always one that has a weight. client NULL: not known. chance: a random number, for those that are
+ * drawn. */
 struct route_split_choice route_split_pick(const struct route_split *split,
                                            const struct message *request,
-                                           const struct addr_small *client);
+                                           const struct addr_small *client, uint64_t chance);
 /* What the cookie for this pool has as its value. */
 #define ROUTE_SPLIT_VALUE 16U
 void route_split_write(const struct route_split *split, uint32_t arm, char out[ROUTE_SPLIT_VALUE]);

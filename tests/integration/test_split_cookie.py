@@ -263,6 +263,21 @@ class SplitCookie(LabCase):
         self.assertIn("split, here pool one", text.stdout)
         self.assertIn("this pool because: cookie 'release' says so", text.stdout)
 
+    def test_without_a_key_chance_draws_who_is_new(self):
+        self.serve({"one": 50, "two": 50})
+        self.proxy.patch("/v1/routes/r", {"action": {"split": {"key": None, "name": None}}})
+        clients = {}
+        for _ in range(64):  # one client to lbd: it has one address
+            name, cookie = self.ask()
+            clients[name] = cookie.partition(";")[0]
+        self.assertEqual(set(clients), {"one", "two"})
+        self.stays(clients)
+        said = self.proxy.api("POST", "/v1/explain/route", {"url": "http://x/", "listener": "web"}).body
+        self.assertEqual((said["split_by"], said["split_why"]),
+                         ("chance", "drawn by chance, the next one anew, 50 of 100"))
+        self.proxy.patch("/v1/routes/r", {"action": {"split": {"key": "source"}}})
+        self.assertEqual(len({self.ask()[0] for _ in range(16)}), 1)
+
     def ctl(self, *arguments):
         result = run_lbctl(*arguments, socket_path=self.proxy.api_socket)
         self.assertEqual(result.returncode, 0, result.stderr)

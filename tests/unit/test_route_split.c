@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "lbd/base/random.h"
 #include "lbd/proxy/route_split.h"
 #include "tests/unit/head_of.h"
 #include "tests/unit/unit.h"
@@ -36,13 +37,13 @@ static struct addr_small client_of(uint32_t i)
 static struct pool *pick(const struct route_split *split, uint32_t i)
 {
     struct addr_small client = client_of(i);
-    return split->arms[route_split_pick(split, NULL, &client).arm].pool;
+    return split->arms[route_split_pick(split, NULL, &client, 0).arm].pool;
 }
 
 static struct pool *pick_for(const struct route_split *split, const struct message *request,
                              const struct addr_small *client)
 {
-    return split->arms[route_split_pick(split, request, client).arm].pool;
+    return split->arms[route_split_pick(split, request, client, 0).arm].pool;
 }
 
 static double share(const struct route_split *split, uint32_t of)
@@ -94,7 +95,7 @@ START_TEST(keys_are_headers_and_cookies_too)
     struct addr_small one = client_of(1);
     struct addr_small two = client_of(2);
     uint32_t pools_seen[2] = {0};
-    split->key = CONF_HASH_KEY_COOKIE;
+    split->key = CONF_SPLIT_KEY_COOKIE;
     split->name = SLICE("id");
     for (uint32_t i = 0; i < 100; i++) {
         char text[128];
@@ -147,14 +148,14 @@ START_TEST(a_cookie_keeps_its_client)
         bring(&head, split, arm);
         for (uint32_t i = 0; i < 100; i++) { /* from wherever it comes */
             struct addr_small client = client_of(i);
-            struct route_split_choice choice = route_split_pick(split, &head.message, &client);
+            struct route_split_choice choice = route_split_pick(split, &head.message, &client, 0);
             ck_assert_uint_eq(choice.arm, arm);
             ck_assert_int_eq(choice.by, ROUTE_SPLIT_BY_COOKIE);
             ck_assert_int_eq(choice.brought, ROUTE_SPLIT_ITS_POOL);
         }
         /* whatever the weights become */
         struct route_split_choice choice =
-            route_split_pick(with_cookie(1, 1000000, 1, 1), &head.message, NULL);
+            route_split_pick(with_cookie(1, 1000000, 1, 1), &head.message, NULL, 0);
         ck_assert_uint_eq(choice.arm, arm);
     }
 }
@@ -170,13 +171,13 @@ START_TEST(a_cookie_of_a_closed_pool_or_of_none_counts_for_nothing)
     for (uint32_t i = 0; i < 100; i++) {
         struct addr_small client = client_of(i);
         bring(&head, closed, 1);
-        struct route_split_choice choice = route_split_pick(closed, &head.message, &client);
+        struct route_split_choice choice = route_split_pick(closed, &head.message, &client, 0);
         ck_assert_int_eq(choice.brought, ROUTE_SPLIT_CLOSED);
         ck_assert_int_eq(choice.by, ROUTE_SPLIT_BY_ADDRESS);
         ck_assert_ptr_eq(closed->arms[choice.arm].pool, pick(plain, i));
         /* made with another secret */
         bring(&head, with_cookie(3, 0, 1, 2), 0);
-        choice = route_split_pick(closed, &head.message, &client);
+        choice = route_split_pick(closed, &head.message, &client, 0);
         ck_assert_int_eq(choice.brought, ROUTE_SPLIT_UNKNOWN);
         ck_assert_ptr_eq(closed->arms[choice.arm].pool, pick(plain, i));
     }
@@ -185,14 +186,38 @@ START_TEST(a_cookie_of_a_closed_pool_or_of_none_counts_for_nothing)
         (void)snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: h\r\nCookie: s=%s\r\n\r\n",
                        foreign[i]);
         head_of_request(&head, slice_from(text));
-        struct route_split_choice choice = route_split_pick(closed, &head.message, NULL);
+        struct route_split_choice choice = route_split_pick(closed, &head.message, NULL, 0);
         ck_assert_msg(choice.brought == ROUTE_SPLIT_UNKNOWN, "'%s'", foreign[i]);
         ck_assert_int_ne(choice.by, ROUTE_SPLIT_BY_COOKIE);
     }
     /* the cookie of a split that wants none says nothing */
     bring(&head, closed, 0);
-    ck_assert_int_eq(route_split_pick(split_of(0, 1, 0), &head.message, NULL).brought,
+    ck_assert_int_eq(route_split_pick(split_of(0, 1, 0), &head.message, NULL, 0).brought,
                      ROUTE_SPLIT_NOTHING);
+}
+END_TEST
+
+/* Without a key, and with a cookie that keeps clients: whom chance says. */
+START_TEST(chance_draws_those_without_a_cookie)
+{
+    struct conf_weight weights[POOLS] = {
+        {SLICE("stable"), 90}, {SLICE("canary"), 10}, {SLICE("third"), 0}};
+    const struct addr_small client = client_of(1);
+    struct conf_split conf = {.pools = weights, .pool_count = POOLS, .key = CONF_SPLIT_KEY_AUTO};
+    ck_assert_int_eq(route_split_build(&arena, &conf)->key, CONF_SPLIT_KEY_SOURCE);
+    conf.has_cookie = 1;
+    const struct route_split *split = route_split_build(&arena, &conf);
+    uint32_t count[POOLS] = {0};
+    struct random random;
+    random_seed_with(&random, 7);
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        struct route_split_choice choice =
+            route_split_pick(split, NULL, &client, random_u64(&random));
+        ck_assert_int_eq(choice.by, ROUTE_SPLIT_BY_CHANCE);
+        count[choice.arm]++;
+    }
+    ck_assert_double_lt(fabs((double)count[0] / CLIENTS - 0.9), 0.01);
+    ck_assert_uint_eq(count[2], 0);
 }
 END_TEST
 
@@ -214,6 +239,7 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, keys_are_headers_and_cookies_too);
     tcase_add_test(tcase, a_cookie_keeps_its_client);
     tcase_add_test(tcase, a_cookie_of_a_closed_pool_or_of_none_counts_for_nothing);
+    tcase_add_test(tcase, chance_draws_those_without_a_cookie);
 }
 
 UNIT_MAIN("route_split", add_all)

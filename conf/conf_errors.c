@@ -57,7 +57,7 @@ void conf_errors_pointer(const struct conf_path *path, struct buf *out)
     }
 }
 
-bool conf_errors_has(const struct conf_errors *errors, const struct conf_path *path)
+static bool has(const struct conf_errors *errors, const struct conf_path *path, bool below)
 {
     struct buf pointer;
     bool found = false;
@@ -66,10 +66,22 @@ bool conf_errors_has(const struct conf_errors *errors, const struct conf_path *p
         conf_errors_pointer(path, &pointer);
     }
     for (uint32_t i = 0; i < errors->error_count && !found; i++) {
-        found = slice_eq(errors->errors[i].pointer, buf_slice(&pointer));
+        struct slice at = errors->errors[i].pointer;
+        found = slice_eq(at, buf_slice(&pointer)) ||
+                (below && slice_starts(at, buf_slice(&pointer)) && at.ptr[pointer.len] == '/');
     }
     buf_fini(&pointer);
     return found;
+}
+
+bool conf_errors_has(const struct conf_errors *errors, const struct conf_path *path)
+{
+    return has(errors, path, false);
+}
+
+bool conf_errors_has_below(const struct conf_errors *errors, const struct conf_path *path)
+{
+    return has(errors, path, true);
 }
 
 /* The place for one more entry, or NULL when the list is full. */

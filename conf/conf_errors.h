@@ -58,6 +58,8 @@ void conf_errors_clear(struct conf_errors *errors);
 
 /* Was this place told of already? Then what follows from that need not be. */
 bool conf_errors_has(const struct conf_errors *errors, const struct conf_path *path);
+/* ... or of anything below it. */
+bool conf_errors_has_below(const struct conf_errors *errors, const struct conf_path *path);
 /* No more errors are kept: what is dear to find out need not be. */
 bool conf_errors_full(const struct conf_errors *errors);
 

@@ -2,6 +2,11 @@
 
 #include "conf/conf_suggest.h"
 
+enum {
+    KNOWN_MAX = 12,    /* keys that are listed; more would hide the mistake */
+    BELOW_DISTANCE = 1 /* far from what was written a likeness means little: "rate" is no "name" */
+};
+
 /* Which objects below `object` know `key`? Adds to *count and leaves the first one's name in
  * *owner. */
 static void find_owners(const struct conf_object *object, struct slice key, const char **owner,
@@ -76,8 +81,14 @@ struct conf_hint conf_hint_unknown(const struct conf_object *object, struct slic
         hint.belongs = owner_elsewhere(key);
     }
     if (hint.suggestion.len == 0 && hint.belongs == NULL) {
+        if (suggest.distance > BELOW_DISTANCE + 1) {
+            suggest.distance = BELOW_DISTANCE + 1;
+        }
         offer_below(object, &suggest, &hint.belongs);
         hint.key = hint.belongs != NULL ? suggest.best : key;
+    }
+    if (hint.suggestion.len == 0 && hint.belongs == NULL && object->field_count <= KNOWN_MAX) {
+        hint.known = object;
     }
     return hint;
 }
@@ -85,6 +96,12 @@ struct conf_hint conf_hint_unknown(const struct conf_object *object, struct slic
 void conf_hint_describe(const struct conf_hint *hint, struct slice shown, struct buf *out)
 {
     (void)buf_printf(out, "'%.*s' is not a known key", SLICE_ARG(shown));
+    if (hint->known != NULL) {
+        for (size_t i = 0; i < hint->known->field_count; i++) {
+            (void)buf_printf(out, "%s%s", i == 0 ? "; known are " : ", ",
+                             hint->known->fields[i].key);
+        }
+    }
     if (hint->belongs == NULL) {
         return;
     }

@@ -6,6 +6,7 @@
  *     pools.web.weight     -> belongs under 'pools.servers'
  *     pools.web.wieght     -> 'weight' belongs under 'pools.servers'
  *     pools.web.algoritm   -> algorithm
+ *     split.canary         -> known are pools, key, name, cookie
  *
  * Memory: constant texts of the schema. Threads: any.
  */
@@ -15,9 +16,10 @@
 #include "conf/conf_schema.h"
 
 struct conf_hint {
-    struct slice suggestion; /* the key of this place that was probably meant; or empty */
-    const char *belongs;     /* the place that knows the key, "pools.servers"; or NULL */
-    struct slice key;        /* that belongs there: it, or what was probably meant */
+    struct slice suggestion;         /* the key of this place that was probably meant; or empty */
+    const char *belongs;             /* the place that knows the key, "pools.servers"; or NULL */
+    struct slice key;                /* that belongs there: it, or what was probably meant */
+    const struct conf_object *known; /* nothing is near, and its keys are few; or NULL */
 };
 
 /* `key` is none of `object`. */

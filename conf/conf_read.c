@@ -258,6 +258,21 @@ static void read_quantity(struct reader *reader, const struct reading *in)
     }
 }
 
+/* The one word that `text` is short for, "min" for "minute"; empty: none, or several. */
+static struct slice find_longer(const char *const *words, struct slice text)
+{
+    struct slice found = SLICE_NONE;
+    for (uint32_t i = 0; text.len != 0 && words[i] != NULL; i++) {
+        if (slice_starts(slice_from(words[i]), text)) {
+            if (found.len != 0) {
+                return SLICE_NONE;
+            }
+            found = slice_from(words[i]);
+        }
+    }
+    return found;
+}
+
 static void read_enum(struct reader *reader, const struct reading *in)
 {
     struct slice text = json_string(in->json);
@@ -270,6 +285,9 @@ static void read_enum(struct reader *reader, const struct reading *in)
             return;
         }
         conf_suggest_offer(&suggest, word);
+    }
+    if (suggest.best.len == 0) {
+        suggest.best = find_longer(in->field->words, text);
     }
     fail_value(reader, in, json_is(in->json, JSON_STRING) ? "invalid-value" : "wrong-type", "",
                suggest.best);

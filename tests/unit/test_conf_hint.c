@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "conf/conf_hint.h"
 #include "lbd/base/compiler.h"
 #include "tests/unit/unit.h"
@@ -23,6 +25,8 @@ static const struct {
     {"pools.servers", "xyzzy", NULL, NULL, NULL},
     {"routes", "path_prefix", NULL, "routes.match", NULL},
     {"health_checks", "status", NULL, "health_checks.expect", NULL},
+    {"policies.rate_limit", "rate", NULL, NULL, NULL}, /* not the "name" of a key below */
+    {"routes.match.header", "X-Canary", NULL, NULL, NULL},
 };
 
 START_TEST(an_unknown_key_has_a_neighbour_or_a_home)
@@ -70,4 +74,34 @@ START_TEST(it_is_said_in_words)
 }
 END_TEST
 
-UNIT_TESTS("conf_hint", an_unknown_key_has_a_neighbour_or_a_home, it_is_said_in_words)
+START_TEST(few_keys_are_listed)
+{
+    static const struct {
+        const char *where;
+        const char *key;
+        const char *says;
+    } lists[] = {
+        {"routes.action.split", "canary", "; known are pools, key, name, cookie"},
+        {"policies.rate_limit", "rate",
+         "; known are requests, per, burst, key, keys, response_headers"},
+        {"pools", "xyzzy", ""}, /* many */
+        {"routes.action.split", "pool", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        const struct conf_object *object = NULL;
+        const struct conf_field *field = NULL;
+        struct buf out;
+        buf_init(&out, 1024);
+        ck_assert(conf_schema_lookup(slice_from(lists[i].where), &object, &field));
+        char want[256];
+        (void)snprintf(want, sizeof want, "'%s' is not a known key%s", lists[i].key, lists[i].says);
+        struct conf_hint hint = conf_hint_unknown(object, slice_from(lists[i].key));
+        conf_hint_describe(&hint, slice_from(lists[i].key), &out);
+        ck_assert_str_eq(out.data, want);
+        buf_fini(&out);
+    }
+}
+END_TEST
+
+UNIT_TESTS("conf_hint", an_unknown_key_has_a_neighbour_or_a_home, it_is_said_in_words,
+           few_keys_are_listed)

@@ -235,6 +235,7 @@ static void write_request(struct json_write *w, const struct api_request *reques
     if (record->first_byte_us != 0) {
         json_write_member_u64(w, "first_byte_us", record->first_byte_us);
     }
+    write_if(w, "policy_key", record->policy_key);
     write_policies(w, entry);
     write_tries(w, entry);
     if (entry->candidate_count != 0) {

@@ -220,6 +220,9 @@ static void say_policies(struct ctl *ctl, const struct json *request)
         say(ctl, "  policy ", ctl_text(one, "policy"), ": ");
         say(ctl, "", ctl_text(one, "decision"), "\n");
     }
+    if (ctl_text(request, "policy_key").len != 0) {
+        say(ctl, "  the key it counted: id ", ctl_text(request, "policy_key"), "\n");
+    }
 }
 
 static void say_tries(struct ctl *ctl, const struct json *request)

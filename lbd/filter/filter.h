@@ -167,6 +167,8 @@ struct filter_run {
     struct filter_answer answer;   /* when ANSWERED */
     const struct filter *decided;  /* who answered; NULL: nobody */
     const struct filter *shadowed; /* the first who would have, in shadow mode; NULL: none */
+    const struct filter *keyed_by; /* whose refusal, also in shadow mode, was of one key: */
+    struct slice key_id;           /* its id, as the policy's status has it */
     uint64_t body_max;             /* request's body: at more than this somebody is asked again */
     uint32_t body_limit;           /* the place of who is */
     bool drops_trailers;           /* of the request: they could bring what its head may not */

@@ -79,6 +79,7 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
         return FILTER_GO_ON;
     }
     filter_keyed_note(run, self, &concurrency->key, key);
+    filter_keyed_refused(run, self, key);
     (void)filter_refuse(run, CLOSE_CONCURRENCY_LIMIT);
     run->answer.status = concurrency->status;
     filter_answer_add(run, SLICE("Retry-After"), SLICE("1"));

@@ -4,6 +4,7 @@
 
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
+#include "lbd/base/num.h"
 
 struct keyed {
     struct filter_state state;
@@ -67,6 +68,16 @@ void filter_keyed_note(struct filter_run *run, const struct filter *filter,
         size_t len = filter_key_name(key, run, found, name);
         key_top_note(&keyed->top, &keyed->table, found, key_table_value(&keyed->table, found),
                      slice_of(name, len));
+    }
+}
+
+void filter_keyed_refused(struct filter_run *run, const struct filter *filter, uint64_t found)
+{
+    char id[16];
+    if (!filter->is_shadow || run->keyed_by == NULL) {
+        num_write_hex16(id, found);
+        run->keyed_by = filter;
+        run->key_id = arena_copy(run->arena, slice_of(id, sizeof(id)));
     }
 }
 

@@ -28,6 +28,8 @@ void filter_keyed_count(struct filter_run *run, const struct filter *filter,
  */
 void filter_keyed_note(struct filter_run *run, const struct filter *filter,
                        const struct filter_key *key, uint64_t found);
+/* ... and it is refused now: the request's log says so. In shadow mode the first one counts. */
+void filter_keyed_refused(struct filter_run *run, const struct filter *filter, uint64_t found);
 /* The keys that are noted and have a number of at least `least`; the caller fills in the rest. */
 void filter_keyed_facts(const struct filter *filter, uint64_t least, struct filter_facts *facts);
 

@@ -72,6 +72,7 @@ static enum filter_verdict request(struct filter_run *run, const struct filter *
     if (is_let_in) {
         return FILTER_GO_ON;
     }
+    filter_keyed_refused(run, self, key);
     (void)filter_refuse(run, CLOSE_RATE_LIMITED);
     filter_answer_add(run, SLICE("Retry-After"), write_seconds(run, taken.wait_ns));
     return FILTER_ANSWERED;

@@ -86,8 +86,13 @@ void exchange_fill_record(const struct exchange *x, struct access_record *record
         .connection_id = x->session->id,
         .revision = x->revision,
     };
-    if (x->head != NULL && x->head->filters != NULL && x->head->filters->shadowed != NULL) {
-        record->shadow_policy = x->head->filters->shadowed->name;
+    const struct filter_run *run = x->head != NULL ? x->head->filters : NULL;
+    if (run != NULL && run->shadowed != NULL) {
+        record->shadow_policy = run->shadowed->name;
+    }
+    if (run != NULL && run->keyed_by != NULL &&
+        (run->keyed_by == run->decided || run->keyed_by == run->shadowed)) {
+        record->policy_key = run->key_id;
     }
     if (LB_UNLIKELY(x->reason != CLOSE_OK) && find_cause(x, cause)) {
         record->setting = slice_from(cause->pointer);

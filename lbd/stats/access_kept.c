@@ -49,16 +49,26 @@ static size_t bytes_of(const struct slice *values, uint32_t count)
 struct access_kept *access_kept_new(const struct access_record *from, uint64_t now_us)
 {
     struct access_record record = *from;
-    struct slice *fields[] = {&record.listener,       &record.method,
-                              &record.host,           &record.path,
-                              &record.protocol,       &record.route,
-                              &record.pool,           &record.server,
-                              &record.request_id,     &record.tls,
-                              &record.cipher,         &record.sni,
-                              &record.subject,        &record.setting,
-                              &record.setting_value,  &record.trace_id,
-                              &record.shadow_policy,  &record.proxy_authority,
-                              &record.proxy_unique_id};
+    struct slice *fields[] = {&record.listener,
+                              &record.method,
+                              &record.host,
+                              &record.path,
+                              &record.protocol,
+                              &record.route,
+                              &record.pool,
+                              &record.server,
+                              &record.request_id,
+                              &record.tls,
+                              &record.cipher,
+                              &record.sni,
+                              &record.subject,
+                              &record.setting,
+                              &record.setting_value,
+                              &record.trace_id,
+                              &record.shadow_policy,
+                              &record.proxy_authority,
+                              &record.proxy_unique_id,
+                              &record.policy_key};
     size_t size = sizeof(struct access_kept) +
                   bytes_of(record.request_headers, record.request_header_count) +
                   bytes_of(record.response_headers, record.response_header_count);

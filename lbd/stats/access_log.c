@@ -134,6 +134,9 @@ static char *put_line(char *out, const struct access_record *record, const char 
     if (LB_UNLIKELY(record->shadow_policy.len != 0)) {
         out = PUT_WORD(out, "shadow_policy", record->shadow_policy, WORD_MAX_BYTES);
     }
+    if (LB_UNLIKELY(record->policy_key.len != 0)) {
+        out = PUT_WORD(out, "policy_key", record->policy_key, WORD_MAX_BYTES);
+    }
     out = PUT_WORD(out, "route", record->route, WORD_MAX_BYTES);
     out = PUT_WORD(out, "pool", record->pool, WORD_MAX_BYTES);
     out = PUT_WORD(out, "server", record->server, WORD_MAX_BYTES);

@@ -48,7 +48,8 @@ struct access_record {
     uint32_t request_header_count;
     uint32_t response_header_count;
     struct slice
-        shadow_policy; /* the first that would have refused it, in shadow mode; empty: none */
+        shadow_policy;       /* the first that would have refused it, in shadow mode; empty: none */
+    struct slice policy_key; /* the id of the key that this one, or that of `setting`, refused */
     enum close_reason reason;
     uint16_t status;         /* 0: no answer was begun */
     uint32_t tries;          /* attempts at a server; 0: none */

@@ -20,7 +20,7 @@ static struct slice *text_at(struct recent_entry *entry, uint32_t index)
                                    &record->cipher,        &record->sni,      &record->subject,
                                    &record->route,         &record->pool,     &record->server,
                                    &record->request_id,    &record->detail,   &record->setting,
-                                   &record->setting_value, &record->trace_id};
+                                   &record->setting_value, &record->trace_id, &record->policy_key};
     if (index < ARRAY_LEN(texts)) {
         return texts[index];
     }

@@ -136,6 +136,21 @@ class PolicyStatus(LabCase):
         self.assertNotIn(b"api-key", answer.raw)
         self.assertRegex(self.ctl("describe", "policy", "p"), r"id [0-9a-f]{16} +1 +1 +refused")
 
+    def test_the_log_has_the_id_of_a_key_that_is_refused(self):
+        client = self.start({"rate_limit": {"requests": 1, "per": "hour",
+                                            "key": {"by": "header", "name": "X-Api-Key"}}})
+        self.assertEqual([client.get("/", {"X-Api-Key": "a"}).status for _ in range(2)], [200, 429])
+        (key,) = [k["id"] for k in self.status()["keys"]["fullest"] if k["full"]]
+        passed, refused = self.proxy.wait_access_log(2)
+        self.assertNotIn("policy_key", passed)
+        self.assertEqual(refused["policy_key"], key)
+        story = self.proxy.get("/v1/requests/" + refused["request_id"])
+        self.assertEqual(story["policy_key"], key)
+        self.assertIn(f"the key it counted: id {key}", self.ctl("explain", "request", refused["request_id"]))
+        self.proxy.patch("/v1/policies/p", {"mode": "shadow"})
+        self.assertEqual(client.get("/", {"X-Api-Key": "a"}).status, 200)
+        self.assertEqual(self.proxy.wait_access_log(3)[2].get("policy_key"), key)
+
     def test_routes_and_all(self):
         client = self.start({"rate_limit": {"requests": 1, "per": "hour", "key": {"by": "route"}}})
         self.assertEqual([client.get("/").status for _ in range(2)], [200, 429])

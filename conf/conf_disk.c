@@ -12,16 +12,28 @@
 enum {
     NAME_LEN_MAX = 96, /* of a file in here, with its NUL */
     PATH_LEN_MAX = 4096,
+    WHO_LEN_MAX = 32,
     CHUNK_BYTES = 16384, /* read at once */
     LOCK_TRIES = 50,     /* LOCK_PAUSE_NS apart */
     LOCK_PAUSE_NS = 20 * 1000 * 1000,
 };
 
+/* " as user 65534": who is not permitted; "" of other errors. */
+static const char *name_user(int error, char out[WHO_LEN_MAX])
+{
+    out[0] = '\0';
+    if (error == EACCES || error == EPERM) {
+        (void)snprintf(out, WHO_LEN_MAX, " as user %u", (unsigned)geteuid());
+    }
+    return out;
+}
+
 bool conf_disk_fail(const struct conf_disk *disk, struct err *err, const char *what,
                     const char *name, int error)
 {
-    return err_set_at(err, ERR_STORAGE, disk->dir, "cannot %s '%s': %s", what, name,
-                      strerror(error));
+    char who[WHO_LEN_MAX];
+    return err_set_at(err, ERR_STORAGE, disk->dir, "cannot %s '%s'%s: %s", what, name,
+                      name_user(error, who), strerror(error));
 }
 
 /* The tests end us here. */
@@ -154,8 +166,11 @@ bool conf_disk_make_dirs(const char *dir, struct err *err)
         }
     }
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        int error = errno;
+        char who[WHO_LEN_MAX];
         return err_set_at(err, ERR_STORAGE, dir,
-                          "cannot make the state folder (daemon.state_dir): %s", strerror(errno));
+                          "cannot make the state folder (daemon.state_dir)%s: %s",
+                          name_user(error, who), strerror(error));
     }
     return true;
 }

@@ -47,7 +47,10 @@ bool privileges_find_user(struct slice name, struct privileges_user *user, struc
         return failed != 0 ? err_set(err, ERR_SYSTEM, "cannot look up the user '%s': %s",
                                      user->name, strerror(failed))
                            : err_set_at(err, ERR_INVALID, "/daemon/user",
-                                        "there is no user named '%s'", user->name);
+                                        "there is no user named '%s', which lbd becomes: "
+                                        "systemd-sysusers makes that of the package; or name "
+                                        "another one in daemon.user",
+                                        user->name);
     }
     user->uid = entry.pw_uid;
     user->gid = entry.pw_gid;

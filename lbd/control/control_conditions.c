@@ -321,7 +321,11 @@ uint32_t control_conditions_pool(struct control *control, struct slice name,
         reason = 2 * tally.usable >= tally.servers ? "QuorumUp" : "BelowQuorum";
     }
     say_common(control, noted, out);
-    say(&out[2], "ResolvedRefs", &noted->resolved, "AllFound", "its health check is defined");
+    const struct conf_pool *pool =
+        conf_pool_find(conf_document_conf(control_running(control)), name);
+    bool has_check = pool != NULL && pool->health_check.len != 0;
+    say(&out[2], "ResolvedRefs", &noted->resolved, "AllFound",
+        has_check ? "its health check is defined" : "it names no health check");
     say(&out[3], "Ready", &noted->ready, reason, "%u of %u servers usable", tally.usable,
         tally.servers);
     return 4 + say_alike(control, live, &out[4]);
@@ -358,7 +362,7 @@ uint32_t control_conditions_server(struct control *control, struct slice pool, s
     say_common(control, noted, out);
     say(&out[2], "ResolvedRefs", &noted->resolved,
         noted->resolved.status ? "AddressKnown" : "NoAddress",
-        noted->resolved.status ? "its address is known" : "its name has no address");
+        noted->resolved.status ? "its address is known" : "no address of its name is known");
     say(&out[3], "Ready", &noted->ready, reason_of(server), "%s, %s%s%s%s",
         server_health_word(server->health), server_admin_word(server->admin),
         server->is_ejected ? ", ejected as an outlier" : "",
@@ -433,7 +437,7 @@ uint32_t control_conditions_process(struct control *control,
             "%s",
             facts->is_seed_different
                 ? "the file differs from the saved configuration, which is the one that runs"
-                : "the file said the same as the saved configuration");
+                : "when lbd started, the file said the same as the configuration it began with");
     }
     say_overloaded(control, &out[4], now);
     return 5;

@@ -128,7 +128,7 @@ void control_drain_target(struct control *control, enum override_kind kind, stru
                           bool is_out, const struct override *override, uint64_t generation)
 {
     if (!is_out) {
-        drains_cancel(control->drains, kind, key, "in use again");
+        drains_cancel(control->drains, kind, key, "ended early: in use again");
         return;
     }
     const struct drains_wish wish = {

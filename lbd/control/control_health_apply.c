@@ -10,8 +10,8 @@
 /* --- what the document says --- */
 
 /* Probes (or the lack of a check) decide anew; until then the state is what it was, but for a
- * server that had none. */
-static void begin(struct health_server *live)
+ * server that had none. `no_address`: why it has none, if it has none. */
+static void begin(struct health_server *live, const char *no_address)
 {
     const struct health_probe_plan *plan = live->pool->plan;
     enum server_health before = live->server->health;
@@ -23,7 +23,7 @@ static void begin(struct health_server *live)
     if (live->address.len == 0) {
         health_init(&live->health, 1, 1);
         control_health_remember(live, "");
-        control_health_set_state(live, SERVER_UNRESOLVED, "its name has no address");
+        control_health_set_state(live, SERVER_UNRESOLVED, no_address);
         return;
     }
     if (plan == NULL) {
@@ -55,7 +55,7 @@ static void heed_admin(struct health_server *live)
         control_health_remember(live, "");
         control_health_set_state(live, SERVER_STARTING, "maintenance: not checked");
     } else {
-        begin(live);
+        begin(live, "");
     }
 }
 
@@ -152,7 +152,7 @@ static struct health_server *apply_server(struct health_pool *pool, const struct
     live->address = known->address;
     if (is_new || is_moved || is_check_new) {
         live->is_out = live->server->admin == SERVER_MAINT;
-        begin(live);
+        begin(live, "its name is not looked up yet");
     } else {
         heed_admin(live);
     }
@@ -309,7 +309,7 @@ void control_health_set_address(struct control_health *health, struct slice pool
     struct health_server *live = control_health_find(health, pool, server);
     if (live != NULL && !addr_eq(&live->address, address)) {
         live->address = *address;
-        begin(live);
+        begin(live, "its name has no address");
     }
 }
 

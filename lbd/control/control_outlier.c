@@ -65,7 +65,7 @@ static bool is_shadow(const struct outlier_pool *pool)
 /* -- out and back -- */
 
 /* "server.outlier": {"reason":"latency","mode":"enforce","ejected":true,"for_ms":30000} */
-static void post(const struct outlier_server *live, bool is_out, uint32_t for_ms)
+static void post(const struct outlier_server *live, bool is_out, uint32_t for_ms, const char *why)
 {
     const struct server *server = live->server;
     const char *mode = is_shadow(live->pool) ? "shadow" : "enforce";
@@ -85,7 +85,7 @@ static void post(const struct outlier_server *live, bool is_out, uint32_t for_ms
     json_write_object_end(&w);
     events_post(live->pool->outlier->options.events, "server.outlier", slice_from(name), data.data,
                 "%s%s: %s", is_shadow(live->pool) ? "(shadow) " : "", is_out ? "rests" : "is back",
-                live->text);
+                why);
     buf_fini(&data);
 }
 
@@ -97,7 +97,7 @@ static void set_ejected(struct outlier_server *live, bool is_ejected)
     }
 }
 
-static void come_back(struct outlier_server *live)
+static void come_back(struct outlier_server *live, const char *because)
 {
     loop_timer_stop(&live->timer);
     if (live->why == OUTLIER_NONE) {
@@ -105,8 +105,8 @@ static void come_back(struct outlier_server *live)
     }
     log_info("server.outlier", "pool=%s server=%s mode=%s ejected=no reason=%s why=\"%s\"",
              live->server->pool_name, live->server->name,
-             is_shadow(live->pool) ? "shadow" : "enforce", outlier_word(live->why), live->text);
-    post(live, false, 0);
+             is_shadow(live->pool) ? "shadow" : "enforce", outlier_word(live->why), because);
+    post(live, false, 0, because);
     live->why = OUTLIER_NONE;
     live->pool->resting--;
     live->back_us = loop_now_us(live->pool->outlier->options.loop);
@@ -117,7 +117,7 @@ static void come_back(struct outlier_server *live)
 
 static void on_rested(struct loop_timer *timer)
 {
-    come_back(container_of(timer, struct outlier_server, timer));
+    come_back(container_of(timer, struct outlier_server, timer), "its rest is over");
 }
 
 static struct counters_pool *counters_of(const struct outlier_pool *pool)
@@ -192,7 +192,7 @@ static void take_out(struct outlier_server *live, enum outlier_why why, const ch
              "pool=%s server=%s mode=%s ejected=yes reason=%s for_ms=%u times=%u why=\"%s\"",
              live->server->pool_name, live->server->name, is_shadow(pool) ? "shadow" : "enforce",
              outlier_word(why), for_ms, live->times, text);
-    post(live, true, for_ms);
+    post(live, true, for_ms, text);
     if (!is_shadow(pool)) {
         set_ejected(live, true);
     }
@@ -232,8 +232,7 @@ static void recall_one(const struct outlier_pool *pool, const struct server *wit
         needed = find_needed(pool, without);
     }
     if (needed != NULL) {
-        (void)snprintf(needed->text, sizeof(needed->text), "no other server is usable");
-        come_back(needed);
+        come_back(needed, "no other server is usable");
     }
 }
 
@@ -369,7 +368,7 @@ static void free_server(struct outlier_server *live)
 /* It is judged no more, or by other rules: as if nothing had been. */
 static void forget_server(struct outlier_server *live)
 {
-    come_back(live);
+    come_back(live, "it is judged by other rules, or no more");
     live->times = 0;
     server_forgive(live->server);
 }

@@ -251,8 +251,8 @@ static bool step_routes(struct overview *self)
             ? registry_find_body(tls, conf->respond_file)
             : NULL;
     if (body != NULL && body->failure[0] != '\0') {
-        (void)snprintf(message, sizeof(message), "what the file was before goes on: %s",
-                       body->failure);
+        (void)snprintf(message, sizeof(message),
+                       "the file cannot be used, the one before goes on: %s", body->failure);
         write_problem(&self->w, message, "#/routes/%.*s/action/respond/body_file",
                       SLICE_ARG(conf->name));
     }

@@ -293,7 +293,8 @@ void api_policies_problem(const struct api_request *request, const struct conf_p
     }
     out[0] = '\0';
     if (refused_file(found) != NULL) {
-        (void)snprintf(out, size, "what its file was before goes on: %s", refused_file(found));
+        (void)snprintf(out, size, "its file cannot be used, the one before goes on: %s",
+                       refused_file(found));
     } else if (facts->has_tokens && found->live != NULL && found->live->keys.failures != 0) {
         (void)snprintf(out, size, "keys cannot be fetched: %s; %s", found->live->keys.error,
                        facts->tokens != NULL ? "those that are there stay"

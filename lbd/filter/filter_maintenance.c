@@ -1,6 +1,7 @@
 #include "lbd/filter/filter_maintenance.h"
 
 #include "lbd/base/cidr.h"
+#include "lbd/http/media_type.h"
 
 struct filter_maintenance {
     struct filter filter;
@@ -10,6 +11,16 @@ struct filter_maintenance {
     struct slice retry_after;
 };
 
+/* That of the file's name; the page in the document is HTML. */
+static struct slice type_of(const struct conf_policy_maintenance *from)
+{
+    if (from->content_type.len != 0) {
+        return from->content_type;
+    }
+    return from->body_file.len != 0 ? media_type_of_path(from->body_file)
+                                    : SLICE("text/html; charset=utf-8");
+}
+
 static bool build(struct filter *self, const struct conf_policy *conf, struct err *err)
 {
     const struct conf_policy_maintenance *from = &conf->maintenance;
@@ -17,7 +28,7 @@ static bool build(struct filter *self, const struct conf_policy *conf, struct er
     (void)err; /* the schema has read the networks */
     (void)cidr_set_build(&page->allow, &self->arena, from->allow, from->allow_count);
     page->body = arena_copy(&self->arena, from->body_file.len != 0 ? self->material : from->body);
-    page->type = arena_copy(&self->arena, from->content_type);
+    page->type = arena_copy(&self->arena, type_of(from));
     page->retry_after = arena_printf(&self->arena, "%u", (from->retry_after_ms + 999) / 1000);
     return true;
 }

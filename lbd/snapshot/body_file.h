@@ -30,7 +30,5 @@ void body_file_unref(struct body_file *body); /* NULL is fine */
 /* As long as the reference is held. */
 struct slice body_file_text(const struct body_file *body);
 bool body_file_is_same(const struct body_file *a, const struct body_file *b);
-/* "text/html; charset=utf-8": the media type that goes with the end of a name. */
-struct slice body_file_type(struct slice path);
 
 #endif

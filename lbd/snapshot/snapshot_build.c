@@ -8,6 +8,7 @@
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd/base/num.h"
+#include "lbd/http/media_type.h"
 #include "lbd/proxy/mirror.h"
 #include "lbd/snapshot/snapshot_cookie.h"
 #include "lbd/snapshot/snapshot_filter.h"
@@ -483,7 +484,7 @@ static const struct route_path *build_rewrite(struct arena *arena, const struct 
 static bool add_answer(struct snapshot *snapshot, const struct snapshot_build *build,
                        const struct conf_route *conf, struct route *route, struct err *err)
 {
-    struct slice type = body_file_type(conf->respond_file);
+    struct slice type = media_type_of_path(conf->respond_file);
     route->status = (uint16_t)conf->respond_status;
     route->body = conf->respond_body;
     route->content_type = conf->respond_type.len != 0 ? conf->respond_type : type;

@@ -144,7 +144,7 @@ class BodyFile(LabCase):
             self.proxy.patch("/v1/routes/front", {"meta": {"note": "another revision"}})
             self.assert_page(client.get(), b"<h1>new</h1>")
             (problem,) = self.problems()
-            self.assertIn("what the file was before goes on: ", problem)
+            self.assertIn("the file cannot be used, the one before goes on: ", problem)
         self.write("page.html", PAGE)
         wait_for(lambda: client.get().body == PAGE, "the page that is good again")
         self.assertEqual(self.problems(), [])
@@ -196,6 +196,18 @@ class BodyFile(LabCase):
         wait_for(lambda: "policy.file_refused" in self.proxy.log_text(), "a line in the log")
         self.assert_page(client.get(), LARGE, status=503)
         self.assertEqual(self.proxy.log_text().count("policy.file_refused"), 1)
+
+    def test_the_type_of_a_maintenance_page(self):
+        document = config_for("127.0.0.1:1", listener={"policies": ["closed"]})
+        document["policies"] = {"closed": {"maintenance": {"body": "shut"}}}
+        self.proxy = self.lbd(document)
+        client = self.connect(self.proxy)
+        self.assert_page(client.get(), b"shut", "text/html; charset=utf-8", 503)
+        for name, given, wanted in (("a.json", None, "application/json"), ("a.txt", None, "text/plain; charset=utf-8"),
+                                    ("b.json", "text/x-mine", "text/x-mine")):
+            self.proxy.patch("/v1/policies/closed", {"maintenance": {
+                "body": None, "body_file": self.write(name, PAGE), "content_type": given}})
+            self.assert_page(client.get(), kind=wanted, status=503)
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ class PolicyStatus(LabCase):
         self.write(path, "nonsense\n")
         refused = wait_for(lambda: self.status().get("file_refused"), "the file is refused")
         self.assertIn("line 1: is no network", refused)
-        self.assertEqual(self.problems(), [f"what its file was before goes on: {refused}"])
+        self.assertEqual(self.problems(), [f"its file cannot be used, the one before goes on: {refused}"])
         self.assertEqual(self.status()["access"]["deny"], 2)
         self.write(path, "")
         wait_for(lambda: "file_refused" not in self.status(), "a good one is taken")

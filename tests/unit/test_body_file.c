@@ -86,37 +86,11 @@ START_TEST(what_may_not_be_sent_is_refused)
 }
 END_TEST
 
-START_TEST(its_name_says_what_it_is)
-{
-    static const struct {
-        const char *path;
-        const char *type;
-    } cases[] = {
-        {"/var/www/index.html", "text/html; charset=utf-8"},
-        {"/A.HTM", "text/html; charset=utf-8"},
-        {"openapi.json", "application/json"},
-        {"/x.min.js", "text/javascript; charset=utf-8"},
-        {"/x.svg", "image/svg+xml"},
-        {"/robots.txt", "text/plain; charset=utf-8"},
-        {"/x.unknown", "text/plain; charset=utf-8"},
-        {"/json", "text/plain; charset=utf-8"},
-        {".html", "text/plain; charset=utf-8"}, /* a name, not an end */
-        {"", "text/plain; charset=utf-8"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct slice got = body_file_type(slice_from(cases[i].path));
-        ck_assert_msg(slice_eq(got, slice_from(cases[i].type)), "%s: %.*s", cases[i].path,
-                      SLICE_ARG(got));
-    }
-}
-END_TEST
-
 static void add_all(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, it_is_all_of_the_file);
     tcase_add_test(tcase, what_may_not_be_sent_is_refused);
-    tcase_add_test(tcase, its_name_says_what_it_is);
 }
 
 UNIT_MAIN("body_file", add_all)

@@ -22,7 +22,7 @@ done
 rm -rf "$demo"
 mkdir -p "$demo/state"
 chmod 750 "$demo"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=lbd demo" \
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj "/CN=lbd demo" \
     -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" -keyout "$demo/key.pem" -out "$demo/certificate.pem" \
     2>"$demo/openssl.log" || {
     cat "$demo/openssl.log" >&2

@@ -302,6 +302,20 @@ static uint32_t say_alike(const struct control *control, struct registry_pool *l
     return 1;
 }
 
+/* Is its last usable one usable only because there is no other? */
+static bool has_kept(const struct control *control, const struct registry_pool *pool)
+{
+    struct control_health_facts facts;
+    const struct map_entry *entry = NULL;
+    map_for_each (entry, &pool->servers) {
+        if (control_health_facts(control->health, slice_from(pool->name), entry->key, &facts) &&
+            facts.is_kept) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint32_t control_conditions_pool(struct control *control, struct slice name,
                                  struct control_condition out[CONTROL_CONDITIONS_MAX])
 {
@@ -326,8 +340,8 @@ uint32_t control_conditions_pool(struct control *control, struct slice name,
     bool has_check = pool != NULL && pool->health_check.len != 0;
     say(&out[2], "ResolvedRefs", &noted->resolved, "AllFound",
         has_check ? "its health check is defined" : "it names no health check");
-    say(&out[3], "Ready", &noted->ready, reason, "%u of %u servers usable", tally.usable,
-        tally.servers);
+    say(&out[3], "Ready", &noted->ready, reason, "%u of %u servers usable%s", tally.usable,
+        tally.servers, has_kept(control, live) ? ", one only because there is no other" : "");
     return 4 + say_alike(control, live, &out[4]);
 }
 

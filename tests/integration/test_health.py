@@ -331,6 +331,9 @@ class Fallback(HealthCase):
         for _ in range(6):
             self.assert_reason(client.get("/"), 502, "connect_refused")
         wait_for(lambda: self.kept() == ["#/pools/main/servers/a"], "a problem")
+        conditions = self.proxy.get("/v1/pools/main/status")["conditions"]
+        self.assertEqual([c["message"] for c in conditions if c["type"] == "Ready"],
+                         ["1 of 1 servers usable, one only because there is no other"])
         time.sleep(1.2)  # the pause between two reports is no success
         self.assertEqual(self.kept(), ["#/pools/main/servers/a"])
         self.origin(port=port)

@@ -342,7 +342,8 @@ static bool has_company(const struct health_server *live)
 static bool is_kept(const struct health_server *live)
 {
     uint32_t failures = atomic_load_explicit(&live->server->connect_failures, memory_order_relaxed);
-    return live->is_kept && failures >= SERVER_PASSIVE_FALL && server_is_usable(live->server) && !has_company(live);
+    return live->is_kept && failures >= SERVER_PASSIVE_FALL && server_is_usable(live->server) &&
+           !has_company(live);
 }
 
 static void on_passive_over(struct loop_timer *timer)

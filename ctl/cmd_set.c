@@ -170,14 +170,37 @@ static struct slice first_tokens(const struct place *place, uint32_t count)
     return slice_of(whole.ptr + 1, whole.len - 1 - rest_of(place, count).len);
 }
 
-/* Tokens up to the first thing that is not there yet; all of them when everything is. */
+/* Tokens of the place in the document that are about one thing: "pools/web". */
+static uint32_t new_tokens(const struct place *place)
+{
+    return place->count < 2 ? place->count : 2;
+}
+
+/* Tokens of the smallest resource that the pointer names: "pools/web/servers/a"; 0: of none. */
+static uint32_t named_tokens(const struct place *place)
+{
+    const struct kind *kind = kind_of_key(place->tokens[0]);
+    if (kind == NULL) {
+        return 0;
+    }
+    bool is_in_server =
+        kind->id == KIND_POOLS && place->count >= 4 && slice_eq(place->tokens[2], SLICE("servers"));
+    return is_in_server ? 4 : new_tokens(place);
+}
+
+/* Tokens up to the first thing that is not there yet; all of them when everything is. Never less
+ * than a resource: the undo of the first policy must not take the second one back, too. */
 static uint32_t count_known(const struct place *place)
 {
     struct slice whole = rest_of(place, place->inside);
+    uint32_t first = place->inside + 1;
     if (place->is_new) {
         return place->inside;
     }
-    for (uint32_t i = place->inside + 1; i < place->count; i++) {
+    if (first < named_tokens(place)) {
+        first = named_tokens(place);
+    }
+    for (uint32_t i = first; i < place->count; i++) {
         struct slice way = slice_of(whole.ptr, whole.len - rest_of(place, i).len);
         if (json_patch_get(place->json, way) == NULL) {
             return i;
@@ -249,12 +272,6 @@ static enum ctl_exit confirm_change(struct ctl *ctl, const struct place *place,
     json_free(is);
     json_free(was);
     return code;
-}
-
-/* Tokens of the place in the document that are about one thing: "pools/web". */
-static uint32_t new_tokens(const struct place *place)
-{
-    return place->count < 2 ? place->count : 2;
 }
 
 /* Sends the resource as it is now. */

@@ -94,16 +94,17 @@ static void cell_admin(struct print_table *table, const struct json *config,
     print_table_cell(table, cmd_status_admin_color(admin), admin);
 }
 
-/* "100", or "7/100" when another weight counts for now; a share beside what it comes to: "33/25%"
- */
+/* "100", or "7/100" when another weight counts for now, "0/100" when the server is sent nothing; a
+ * share beside what it comes to: "33/25%" */
 static void cell_weight(struct print_table *table, const struct json *config,
                         const struct json *status)
 {
     uint64_t configured = ctl_number(config, "weight");
     uint64_t effective = ctl_number(status, "effective_weight");
+    bool is_known = ctl_member(status, "effective_weight") != NULL;
     struct slice share = ctl_text(config, "weight");
     if (share.len != 0) {
-        if (effective != 0) {
+        if (is_known) {
             print_table_cellf(table, PRINT_PLAIN, "%llu/%.*s", (unsigned long long)effective,
                               SLICE_ARG(share));
         } else {
@@ -111,7 +112,7 @@ static void cell_weight(struct print_table *table, const struct json *config,
         }
     } else if (configured == 0) {
         print_table_cell(table, PRINT_PLAIN, SLICE_NONE);
-    } else if (effective == 0 || effective == configured) {
+    } else if (!is_known || effective == configured) {
         print_table_cellf(table, PRINT_PLAIN, "%llu", (unsigned long long)configured);
     } else {
         print_table_cellf(table, PRINT_WARN, "%llu/%llu", (unsigned long long)effective,

@@ -88,6 +88,15 @@ static const struct {
      {{"GET /v1/pools", FAKE_JSON(POOLS)}},
      1,
      "demo/anna\ndemo/bert\n"},
+    {{"get", "server", "p/b"}, /* it rests: 0 counts, not what is configured */
+     {{"GET /v1/pools?defaults=true",
+       FAKE_JSON("{\"p\":{\"servers\":{\"b\":{\"address\":\"b:80\",\"weight\":7}}}}")},
+      {"GET /v1/status", FAKE_JSON("{\"pools\":{\"p\":{\"servers\":{\"b\":{\"health\":\"up\","
+                                   "\"admin\":\"ready\",\"effective_weight\":0,"
+                                   "\"connections\":0}}}}}")}},
+     2,
+     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
+     "p/b   b:80     up      ready     0/7            0\n"},
     {{"get", "servers", "other"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,

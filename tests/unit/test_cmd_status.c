@@ -43,6 +43,26 @@ START_TEST(one_screen)
 }
 END_TEST
 
+START_TEST(who_rests_is_told_with_the_reason)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/status",
+         FAKE_JSON("{\"version\":\"1\",\"workers\":1,\"pools\":{\"stable\":{\"servers\":{"
+                   "\"a\":{\"address\":\"x:1\",\"health\":\"up\",\"admin\":\"ready\","
+                   "\"outlier\":{\"mode\":\"shadow\",\"detail\":\"not said\"}},"
+                   "\"b\":{\"address\":\"x:2\",\"health\":\"up\",\"admin\":\"ready\","
+                   "\"outlier\":{\"mode\":\"enforce\",\"until\":\"soon\","
+                   "\"detail\":\"3 failures in a row\"}}}}}}")}};
+    struct fake_run run = fake_lbctl(turns, 1, "status", NULL);
+    ck_assert_msg(strstr(run.out, "\n\nnote: stable/b rests until soon: 3 failures in a row\n") !=
+                      NULL,
+                  "%s", run.out);
+    ck_assert_ptr_null(strstr(run.out, "no problems"));
+    ck_assert_ptr_null(strstr(run.out, "not said"));
+    fake_run_fini(&run);
+}
+END_TEST
+
 START_TEST(colour_only_where_asked_for)
 {
     static const struct fake_turn turns[] = {{"GET /v1/status", FAKE_JSON(STATUS)}};
@@ -152,5 +172,6 @@ START_TEST(version_names_both)
 }
 END_TEST
 
-UNIT_TESTS("cmd_status", one_screen, what_somebody_should_know_of, colour_only_where_asked_for,
-           what_was_set_by_hand, json_is_the_document, a_large_house_still_fits, version_names_both)
+UNIT_TESTS("cmd_status", one_screen, who_rests_is_told_with_the_reason,
+           what_somebody_should_know_of, colour_only_where_asked_for, what_was_set_by_hand,
+           json_is_the_document, a_large_house_still_fits, version_names_both)

@@ -14,6 +14,8 @@
 #include "lbd/stats/counters.h"
 #include "lbd_version.h"
 
+enum { ADVICE_MAX = 1024 };
+
 /* -- conditions -- */
 
 void api_status_write_conditions(const struct api_request *request, struct json_write *w,
@@ -345,6 +347,8 @@ static void write_endings(const struct api_request *request, const struct conf_l
 void api_status_reasons(struct api_request *request)
 {
     struct json_write w;
+    struct buf advice;
+    buf_init(&advice, ADVICE_MAX);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
     for (size_t i = 0; i < CLOSE_REASON_COUNT; i++) {
@@ -357,10 +361,13 @@ void api_status_reasons(struct api_request *request)
         }
         json_write_member_text(&w, "detail", close_reason_sentence(reason));
         json_write_member_text(&w, "ended_by", close_advice_by_word(close_advice_by(reason)));
-        json_write_member_text(&w, "advice", close_advice_text(reason));
+        buf_clear(&advice);
+        close_advice_write(&advice, reason, SLICE_NONE, SLICE_NONE);
+        json_write_member_string(&w, "advice", buf_slice(&advice));
         json_write_object_end(&w);
     }
     json_write_object_end(&w);
+    buf_fini(&advice);
     api_request_json_end(request, 200);
     api_request_done(request);
 }

@@ -309,6 +309,21 @@ static enum ctl_exit send_back(struct ctl *ctl, struct place *place, const struc
     return code;
 }
 
+/* Many lists need an element or must not be there at all. */
+static void hint_at_unset(struct ctl *ctl, const struct place *place, const char *text,
+                          enum ctl_exit code)
+{
+    struct json *value = text != NULL && code == CTL_INVALID ? cmd_set_read_value(text) : NULL;
+    if (json_is(value, JSON_ARRAY) && json_count(value) == 0) {
+        struct buf pointer;
+        buf_init(&pointer, CTL_PATH_MAX);
+        shell_word_append(&pointer, first_tokens(place, place->count));
+        ctl_hint(ctl, "to have none of it: lbctl unset %s", pointer.data);
+        buf_fini(&pointer);
+    }
+    json_free(value);
+}
+
 /* Changes what was found and sends it back. `text` is NULL for unset. */
 static enum ctl_exit change_place(struct ctl *ctl, struct place *place, const char *text,
                                   bool *was_overtaken)
@@ -326,6 +341,7 @@ static enum ctl_exit change_place(struct ctl *ctl, struct place *place, const ch
                         place->pointer.data + 1);
     } else {
         code = send_back(ctl, place, before, text != NULL ? "set" : "unset", &undo, was_overtaken);
+        hint_at_unset(ctl, place, text, code);
     }
     json_free(before);
     buf_fini(&undo);

@@ -149,6 +149,23 @@ START_TEST(pointers_that_lead_nowhere)
 }
 END_TEST
 
+START_TEST(an_empty_list_that_must_have_one_is_unset)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/listeners/web", HAVE("{}")},
+        {"PUT /v1/listeners/web?dry_run=true",
+         FAKE_PROBLEM("422 Unprocessable Content",
+                      "{\"title\":\"Not valid\",\"errors\":[{\"pointer\":"
+                      "\"#/listeners/web/policies\",\"detail\":\"must have at least 1\"}]}")}};
+    struct fake_run run = fake_lbctl(turns, 2, "set", "listeners/web/policies", "[]", NULL);
+    ck_assert_int_eq(run.code, CTL_INVALID);
+    ck_assert_msg(
+        strstr(run.err, "hint: to have none of it: lbctl unset listeners/web/policies\n") != NULL,
+        "%s", run.err);
+    fake_run_fini(&run);
+}
+END_TEST
+
 START_TEST(one_thing_is_deleted)
 {
     static const struct fake_turn turns[] = {
@@ -224,5 +241,6 @@ START_TEST(so_does_unsetting)
 END_TEST
 
 UNIT_TESTS("cmd_set", so_does_unsetting, the_smallest_resource_is_changed,
-           a_new_one_must_still_be_new, pointers_that_lead_nowhere, one_thing_is_deleted,
+           a_new_one_must_still_be_new, pointers_that_lead_nowhere,
+           an_empty_list_that_must_have_one_is_unset, one_thing_is_deleted,
            deleting_asks_when_traffic_drops)

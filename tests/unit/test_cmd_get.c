@@ -97,6 +97,19 @@ static const struct {
      2,
      "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
      "p/b   b:80     up      ready     0/7            0\n"},
+    {{"get", "routes", "-owide"},
+     {{"GET /v1/routes?defaults=true",
+       FAKE_JSON("{\"r\":{\"listener\":\"w\",\"priority\":0,\"match\":{\"host_regex\":\"s[0-9]\","
+                 "\"path_template\":\"/u/{id}\",\"method\":[\"GET\",\"PUT\"],"
+                 "\"header\":{\"exact\":{\"x\":\"1\"},\"absent\":[\"y\"]},"
+                 "\"cookie\":{\"prefix\":{\"c\":\"st\"}},\"query\":{\"present\":[\"q\"]},"
+                 "\"source\":[\"::/0\"]},"
+                 "\"action\":{\"split\":{\"pools\":{\"old\":95,\"new\":5}}}}}")}},
+     1,
+     "NAME  LISTENER  PRIORITY  HOST      PATH     CONDITIONS                                     "
+     "                                  ACTION\n"
+     "r     w                0  ~ s[0-9]  /u/{id}  method GET, method PUT, header x=1, no header "
+     "y, cookie c, query q, source ::/0  split old 95, new 5\n"},
     {{"get", "servers", "other"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,

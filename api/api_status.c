@@ -193,12 +193,28 @@ static void write_sticky(const struct api_request *request, const struct conf_po
     json_write_object_end(w);
 }
 
+void api_status_write_queue(const struct api_request *request, const struct conf_pool *pool,
+                            struct json_write *w)
+{
+    const struct registry_pool *live =
+        registry_find_pool(control_registry(request->control), pool->name);
+    struct counters_pool sum = {0};
+    if (pool->queue.max == 0 || live == NULL) {
+        return;
+    }
+    counters_read(COUNTERS_POOL, live->id, &sum);
+    /* workers count one after the other: who left may be read before who came */
+    json_write_member_u64(
+        w, "queued", sum.queue_entered > sum.queue_left ? sum.queue_entered - sum.queue_left : 0);
+}
+
 static void write_pool(const struct api_request *request, const struct conf_pool *pool,
                        struct json_write *w)
 {
     struct api_status_tally tally = api_status_tally(request, pool);
     json_write_member_text(w, "health", tally.usable != 0 ? "up" : "down");
     json_write_member_u64(w, "usable", tally.usable);
+    api_status_write_queue(request, pool, w);
     write_groups(request, pool->name, w);
     if (pool->has_sticky != 0) {
         write_sticky(request, pool, w);

@@ -292,6 +292,10 @@ static void cell_policy_kind(struct print_table *table, const struct json *confi
     {                                                                                              \
         .title = (title_), .path = (path_), .from_status = true, .is_busy = true                   \
     }
+#define OF_STATUS_WIDE(title_, path_)                                                              \
+    {                                                                                              \
+        .title = (title_), .path = (path_), .from_status = true, .is_busy = true, .is_wide = true  \
+    }
 #define POOL_COLUMNS                                                                               \
     {                                                                                              \
         {.title = "ALGORITHM", .path = "algorithm"},                                               \
@@ -302,7 +306,7 @@ static void cell_policy_kind(struct print_table *table, const struct json *confi
             {.title = ">RETRIES", .path = "retries", .is_wide = true},                             \
             {.title = "CONNECT", .path = "timeouts.connect", .is_wide = true},                     \
             {.title = "RESPONSE", .path = "timeouts.response", .is_wide = true},                   \
-            {.title = ">USABLE", .cell = cell_usable},                                             \
+            OF_STATUS_WIDE(">QUEUED", "queued"), {.title = ">USABLE", .cell = cell_usable},        \
     }
 #define CERTIFICATE_COLUMNS                                                                        \
     {                                                                                              \

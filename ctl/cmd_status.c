@@ -6,7 +6,7 @@
 #include "ctl/when.h"
 #include "lbd_version.h"
 
-enum { BY_HAND_SHOWN = 10, POLICIES_SHOWN = 5, RESTING_SHOWN = 10 };
+enum { BY_HAND_SHOWN = 10, POLICIES_SHOWN = 5, QUEUES_SHOWN = 5, RESTING_SHOWN = 10 };
 
 enum print_color cmd_status_health_color(struct slice health)
 {
@@ -177,6 +177,25 @@ static void print_servers(struct ctl *ctl, const struct json *pools)
                       (unsigned long long)(all - listed));
     }
     print_table_fini(&table);
+}
+
+/* Requests that wait while every server has all that it may have. */
+static void print_queues(struct ctl *ctl, const struct json *pools)
+{
+    const struct json *pool;
+    uint32_t shown = 0;
+    json_for_each(pool, pools)
+    {
+        uint64_t queued = ctl_number(pool, "queued");
+        if (queued == 0 || shown == QUEUES_SHOWN) {
+            continue;
+        }
+        (void)fputs(shown++ == 0 ? "\npool " : "pool ", ctl->out);
+        print_text(ctl->out, json_key(pool));
+        (void)fprintf(ctl->out, ": %llu queued: lbctl describe pool ", (unsigned long long)queued);
+        print_text(ctl->out, json_key(pool));
+        (void)fputc('\n', ctl->out);
+    }
 }
 
 static bool is_shadow(const struct json *policy)
@@ -404,6 +423,7 @@ enum ctl_exit cmd_status(struct ctl *ctl)
         print_headline(ctl, status);
         print_listeners(ctl, ctl_member(status, "listeners"));
         print_servers(ctl, ctl_member(status, "pools"));
+        print_queues(ctl, ctl_member(status, "pools"));
         print_refusers(ctl, ctl_member(status, "policies"));
         print_what_is_wrong(ctl, status);
     }

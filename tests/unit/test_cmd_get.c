@@ -65,9 +65,9 @@ static const struct {
     {{"get", "pools", "-o", "wide"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME   ALGORITHM      HEALTH-CHECK  HTTP  TLS   PROXY  RETRIES  CONNECT  RESPONSE  USABLE\n"
-     "demo   round_robin    alive         2     full  v1           1  3s       1m           1/2\n"
-     "other  least_request  -             -     -     -            -  -        -            0/0\n"},
+     "NAME   ALGORITHM      HEALTH-CHECK  HTTP  TLS   PROXY  RETRIES  CONNECT  RESPONSE  QUEUED  USABLE\n"
+     "demo   round_robin    alive         2     full  v1           1  3s       1m             -     1/2\n"
+     "other  least_request  -             -     -     -            -  -        -              -     0/0\n"},
     {{"get", "servers/demo/bert"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,

@@ -63,6 +63,19 @@ START_TEST(who_rests_is_told_with_the_reason)
 }
 END_TEST
 
+START_TEST(who_waits_in_a_queue_is_counted)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/status", FAKE_JSON("{\"version\":\"1\",\"workers\":1,\"pools\":{"
+                                     "\"a\":{\"queued\":0},\"b\":{\"queued\":3},\"c\":{}}}")}};
+    struct fake_run run = fake_lbctl(turns, 1, "status", NULL);
+    ck_assert_msg(strstr(run.out, "\n\npool b: 3 queued: lbctl describe pool b\n\nno problems\n") !=
+                      NULL,
+                  "%s", run.out);
+    fake_run_fini(&run);
+}
+END_TEST
+
 START_TEST(colour_only_where_asked_for)
 {
     static const struct fake_turn turns[] = {{"GET /v1/status", FAKE_JSON(STATUS)}};
@@ -173,5 +186,6 @@ START_TEST(version_names_both)
 END_TEST
 
 UNIT_TESTS("cmd_status", one_screen, who_rests_is_told_with_the_reason,
-           what_somebody_should_know_of, colour_only_where_asked_for, what_was_set_by_hand,
-           json_is_the_document, a_large_house_still_fits, version_names_both)
+           who_waits_in_a_queue_is_counted, what_somebody_should_know_of,
+           colour_only_where_asked_for, what_was_set_by_hand, json_is_the_document,
+           a_large_house_still_fits, version_names_both)

@@ -210,7 +210,7 @@ static void print_servers(struct ctl *ctl, struct slice pool, const struct json 
     print_table_column(&table, "HEALTH");
     print_table_column(&table, "ADMIN");
     print_table_column(&table, ">WEIGHT");
-    print_table_column(&table, ">CONNECTIONS");
+    print_table_column(&table, ">IN-USE");
     struct buf shown;
     buf_init(&shown, CTL_PATH_MAX);
     buf_printf(&shown, "  %.*s", SLICE_ARG(pool));

@@ -386,7 +386,7 @@ static const struct listing_kind
                             {.title = "HEALTH", .cell = cell_health},
                             {.title = "ADMIN", .cell = cell_admin},
                             {.title = ">WEIGHT", .cell = cell_weight},
-                            {.title = ">CONNECTIONS",
+                            {.title = ">IN-USE",
                              .path = "connections",
                              .from_status = true,
                              .is_busy = true},

@@ -153,7 +153,7 @@ static void print_servers(struct ctl *ctl, const struct json *pools)
     print_table_column(&table, "HEALTH");
     print_table_column(&table, "ADMIN");
     print_table_column(&table, ">WEIGHT");
-    print_table_column(&table, ">CONNECTIONS");
+    print_table_column(&table, ">IN-USE");
     json_for_each(pool, pools)
     {
         json_for_each(server, ctl_member(pool, "servers"))

@@ -71,19 +71,19 @@ static const struct {
     {{"get", "servers/demo/bert"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-     "demo/bert  b.example:80  down    maint       7            0\n"},
+     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  IN-USE\n"
+     "demo/bert  b.example:80  down    maint       7       0\n"},
     {{"get", "server", "demo/bert"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-     "demo/bert  b.example:80  down    maint       7            0\n"},
+     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  IN-USE\n"
+     "demo/bert  b.example:80  down    maint       7       0\n"},
     {{"get", "servers", "-owide"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME       ADDRESS         HEALTH  ADMIN  WEIGHT  CONNECTIONS  LIMIT  LAST-CHECK\n"
-     "demo/anna  127.0.0.1:9081  up      ready     100            3      0  200 in 1 ms\n"
-     "demo/bert  b.example:80    down    maint       7            0      5  -\n"},
+     "NAME       ADDRESS         HEALTH  ADMIN  WEIGHT  IN-USE  LIMIT  LAST-CHECK\n"
+     "demo/anna  127.0.0.1:9081  up      ready     100       3      0  200 in 1 ms\n"
+     "demo/bert  b.example:80    down    maint       7       0      5  -\n"},
     {{"get", "servers", "-o", "name"},
      {{"GET /v1/pools", FAKE_JSON(POOLS)}},
      1,
@@ -95,8 +95,8 @@ static const struct {
                                    "\"admin\":\"ready\",\"effective_weight\":0,"
                                    "\"connections\":0}}}}}")}},
      2,
-     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-     "p/b   b:80     up      ready     0/7            0\n"},
+     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  IN-USE\n"
+     "p/b   b:80     up      ready     0/7       0\n"},
     {{"get", "routes", "-owide"},
      {{"GET /v1/routes?defaults=true",
        FAKE_JSON("{\"r\":{\"listener\":\"w\",\"priority\":0,\"match\":{\"host_regex\":\"s[0-9]\","
@@ -113,7 +113,7 @@ static const struct {
     {{"get", "servers", "other"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"},
+     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  IN-USE\n"},
     {{"get", "health_checks"},
      {{"GET /v1/health-checks?defaults=true",
        FAKE_JSON("{\"alive\":{\"type\":\"http\",\"method\":\"GET\",\"path\":\"/health\","
@@ -144,10 +144,10 @@ static const struct {
       {"GET /v1/status", FAKE_JSON("{\"pools\":{\"o\":{},\"p\":{\"servers\":{"
                                    "\"c\":{\"health\":\"up\"},\"a\":{\"health\":\"down\"}}}}}")}},
      2,
-     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-     "p/a   -        down    -           -            -\n"
-     "p/b   -        -       -           -            -\n"
-     "p/c   -        up      -           -            -\n"},
+     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  IN-USE\n"
+     "p/a   -        down    -           -       -\n"
+     "p/b   -        -       -           -       -\n"
+     "p/c   -        up      -           -       -\n"},
     {{"get", "pool", "a b", "-ojson"},
      {{"GET /v1/pools/a%20b", FAKE_JSON("{\"retries\":1}")}},
      1,

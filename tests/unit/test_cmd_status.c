@@ -34,9 +34,9 @@ START_TEST(one_screen)
                               "LISTENER  ADDRESS                 STATE  CONNECTIONS\n"
                               "web       127.0.0.1:80, [::1]:80  up              12\n"
                               "\n"
-                              "SERVER     ADDRESS         HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-                              "demo/anna  127.0.0.1:9081  up      ready     100            3\n"
-                              "demo/bert  10.0.0.1:9      down    drain       0            3\n"
+                              "SERVER     ADDRESS         HEALTH  ADMIN  WEIGHT  IN-USE\n"
+                              "demo/anna  127.0.0.1:9081  up      ready     100       3\n"
+                              "demo/bert  10.0.0.1:9      down    drain       0       3\n"
                               "\n"
                               "problem: /pools/demo/servers/bert: connection refused\n");
     fake_run_fini(&run);

@@ -343,6 +343,13 @@ static void write_sticky(const struct pool *pool, const struct message *message,
     json_write_object_end(w);
 }
 
+/* What counts now, as in the server's status. */
+static uint32_t weight_now(const struct pool *pool, uint32_t i, enum pool_candidate candidate)
+{
+    bool is_out = candidate == POOL_NOT_FIT || candidate == POOL_NO_ADDRESS;
+    return is_out ? 0 : pool->targets[i].weight;
+}
+
 static void write_servers(const struct pool *pool, struct json_write *w)
 {
     enum balancer_fitness fitness = pool_fitness(pool);
@@ -364,7 +371,7 @@ static void write_servers(const struct pool *pool, struct json_write *w)
         json_write_member_string(w, "address", member->host);
         json_write_member_text(w, "health", server_health_word(member->server->health));
         json_write_member_text(w, "admin", server_admin_word(member->server->admin));
-        json_write_member_u64(w, "weight", pool->targets[i].weight);
+        json_write_member_u64(w, "weight", weight_now(pool, i, candidate));
         json_write_member_bool(w, "is_candidate", candidate == POOL_CANDIDATE);
         json_write_member_text(w, "reason",
                                why_no_candidate(pool, member->server, candidate, text));

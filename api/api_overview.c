@@ -177,6 +177,7 @@ static void begin_pool(struct overview *self, const struct conf_pool *pool)
     json_write_object_begin(&self->w);
     json_write_member_text(&self->w, "health", tally.usable != 0 ? "up" : "down");
     json_write_member_u64(&self->w, "usable", tally.usable);
+    api_status_write_queue(self->request, pool, &self->w);
     json_write_key(&self->w, "servers");
     json_write_object_begin(&self->w);
 }

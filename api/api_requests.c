@@ -11,6 +11,7 @@
 
 #define LIMIT_USUAL 100U
 #define LIMIT_MOST  1000U
+#define TEXT_MAX    1024 /* bytes of a sentence for people */
 
 /* -- the question -- */
 
@@ -186,14 +187,58 @@ static void write_candidates(struct json_write *w, const struct recent_entry *en
     json_write_member_u64(w, "candidates_total", entry->candidate_total);
 }
 
-static void write_ending(struct json_write *w, const struct access_record *record)
+/* The policy that refused it; empty: none did. */
+static struct slice refuser_of(const struct recent_entry *entry)
 {
+    for (uint32_t i = 0; i < entry->policy_count; i++) {
+        if (slice_eq(slice_from(entry->policies[i].decision), SLICE("refused"))) {
+            return entry->policies[i].name;
+        }
+    }
+    return SLICE_NONE;
+}
+
+static void write_ending(struct json_write *w, const struct recent_entry *entry)
+{
+    const struct access_record *record = &entry->record;
+    enum close_by by = close_advice_by(record->reason);
+    struct buf detail;
+    struct buf advice;
+    buf_init(&detail, TEXT_MAX);
+    buf_init(&advice, TEXT_MAX);
+    (void)buf_append_text(&detail, close_reason_sentence(record->reason));
+    close_advice_write(&advice, record->reason, refuser_of(entry), record->pool);
+    if (record->reason == CLOSE_OK && record->status >= 500 && record->server.len != 0) {
+        /* for lbd all went well, but not for who looks here */
+        by = CLOSE_BY_SERVER;
+        buf_clear(&detail);
+        (void)buf_printf(&detail, "the server itself answered %u", record->status);
+        buf_clear(&advice);
+        (void)buf_append_text(&advice, "look at the server's log");
+    }
     json_write_member_string(w, "reason", close_reason_word(record->reason));
-    json_write_member_text(w, "detail", close_reason_sentence(record->reason));
-    json_write_member_text(w, "ended_by", close_advice_by_word(close_advice_by(record->reason)));
+    json_write_member_string(w, "detail", buf_slice(&detail));
+    json_write_member_text(w, "ended_by", close_advice_by_word(by));
     write_if(w, "setting", record->setting);
     write_if(w, "setting_value", record->setting_value);
-    json_write_member_text(w, "advice", close_advice_text(record->reason));
+    json_write_member_string(w, "advice", buf_slice(&advice));
+    buf_fini(&advice);
+    buf_fini(&detail);
+}
+
+/* Which route took it. What fits none goes to the listener's default_pool, which the log names
+ * "default". */
+static void write_route(struct json_write *w, const struct api_request *request,
+                        const struct access_record *record)
+{
+    const struct conf *conf = conf_document_conf(control_document(request->control));
+    bool is_default =
+        slice_eq(record->route, SLICE("default")) && conf_route_find(conf, record->route) == NULL;
+    write_if(w, "route", record->route);
+    if (is_default) {
+        json_write_member_bool(w, "is_default", true);
+    }
+    write_match(w, request, record);
 }
 
 static void write_request(struct json_write *w, const struct api_request *request,
@@ -218,9 +263,8 @@ static void write_request(struct json_write *w, const struct api_request *reques
     if (record->status != 0) {
         json_write_member_u64(w, "status", record->status);
     }
-    write_ending(w, record);
-    write_if(w, "route", record->route);
-    write_match(w, request, record);
+    write_ending(w, entry);
+    write_route(w, request, record);
     write_if(w, "pool", record->pool);
     write_if(w, "server", record->server);
     json_write_member_u64(w, "request_bytes", record->request_bytes);

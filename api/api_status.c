@@ -14,6 +14,8 @@
 #include "lbd/stats/counters.h"
 #include "lbd_version.h"
 
+enum { ADVICE_MAX = 1024 };
+
 /* -- conditions -- */
 
 void api_status_write_conditions(const struct api_request *request, struct json_write *w,
@@ -191,12 +193,28 @@ static void write_sticky(const struct api_request *request, const struct conf_po
     json_write_object_end(w);
 }
 
+void api_status_write_queue(const struct api_request *request, const struct conf_pool *pool,
+                            struct json_write *w)
+{
+    const struct registry_pool *live =
+        registry_find_pool(control_registry(request->control), pool->name);
+    struct counters_pool sum = {0};
+    if (pool->queue.max == 0 || live == NULL) {
+        return;
+    }
+    counters_read(COUNTERS_POOL, live->id, &sum);
+    /* workers count one after the other: who left may be read before who came */
+    json_write_member_u64(
+        w, "queued", sum.queue_entered > sum.queue_left ? sum.queue_entered - sum.queue_left : 0);
+}
+
 static void write_pool(const struct api_request *request, const struct conf_pool *pool,
                        struct json_write *w)
 {
     struct api_status_tally tally = api_status_tally(request, pool);
     json_write_member_text(w, "health", tally.usable != 0 ? "up" : "down");
     json_write_member_u64(w, "usable", tally.usable);
+    api_status_write_queue(request, pool, w);
     write_groups(request, pool->name, w);
     if (pool->has_sticky != 0) {
         write_sticky(request, pool, w);
@@ -345,6 +363,8 @@ static void write_endings(const struct api_request *request, const struct conf_l
 void api_status_reasons(struct api_request *request)
 {
     struct json_write w;
+    struct buf advice;
+    buf_init(&advice, ADVICE_MAX);
     api_request_json_begin(request, &w);
     json_write_object_begin(&w);
     for (size_t i = 0; i < CLOSE_REASON_COUNT; i++) {
@@ -357,10 +377,13 @@ void api_status_reasons(struct api_request *request)
         }
         json_write_member_text(&w, "detail", close_reason_sentence(reason));
         json_write_member_text(&w, "ended_by", close_advice_by_word(close_advice_by(reason)));
-        json_write_member_text(&w, "advice", close_advice_text(reason));
+        buf_clear(&advice);
+        close_advice_write(&advice, reason, SLICE_NONE, SLICE_NONE);
+        json_write_member_string(&w, "advice", buf_slice(&advice));
         json_write_object_end(&w);
     }
     json_write_object_end(&w);
+    buf_fini(&advice);
     api_request_json_end(request, 200);
     api_request_done(request);
 }

@@ -22,6 +22,9 @@ const struct registry_server *api_status_find(const struct api_request *request,
 /* "observed_revision" and "conditions" as members. */
 void api_status_write_conditions(const struct api_request *request, struct json_write *w,
                                  const struct control_condition *conditions, uint32_t count);
+/* "queued" as a member, where the pool has a queue. */
+void api_status_write_queue(const struct api_request *request, const struct conf_pool *pool,
+                            struct json_write *w);
 /* Their members. */
 void api_status_write_server(const struct api_request *request, struct slice pool,
                              const struct conf_server *conf, struct json_write *w);

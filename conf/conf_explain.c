@@ -2,6 +2,9 @@
 
 #include <stdio.h>
 
+#include "conf/conf.h"
+#include "lbd/base/num.h"
+
 enum { PATH_BYTES_MAX = 512, TEXT_BYTES_MAX = 4096 };
 
 /* The parts of a path, and where we stand. */
@@ -34,12 +37,29 @@ static bool split(struct walk *walk, struct slice path)
     return true;
 }
 
+static bool is_index(struct slice part)
+{
+    uint64_t index;
+    return num_parse_u64(part, &index);
+}
+
+/* Does a pointer go on from this field to an element of a list, as errors do? */
+static bool is_element(const struct walk *walk, const struct conf_field *field, uint32_t at)
+{
+    bool is_list = field->type == CONF_TYPE_STRING_LIST || field->type == CONF_TYPE_STATUS_LIST;
+    return is_list && at + 2 == walk->count && is_index(walk->parts[at + 1]);
+}
+
 /* From `object` on: the fields are left in `fields`, their number is returned; 0: it goes astray.
  */
 static uint32_t follow(struct walk *walk, const struct conf_object *object, uint32_t at,
                        const struct conf_field **fields)
 {
     const struct conf_field *field = conf_schema_find(object, walk->parts[at]);
+    if (field != NULL && is_element(walk, field, at)) {
+        fields[0] = field;
+        return 1;
+    }
     if (field == NULL || (field->object == NULL && at + 1 < walk->count)) {
         const struct conf_object *stuck = field == NULL ? object : NULL;
         uint32_t stuck_at = field == NULL ? at : at + 1;
@@ -107,6 +127,29 @@ void conf_explain_fini(struct conf_explain *explain)
     buf_fini(&explain->path);
 }
 
+/* The words that a value can be, or each element of a list. */
+static void write_words(const struct conf_field *field, struct json_write *w)
+{
+    bool is_bool = field->type == CONF_TYPE_BOOL;
+    bool is_encoding = field->format == CONF_FORMAT_ENCODING;
+    if (field->words == NULL && !is_bool && !is_encoding) {
+        return;
+    }
+    json_write_key(w, "words");
+    json_write_array_begin(w);
+    for (size_t i = 0; field->words != NULL && field->words[i] != NULL; i++) {
+        json_write_text(w, field->words[i]);
+    }
+    if (is_bool) {
+        json_write_text(w, "true");
+        json_write_text(w, "false");
+    }
+    for (unsigned i = 0; is_encoding && i < CONF_ENCODING_COUNT; i++) {
+        json_write_text(w, conf_encoding_word((enum conf_encoding)i));
+    }
+    json_write_array_end(w);
+}
+
 static void write_facts(const struct conf_field *field, struct json_write *w)
 {
     struct buf text;
@@ -123,20 +166,7 @@ static void write_facts(const struct conf_field *field, struct json_write *w)
         json_write_member_string(w, "range", buf_slice(&text));
     }
     buf_fini(&text);
-    if (field->words != NULL) {
-        json_write_key(w, "words");
-        json_write_array_begin(w);
-        for (size_t i = 0; field->words[i] != NULL; i++) {
-            json_write_text(w, field->words[i]);
-        }
-        json_write_array_end(w);
-    } else if (field->type == CONF_TYPE_BOOL) {
-        json_write_key(w, "words");
-        json_write_array_begin(w);
-        json_write_text(w, "true");
-        json_write_text(w, "false");
-        json_write_array_end(w);
-    }
+    write_words(field, w);
     if (field->only_when_key != NULL) {
         char when[128];
         (void)snprintf(when, sizeof when, "%s is \"%s\"", field->only_when_key,

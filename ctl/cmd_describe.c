@@ -210,7 +210,7 @@ static void print_servers(struct ctl *ctl, struct slice pool, const struct json 
     print_table_column(&table, "HEALTH");
     print_table_column(&table, "ADMIN");
     print_table_column(&table, ">WEIGHT");
-    print_table_column(&table, ">CONNECTIONS");
+    print_table_column(&table, ">IN-USE");
     struct buf shown;
     buf_init(&shown, CTL_PATH_MAX);
     buf_printf(&shown, "  %.*s", SLICE_ARG(pool));
@@ -283,8 +283,66 @@ static enum print_color color_of(struct slice key, const struct json *value)
     return slice_eq(key, SLICE("admin")) ? cmd_status_admin_color(json_string(value)) : PRINT_PLAIN;
 }
 
+/* Members of a status that have a table of their own. */
+static bool is_in_table(struct slice key)
+{
+    return slice_eq(key, SLICE("conditions")) || slice_eq(key, SLICE("servers")) ||
+           slice_eq(key, SLICE("checks"));
+}
+
+/* "127.0.0.1:80, [::1]:80"; a place in the configuration as lbctl takes it: "listeners/web". */
+static void append_texts(struct buf *text, const struct json *list)
+{
+    const struct json *one;
+    json_for_each(one, list)
+    {
+        struct slice word = json_string(one);
+        buf_append_text(text, one != json_first(list) ? ", " : "");
+        buf_append_slice(text, slice_starts(word, SLICE("#/")) ? slice_from_at(word, 2) : word);
+    }
+}
+
+static bool is_texts(const struct json *value)
+{
+    const struct json *one;
+    json_for_each(one, value)
+    {
+        if (!json_is(one, JSON_STRING)) {
+            return false;
+        }
+    }
+    return json_is(value, JSON_ARRAY);
+}
+
+/* Is it shown as its own members? */
+static bool is_opened(const struct json *member)
+{
+    return json_is(member, JSON_OBJECT) && json_count(member) != 0;
+}
+
+/* Of the longest label. */
+static size_t label_width(const struct json *status)
+{
+    size_t width = LABEL_WIDTH;
+    const struct json *member;
+    const struct json *inner;
+    json_for_each(member, status)
+    {
+        if (is_in_table(json_key(member))) {
+            continue;
+        }
+        for (inner = is_opened(member) ? json_first(member) : NULL; inner != NULL;
+             inner = json_next(inner)) {
+            size_t both = print_width(json_key(member)) + 1 + print_width(json_key(inner));
+            width = both > width ? both : width;
+        }
+    }
+    return width;
+}
+
 /* A member of the status on one line, or its own members on one each ("drain.phase"). */
-static void print_member(struct ctl *ctl, const char *prefix, const struct json *member)
+static void print_member(struct ctl *ctl, const char *prefix, size_t width,
+                         const struct json *member)
 {
     struct buf text;
     struct json_write w;
@@ -292,20 +350,20 @@ static void print_member(struct ctl *ctl, const char *prefix, const struct json 
     const struct json *inner;
     buf_init(&text, CTL_TEXT_MAX);
     buf_printf(&text, "%s%.*s", prefix, SLICE_ARG(key));
-    if (json_is(member, JSON_OBJECT) && json_count(member) != 0 && prefix[0] == '\0') {
+    if (is_opened(member) && prefix[0] == '\0') {
         buf_append_char(&text, '.');
         json_for_each(inner, member)
         {
             if (slice_eq(json_key(inner), SLICE("fullest"))) {
                 continue; /* a table of its own */
             }
-            print_member(ctl, text.data, inner);
+            print_member(ctl, text.data, width, inner);
         }
         buf_fini(&text);
         return;
     }
     (void)fputs("  ", ctl->out);
-    for (size_t used = text.len; used < LABEL_WIDTH; used++) {
+    for (size_t used = text.len; used < width; used++) {
         buf_append_char(&text, ' ');
     }
     print_text(ctl->out, buf_slice(&text));
@@ -317,6 +375,11 @@ static void print_member(struct ctl *ctl, const char *prefix, const struct json 
         bool is_moment = when_parse(json_string(member), &wall_ms);
         when_write_text(when, json_string(member));
         buf_append_slice(&text, is_moment ? slice_from(when) : json_string(member));
+    } else if (json_is(member, JSON_OBJECT) && json_count(member) == 0) {
+        buf_append_text(&text, "none");
+    } else if (is_texts(member)) {
+        append_texts(&text, member);
+        buf_append_text(&text, json_count(member) == 0 ? "none" : "");
     } else {
         json_write_init(&w, &text, JSON_COMPACT);
         json_write_json(&w, member);
@@ -330,15 +393,13 @@ static void print_status(struct ctl *ctl, const struct kind_target *target,
                          const struct json *status)
 {
     const struct json *member;
+    size_t width = label_width(status);
     (void)fputs("\nstatus:\n", ctl->out);
     json_for_each(member, status)
     {
-        struct slice key = json_key(member);
-        if (slice_eq(key, SLICE("conditions")) || slice_eq(key, SLICE("servers")) ||
-            slice_eq(key, SLICE("checks"))) {
-            continue;
+        if (!is_in_table(json_key(member))) {
+            print_member(ctl, "", width, member);
         }
-        print_member(ctl, "", member);
     }
     if (json_count(json_get(status, SLICE("conditions"))) != 0) {
         print_conditions(ctl, json_get(status, SLICE("conditions")));

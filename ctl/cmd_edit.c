@@ -421,31 +421,34 @@ static enum outcome take_back(struct edit *edit)
     return outcome;
 }
 
-/* The errors that only the file has so far, for who leaves the editor without mending them. */
-static void tell(struct edit *edit)
+/* The errors that only the file has so far, for who leaves the editor without mending them. True:
+ * it was said that nothing was applied. */
+static bool tell(struct edit *edit)
 {
     struct json_error error;
     struct buf root;
     buf_clear(&edit->written);
     if (text_file_read(edit->ctl, edit->path.data, &edit->written) != CTL_OK) {
-        return;
+        return false;
     }
     struct json *json =
         json_parse(buf_slice(&edit->written), JSON_COMMENTS, &json_limits_document, &error);
     if (json == NULL && !is_empty(buf_slice(&edit->written))) {
         (void)ctl_fail(edit->ctl, CTL_INVALID, "%s:%u:%u: %s", edit->path.data, error.line,
                        error.column, error.text);
-        return;
+        return false;
     }
+    bool is_refused = edit->answer.status >= 300;
     buf_init(&root, CTL_PATH_MAX);
     write_root(edit, &root);
     const struct refusal_source source = {
         .name = edit->path.data, .text = buf_slice(&edit->written), .root = buf_slice(&root)};
-    if (edit->answer.status >= 300) {
+    if (is_refused) {
         (void)refusal_print(edit->ctl, &edit->answer, &source);
     }
     buf_fini(&root);
     json_free(json);
+    return is_refused;
 }
 
 /* Is the file as the person was shown it? */
@@ -478,10 +481,9 @@ static void go_round(struct edit *edit)
             return;
         }
         if (outcome == GIVEN_UP) {
-            if (edit->is_untold) {
-                tell(edit);
-            }
-            (void)fputs("not applied; your text is kept in ", edit->ctl->err);
+            bool is_said = edit->is_untold && tell(edit);
+            (void)fputs(is_said ? "your text is kept in " : "not applied; your text is kept in ",
+                        edit->ctl->err);
             print_text(edit->ctl->err, buf_slice(&edit->path));
             (void)fputc('\n', edit->ctl->err);
             return;

@@ -345,6 +345,12 @@ enum ctl_exit cmd_explain_route(struct ctl *ctl)
 {
     enum ctl_exit code = CTL_OK;
     struct buf body;
+    if (strstr(ctl->args[1], "://") == NULL) {
+        return ctl_fail(ctl, CTL_USAGE,
+                        "'%s' is no URL: it is http://HOST[:PORT]/PATH, or likewise with https://, "
+                        "tls:// or tcp://",
+                        ctl->args[1]);
+    }
     buf_init(&body, (size_t)16 * CTL_PATH_MAX);
     write_question(ctl, &body);
     if (body.overflow) {

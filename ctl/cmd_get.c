@@ -1,17 +1,18 @@
 #include "ctl/cmd_get.h"
 
 #include <poll.h>
+#include <stdio.h>
 
 #include "conf/json/json_write.h"
 #include "ctl/cmd_cert.h"
 #include "ctl/cmd_status.h"
 #include "ctl/listing.h"
 
-enum { WATCH_TIMEOUT_MS = 45 * 1000, WATCH_PAUSE_MS = 1000 };
+enum { WATCH_TIMEOUT_MS = 45 * 1000, WATCH_PAUSE_MS = 1000, SOURCES_SHOWN = 3 };
 
 /* -- cells that are more than one value -- */
 
-/* "shop.example.com, *.example.org", or "any" */
+/* "shop.example.com, *.example.org", "~ regex", or "any" */
 static void cell_host(struct print_table *table, const struct json *config,
                       const struct json *status)
 {
@@ -26,22 +27,105 @@ static void cell_host(struct print_table *table, const struct json *config,
         }
         buf_append_slice(&text, json_string(host));
     }
+    struct slice regex = ctl_text(config, "match.host_regex");
+    if (text.len == 0 && regex.len != 0) {
+        buf_printf(&text, "~ %.*s", SLICE_ARG(regex));
+    }
     print_table_cell(table, PRINT_PLAIN, text.len != 0 ? buf_slice(&text) : SLICE("any"));
     buf_fini(&text);
 }
 
-/* "/exact", or "/prefix/..." */
+static void append_condition(struct buf *text, const char *before, const char *what,
+                             struct slice name)
+{
+    buf_printf(text, "%s%s%s %.*s", text->len != 0 ? ", " : "", before, what, SLICE_ARG(name));
+}
+
+/* Those on headers, cookies or parameters: {"exact": {"X-Env": "canary"}, "absent": ["X-Old"]}. */
+static void append_named(struct buf *text, const struct json *config, const char *what)
+{
+    char path[64];
+    const struct json *how;
+    const struct json *one;
+    (void)snprintf(path, sizeof(path), "match.%s", what);
+    json_for_each(how, ctl_member(config, path))
+    {
+        bool is_exact = slice_eq(json_key(how), SLICE("exact"));
+        bool is_absent = slice_eq(json_key(how), SLICE("absent"));
+        json_for_each(one, how)
+        {
+            bool is_list = json_is(how, JSON_ARRAY);
+            append_condition(text, is_absent ? "no " : "", what,
+                             is_list ? json_string(one) : json_key(one));
+            if (is_exact && !is_list) {
+                buf_printf(text, "=%.*s", SLICE_ARG(json_string(one)));
+            }
+        }
+    }
+}
+
+/* What else must hold: "GET, header X-Env=canary, no cookie group, source 10.0.0.0/8" */
+static void cell_conditions(struct print_table *table, const struct json *config,
+                            const struct json *status)
+{
+    struct buf text;
+    const struct json *one;
+    (void)status;
+    buf_init(&text, CTL_TEXT_MAX);
+    json_for_each(one, ctl_member(config, "match.method"))
+    {
+        append_condition(&text, "", "method", json_string(one));
+    }
+    append_named(&text, config, "header");
+    append_named(&text, config, "cookie");
+    append_named(&text, config, "query");
+    const struct json *sources = ctl_member(config, "match.source");
+    if (json_count(sources) > SOURCES_SHOWN) {
+        buf_printf(&text, "%s%u sources", text.len != 0 ? ", " : "", json_count(sources));
+        sources = NULL;
+    }
+    json_for_each(one, sources)
+    {
+        append_condition(&text, "", "source", json_string(one));
+    }
+    print_table_cell(table, PRINT_PLAIN, buf_slice(&text));
+    buf_fini(&text);
+}
+
+/* "split stable 95, canary 5" */
+static void cell_split(struct print_table *table, const struct json *pools)
+{
+    struct buf text;
+    const struct json *pool;
+    buf_init(&text, CTL_TEXT_MAX);
+    buf_append_text(&text, "split");
+    json_for_each(pool, pools)
+    {
+        buf_printf(&text, "%s %.*s %llu", pool != json_first(pools) ? "," : "",
+                   SLICE_ARG(json_key(pool)), (unsigned long long)json_number(pool));
+    }
+    print_table_cell(table, PRINT_PLAIN, buf_slice(&text));
+    buf_fini(&text);
+}
+
+/* "/exact", "/prefix/...", "/a/{b}", or "~ regex" */
 static void cell_path(struct print_table *table, const struct json *config,
                       const struct json *status)
 {
     struct slice path = ctl_text(config, "match.path");
     struct slice prefix = ctl_text(config, "match.path_prefix");
+    struct slice template = ctl_text(config, "match.path_template");
+    struct slice regex = ctl_text(config, "match.path_regex");
     (void)status;
     if (path.len != 0) {
         print_table_cell(table, PRINT_PLAIN, path);
     } else if (prefix.len != 0) {
         print_table_cellf(table, PRINT_PLAIN, "%.*s%s", SLICE_ARG(prefix),
                           slice_ends(prefix, SLICE("/")) ? "..." : "/...");
+    } else if (template.len != 0) {
+        print_table_cell(table, PRINT_PLAIN, template);
+    } else if (regex.len != 0) {
+        print_table_cellf(table, PRINT_PLAIN, "~ %.*s", SLICE_ARG(regex));
     } else {
         print_table_cell(table, PRINT_PLAIN, SLICE("any"));
     }
@@ -56,8 +140,7 @@ static void cell_action(struct print_table *table, const struct json *config,
     if (pool.len != 0) {
         print_table_cellf(table, PRINT_PLAIN, "pool %.*s", SLICE_ARG(pool));
     } else if (ctl_member(config, "action.split") != NULL) {
-        print_table_cellf(table, PRINT_PLAIN, "split over %llu pools",
-                          (unsigned long long)json_count(ctl_member(config, "action.split.pools")));
+        cell_split(table, ctl_member(config, "action.split.pools"));
     } else if (ctl_member(config, "action.redirect") != NULL) {
         print_table_cellf(table, PRINT_PLAIN, "redirect %llu %.*s",
                           (unsigned long long)ctl_number(config, "action.redirect.status"),
@@ -94,16 +177,17 @@ static void cell_admin(struct print_table *table, const struct json *config,
     print_table_cell(table, cmd_status_admin_color(admin), admin);
 }
 
-/* "100", or "7/100" when another weight counts for now; a share beside what it comes to: "33/25%"
- */
+/* "100", or "7/100" when another weight counts for now, "0/100" when the server is sent nothing; a
+ * share beside what it comes to: "33/25%" */
 static void cell_weight(struct print_table *table, const struct json *config,
                         const struct json *status)
 {
     uint64_t configured = ctl_number(config, "weight");
     uint64_t effective = ctl_number(status, "effective_weight");
+    bool is_known = ctl_member(status, "effective_weight") != NULL;
     struct slice share = ctl_text(config, "weight");
     if (share.len != 0) {
-        if (effective != 0) {
+        if (is_known) {
             print_table_cellf(table, PRINT_PLAIN, "%llu/%.*s", (unsigned long long)effective,
                               SLICE_ARG(share));
         } else {
@@ -111,7 +195,7 @@ static void cell_weight(struct print_table *table, const struct json *config,
         }
     } else if (configured == 0) {
         print_table_cell(table, PRINT_PLAIN, SLICE_NONE);
-    } else if (effective == 0 || effective == configured) {
+    } else if (!is_known || effective == configured) {
         print_table_cellf(table, PRINT_PLAIN, "%llu", (unsigned long long)configured);
     } else {
         print_table_cellf(table, PRINT_WARN, "%llu/%llu", (unsigned long long)effective,
@@ -208,6 +292,10 @@ static void cell_policy_kind(struct print_table *table, const struct json *confi
     {                                                                                              \
         .title = (title_), .path = (path_), .from_status = true, .is_busy = true                   \
     }
+#define OF_STATUS_WIDE(title_, path_)                                                              \
+    {                                                                                              \
+        .title = (title_), .path = (path_), .from_status = true, .is_busy = true, .is_wide = true  \
+    }
 #define POOL_COLUMNS                                                                               \
     {                                                                                              \
         {.title = "ALGORITHM", .path = "algorithm"},                                               \
@@ -218,7 +306,7 @@ static void cell_policy_kind(struct print_table *table, const struct json *confi
             {.title = ">RETRIES", .path = "retries", .is_wide = true},                             \
             {.title = "CONNECT", .path = "timeouts.connect", .is_wide = true},                     \
             {.title = "RESPONSE", .path = "timeouts.response", .is_wide = true},                   \
-            {.title = ">USABLE", .cell = cell_usable},                                             \
+            OF_STATUS_WIDE(">QUEUED", "queued"), {.title = ">USABLE", .cell = cell_usable},        \
     }
 #define CERTIFICATE_COLUMNS                                                                        \
     {                                                                                              \
@@ -270,6 +358,7 @@ static const struct listing_kind
                             {.title = ">PRIORITY", .path = "priority"},
                             {.title = "HOST", .cell = cell_host},
                             {.title = "PATH", .cell = cell_path},
+                            {.title = "CONDITIONS", .cell = cell_conditions, .is_wide = true},
                             {.title = "ACTION", .cell = cell_action},
                         },
                 },
@@ -297,7 +386,7 @@ static const struct listing_kind
                             {.title = "HEALTH", .cell = cell_health},
                             {.title = "ADMIN", .cell = cell_admin},
                             {.title = ">WEIGHT", .cell = cell_weight},
-                            {.title = ">CONNECTIONS",
+                            {.title = ">IN-USE",
                              .path = "connections",
                              .from_status = true,
                              .is_busy = true},

@@ -1,5 +1,8 @@
 #include "ctl/cmd_requests.h"
 
+#include <string.h>
+
+#include "ctl/command.h"
 #include "ctl/print_table.h"
 #include "ctl/server_name.h"
 #include "ctl/when.h"
@@ -59,7 +62,7 @@ static void add_request(struct print_table *table, const struct json *request)
     if (pool.len != 0 && server.len != 0) {
         print_table_cellf(table, PRINT_PLAIN, "%.*s/%.*s", SLICE_ARG(pool), SLICE_ARG(server));
     } else {
-        print_table_cell(table, PRINT_PLAIN, pool);
+        print_table_cell(table, PRINT_PLAIN, server); /* a pool is no server */
     }
     print_table_cellf(table, PRINT_PLAIN, "%u", json_count(json_get(request, SLICE("tries"))));
     print_table_cell(table, PRINT_PLAIN, slice_from(took));
@@ -113,11 +116,40 @@ static void add_slower(const struct ctl *ctl, struct buf *target)
     }
 }
 
+const char *const cmd_requests_reasons[] = {
+#define REASON(name, word, status, sentence) word,
+#include "lbd/base/close_reasons.def"
+#undef REASON
+    NULL};
+
+/* Says what was meant when it is none. */
+static bool is_reason(struct ctl *ctl, const char *typed)
+{
+    for (size_t i = 0; cmd_requests_reasons[i] != NULL; i++) {
+        if (strcmp(cmd_requests_reasons[i], typed) == 0) {
+            return true;
+        }
+    }
+    const char *near = command_near(typed, cmd_requests_reasons);
+    if (near != NULL) {
+        (void)ctl_fail(ctl, CTL_USAGE, "--ended: no reason '%s'; did you mean '%s'?", typed, near);
+    } else {
+        (void)ctl_fail(ctl, CTL_USAGE,
+                       "--ended: no reason '%s': it is a word of the column REASON, as in "
+                       "server_limit; GET /v1/reasons has them all",
+                       typed);
+    }
+    return false;
+}
+
 enum ctl_exit cmd_requests(struct ctl *ctl)
 {
     struct server_name name = {.pool = ""};
     enum ctl_exit code = CTL_OK;
     struct buf target;
+    if (ctl->ended != NULL && !is_reason(ctl, ctl->ended)) {
+        return CTL_USAGE;
+    }
     if (ctl->pool != NULL && !server_name_read(ctl, ctl->pool, &name, &code)) {
         return code;
     }
@@ -186,7 +218,7 @@ static void say_what(struct ctl *ctl, const struct json *request)
     if (status != 0) {
         (void)fprintf(ctl->out, "with %llu ", (unsigned long long)status);
     }
-    bool is_good = slice_eq(reason, SLICE("ok"));
+    bool is_good = slice_eq(reason, SLICE("ok")) && status < 500;
     print_colored(ctl->out, ctl->color, is_good ? PRINT_GOOD : PRINT_BAD, reason);
     (void)fprintf(ctl->out, " after %s\n", took);
 }
@@ -200,7 +232,9 @@ static void say_way(struct ctl *ctl, const struct json *request)
     say(ctl, "at listener ", ctl_text(request, "listener"), "");
     (void)fprintf(ctl->out, ", configuration %llu\n",
                   (unsigned long long)ctl_number(request, "revision"));
-    if (route.len != 0) {
+    if (json_bool(json_get(request, SLICE("is_default")))) {
+        say(ctl, "  fits no route: the listener's default_pool ", pool, " took it\n");
+    } else if (route.len != 0) {
         say(ctl, "  was taken by route ", route, "");
         if (match.len != 0) {
             say(ctl, " (", match, ")");

@@ -11,6 +11,9 @@
 
 #include "ctl/ctl.h"
 
+/* The words of --ended; ends with NULL. */
+extern const char *const cmd_requests_reasons[];
+
 enum ctl_exit cmd_requests(struct ctl *ctl);
 enum ctl_exit cmd_requests_explain(struct ctl *ctl);
 

@@ -170,14 +170,37 @@ static struct slice first_tokens(const struct place *place, uint32_t count)
     return slice_of(whole.ptr + 1, whole.len - 1 - rest_of(place, count).len);
 }
 
-/* Tokens up to the first thing that is not there yet; all of them when everything is. */
+/* Tokens of the place in the document that are about one thing: "pools/web". */
+static uint32_t new_tokens(const struct place *place)
+{
+    return place->count < 2 ? place->count : 2;
+}
+
+/* Tokens of the smallest resource that the pointer names: "pools/web/servers/a"; 0: of none. */
+static uint32_t named_tokens(const struct place *place)
+{
+    const struct kind *kind = kind_of_key(place->tokens[0]);
+    if (kind == NULL) {
+        return 0;
+    }
+    bool is_in_server =
+        kind->id == KIND_POOLS && place->count >= 4 && slice_eq(place->tokens[2], SLICE("servers"));
+    return is_in_server ? 4 : new_tokens(place);
+}
+
+/* Tokens up to the first thing that is not there yet; all of them when everything is. Never less
+ * than a resource: the undo of the first policy must not take the second one back, too. */
 static uint32_t count_known(const struct place *place)
 {
     struct slice whole = rest_of(place, place->inside);
+    uint32_t first = place->inside + 1;
     if (place->is_new) {
         return place->inside;
     }
-    for (uint32_t i = place->inside + 1; i < place->count; i++) {
+    if (first < named_tokens(place)) {
+        first = named_tokens(place);
+    }
+    for (uint32_t i = first; i < place->count; i++) {
         struct slice way = slice_of(whole.ptr, whole.len - rest_of(place, i).len);
         if (json_patch_get(place->json, way) == NULL) {
             return i;
@@ -251,12 +274,6 @@ static enum ctl_exit confirm_change(struct ctl *ctl, const struct place *place,
     return code;
 }
 
-/* Tokens of the place in the document that are about one thing: "pools/web". */
-static uint32_t new_tokens(const struct place *place)
-{
-    return place->count < 2 ? place->count : 2;
-}
-
 /* Sends the resource as it is now. */
 static enum ctl_exit send_back(struct ctl *ctl, struct place *place, const struct json *before,
                                const char *done, struct buf *undo, bool *was_overtaken)
@@ -292,6 +309,21 @@ static enum ctl_exit send_back(struct ctl *ctl, struct place *place, const struc
     return code;
 }
 
+/* Many lists need an element or must not be there at all. */
+static void hint_at_unset(struct ctl *ctl, const struct place *place, const char *text,
+                          enum ctl_exit code)
+{
+    struct json *value = text != NULL && code == CTL_INVALID ? cmd_set_read_value(text) : NULL;
+    if (json_is(value, JSON_ARRAY) && json_count(value) == 0) {
+        struct buf pointer;
+        buf_init(&pointer, CTL_PATH_MAX);
+        shell_word_append(&pointer, first_tokens(place, place->count));
+        ctl_hint(ctl, "to have none of it: lbctl unset %s", pointer.data);
+        buf_fini(&pointer);
+    }
+    json_free(value);
+}
+
 /* Changes what was found and sends it back. `text` is NULL for unset. */
 static enum ctl_exit change_place(struct ctl *ctl, struct place *place, const char *text,
                                   bool *was_overtaken)
@@ -309,6 +341,7 @@ static enum ctl_exit change_place(struct ctl *ctl, struct place *place, const ch
                         place->pointer.data + 1);
     } else {
         code = send_back(ctl, place, before, text != NULL ? "set" : "unset", &undo, was_overtaken);
+        hint_at_unset(ctl, place, text, code);
     }
     json_free(before);
     buf_fini(&undo);

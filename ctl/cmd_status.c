@@ -6,7 +6,7 @@
 #include "ctl/when.h"
 #include "lbd_version.h"
 
-enum { BY_HAND_SHOWN = 10, POLICIES_SHOWN = 5 };
+enum { BY_HAND_SHOWN = 10, POLICIES_SHOWN = 5, QUEUES_SHOWN = 5, RESTING_SHOWN = 10 };
 
 enum print_color cmd_status_health_color(struct slice health)
 {
@@ -24,9 +24,15 @@ enum print_color cmd_status_admin_color(struct slice admin)
     return slice_eq(admin, SLICE("maint")) ? PRINT_DIM : PRINT_WARN;
 }
 
+/* Does it rest, as an outlier of its pool? One that only would, in shadow mode, gets its share. */
+static bool server_rests(const struct json *server)
+{
+    return slice_eq(ctl_text(server, "outlier.mode"), SLICE("enforce"));
+}
+
 static bool server_is_well(const struct json *server)
 {
-    return slice_eq(ctl_text(server, "health"), SLICE("up")) &&
+    return !server_rests(server) && slice_eq(ctl_text(server, "health"), SLICE("up")) &&
            slice_eq(ctl_text(server, "admin"), SLICE("ready"));
 }
 
@@ -147,7 +153,7 @@ static void print_servers(struct ctl *ctl, const struct json *pools)
     print_table_column(&table, "HEALTH");
     print_table_column(&table, "ADMIN");
     print_table_column(&table, ">WEIGHT");
-    print_table_column(&table, ">CONNECTIONS");
+    print_table_column(&table, ">IN-USE");
     json_for_each(pool, pools)
     {
         json_for_each(server, ctl_member(pool, "servers"))
@@ -171,6 +177,25 @@ static void print_servers(struct ctl *ctl, const struct json *pools)
                       (unsigned long long)(all - listed));
     }
     print_table_fini(&table);
+}
+
+/* Requests that wait while every server has all that it may have. */
+static void print_queues(struct ctl *ctl, const struct json *pools)
+{
+    const struct json *pool;
+    uint32_t shown = 0;
+    json_for_each(pool, pools)
+    {
+        uint64_t queued = ctl_number(pool, "queued");
+        if (queued == 0 || shown == QUEUES_SHOWN) {
+            continue;
+        }
+        (void)fputs(shown++ == 0 ? "\npool " : "pool ", ctl->out);
+        print_text(ctl->out, json_key(pool));
+        (void)fprintf(ctl->out, ": %llu queued: lbctl describe pool ", (unsigned long long)queued);
+        print_text(ctl->out, json_key(pool));
+        (void)fputc('\n', ctl->out);
+    }
 }
 
 static bool is_shadow(const struct json *policy)
@@ -339,12 +364,46 @@ static void print_set_by_hand(struct ctl *ctl, const struct json *status)
     json_free(answer);
 }
 
+/* Servers that are up and ready and get nothing all the same, as they failed too often. Returns how
+ * many. */
+static uint32_t print_resting(struct ctl *ctl, const struct json *pools)
+{
+    const struct json *pool;
+    const struct json *server;
+    uint32_t count = 0;
+    json_for_each(pool, pools)
+    {
+        json_for_each(server, json_get(pool, SLICE("servers")))
+        {
+            char until[WHEN_TEXT_MAX];
+            if (!server_rests(server) || count++ >= RESTING_SHOWN) {
+                continue;
+            }
+            when_write_text(until, ctl_text(server, "outlier.until"));
+            (void)fputs("note: ", ctl->out);
+            print_text(ctl->out, json_key(pool));
+            (void)fputc('/', ctl->out);
+            print_text(ctl->out, json_key(server));
+            (void)fputs(" rests until ", ctl->out);
+            print_text(ctl->out, slice_from(until));
+            (void)fputs(": ", ctl->out);
+            print_text(ctl->out, ctl_text(server, "outlier.detail"));
+            (void)fputc('\n', ctl->out);
+        }
+    }
+    if (count > RESTING_SHOWN) {
+        (void)fprintf(ctl->out, "note: ... and %u more rest\n", count - RESTING_SHOWN);
+    }
+    return count;
+}
+
 static void print_what_is_wrong(struct ctl *ctl, const struct json *status)
 {
     const struct json *problems = ctl_member(status, "problems");
     (void)fputc('\n', ctl->out);
     print_set_by_hand(ctl, status);
     uint32_t notes = print_conditions(ctl, ctl_member(status, "conditions"));
+    notes += print_resting(ctl, ctl_member(status, "pools"));
     print_problems(ctl, problems);
     if (notes + json_count(problems) == 0) {
         (void)fputs("no problems\n", ctl->out);
@@ -364,6 +423,7 @@ enum ctl_exit cmd_status(struct ctl *ctl)
         print_headline(ctl, status);
         print_listeners(ctl, ctl_member(status, "listeners"));
         print_servers(ctl, ctl_member(status, "pools"));
+        print_queues(ctl, ctl_member(status, "pools"));
         print_refusers(ctl, ctl_member(status, "policies"));
         print_what_is_wrong(ctl, status);
     }

@@ -149,7 +149,7 @@ static const struct column columns[] = {
     {"ADMIN", 5, true, VIEW(TOP_SERVERS), write_admin, color_admin},
     {"WEIGHT", 6, false, VIEW(TOP_SERVERS), write_weight, NULL},
     {"USABLE", 8, false, VIEW(TOP_POOLS), write_usable, color_usable},
-    {"CONNS", 6, false, ALL & ~VIEW(TOP_ROUTES), write_connections, NULL},
+    {"OPEN", 6, false, ALL & ~VIEW(TOP_ROUTES), write_connections, NULL},
     {"REQ/S", 6, false, ALL, write_rate, NULL},
     {"ERR%", 5, false, ALL, write_errors, color_errors},
     {"MEAN ms", 7, false, VIEW(TOP_SERVERS), write_p50, NULL},

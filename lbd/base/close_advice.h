@@ -8,6 +8,7 @@
 #ifndef LBD_BASE_CLOSE_ADVICE_H
 #define LBD_BASE_CLOSE_ADVICE_H
 
+#include "lbd/base/buf.h"
 #include "lbd/base/close_reason.h"
 
 enum close_by {
@@ -21,7 +22,9 @@ enum close_by {
 enum close_by close_advice_by(enum close_reason reason);
 /* "lbd", "nobody", "client", "server", "operator" */
 const char *close_advice_by_word(enum close_by by);
-/* Half a sentence; "": none is known. */
-const char *close_advice_text(enum close_reason reason);
+/* Half a sentence; nothing when none is known. The names say which policy and which pool it is
+ * about; empty: it speaks of any. */
+void close_advice_write(struct buf *out, enum close_reason reason, struct slice policy,
+                        struct slice pool);
 
 #endif

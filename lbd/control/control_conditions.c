@@ -5,6 +5,7 @@
 
 #include "lbd/base/now.h"
 #include "lbd/control/control_inside.h"
+#include "lbd/control/control_outlier.h"
 #include "lbd/control/control_pressure.h"
 
 /* -- what is noted -- */
@@ -363,6 +364,18 @@ static const char *reason_of(const struct server *server)
     return "Unresolved";
 }
 
+/* What Ready says behind the states: why it rests, or else the result of the last check. */
+static const char *why_of(const struct control *control, const struct server *server)
+{
+    struct control_outlier_facts facts;
+    if (server->is_ejected &&
+        control_outlier_facts(control_outliers(control), slice_from(server->pool_name),
+                              slice_from(server->name), &facts)) {
+        return facts.text;
+    }
+    return server->last_check;
+}
+
 uint32_t control_conditions_server(struct control *control, struct slice pool, struct slice name,
                                    struct control_condition out[CONTROL_CONDITIONS_MAX])
 {
@@ -373,14 +386,14 @@ uint32_t control_conditions_server(struct control *control, struct slice pool, s
     control_conditions_refresh(control);
     const struct conditions *noted = &live->conditions;
     const struct server *server = live->server;
+    const char *why = why_of(control, server);
     say_common(control, noted, out);
     say(&out[2], "ResolvedRefs", &noted->resolved,
         noted->resolved.status ? "AddressKnown" : "NoAddress",
         noted->resolved.status ? "its address is known" : "no address of its name is known");
     say(&out[3], "Ready", &noted->ready, reason_of(server), "%s, %s%s%s%s",
         server_health_word(server->health), server_admin_word(server->admin),
-        server->is_ejected ? ", ejected as an outlier" : "",
-        server->last_check[0] != '\0' ? ": " : "", server->last_check);
+        server->is_ejected ? ", ejected as an outlier" : "", why[0] != '\0' ? ": " : "", why);
     return 4;
 }
 

@@ -425,6 +425,7 @@ class Lbd(Contender):
     def command(self, setup):
         daemon = {
             "workers": 1,
+            "max_connections": CONNECTIONS_MAX,
             "api": {"listen": [f"unix:{self.api()}"]},
             "config_source": "api",
             "state_dir": self.path("state"),

@@ -358,7 +358,7 @@ class MailLbd(MailContender, contenders.Lbd):
         return super().answers(setup) and os.path.exists(self.api())
 
     def command(self, setup):
-        daemon = {"workers": 1, "api": {"listen": [f"unix:{self.api()}"]}, "config_source": "api",
+        daemon = {"workers": 1, "max_connections": CONNECTIONS_MAX, "api": {"listen": [f"unix:{self.api()}"]}, "config_source": "api",
                   "state_dir": self.path("state"), "log": {"level": "warn"}}
         if os.getuid() == 0:
             daemon["user"] = ""

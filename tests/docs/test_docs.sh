@@ -50,7 +50,7 @@ if [ -n "$lbctl" ] && [ -x "$lbctl" ]; then
         fail "lbctl.1 has the exit codes $(tr '\n' ' ' <"$work/told"), ctl/ctl.h $(tr '\n' ' ' <"$work/codes")"
     sed 's/ .*//' "$work/commands" >"$work/words"
     # what the documents tell people to type
-    grep -ho 'lbctl [a-z][a-z]*' README.md CONTRIBUTING.md docs/*.md conf/lbd.json docs/man/*.[1-9] |
+    grep -ho 'lbctl [a-z][a-z]*' README.md CONTRIBUTING.md docs/*.md conf/lbd.json conf/examples/*.json docs/man/*.[1-9] |
         sort -u | while read -r _ word; do
             case $word in is | and | asks | over | refuses | holds | sees) continue ;; esac
             grep -qx "$word" "$work/words" || echo "a document says 'lbctl $word'"

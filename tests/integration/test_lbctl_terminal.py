@@ -48,7 +48,7 @@ class Top(TerminalCase):
         lines = text.split("\n")
         self.assertRegex(lines[1], r"connections?  .* req/s  .*% errors  p50 .* p95 .* p99 .* ms")
         self.assertRegex(lines[2], r"pools \[servers\] listeners routes   by req/s  2 of 2")
-        self.assertRegex(lines[3], r"NAME +HEALTH +ADMIN +WEIGHT +CONNS +REQ/S +ERR% +MEAN ms")
+        self.assertRegex(lines[3], r"NAME +HEALTH +ADMIN +WEIGHT +OPEN +REQ/S +ERR% +MEAN ms")
         self.assertRegex(lines[4], r"> main/a +up +ready +100")
         self.assertIn("q quit", lines[23])
         self.assertLessEqual(max(map(len, lines)), 80)

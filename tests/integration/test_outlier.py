@@ -69,6 +69,12 @@ class Outliers(LabCase):
                                 {"listener": "web", "host": "x.test", "path": "/"})
         reasons = {s["name"]: s["reason"] for s in answer.body["servers"]}
         self.assertEqual(reasons["a"], "ejected as an outlier")
+        weights = {s["name"]: s["weight"] for s in answer.body["servers"]}
+        self.assertEqual(weights["a"], 0, "what counts now, as in its status")
+        status = self.proxy.get("/v1/pools/main/servers/a/status")
+        ready = next(c for c in status["conditions"] if c["type"] == "Ready")
+        self.assertEqual((ready["reason"], ready["message"]),
+                         ("Ejected", "up, ready, ejected as an outlier: 3 failures in a row"))
 
     def test_answers_that_are_tried_again_count(self):
         (one, _), (two, _) = self.answering("one", 503), self.answering("two")

@@ -4,7 +4,7 @@ import threading
 import time
 import unittest
 
-from lab import Closed, LabCase, config_for, h2
+from lab import Closed, LabCase, config_for, h2, run_lbctl
 from lab.load import Load
 
 
@@ -70,6 +70,9 @@ class Queue(LabCase):
         first = self.occupy()
         second = self.ask("/second")
         self.wait_queued(1)
+        self.assertEqual(self.proxy.get("/v1/pools/main/status")["queued"], 1)
+        shown = run_lbctl("status", socket_path=self.proxy.api_socket)
+        self.assertIn("pool main: 1 queued: lbctl describe pool main\n", shown.stdout, shown)
         self.assertEqual(self.held.targets, ["/first"])
         self.held.answer(2)
         self.assertEqual(first.read_response().text, "/first")

@@ -88,6 +88,32 @@ class Recent(LabCase):
         self.assertEqual([item["server"] for item in one["tries"]], ["a", "b"])
         self.assertEqual({item["server"]: item["state"] for item in one["candidates"]}["b"], "usable")
 
+    def test_a_server_that_answers_500_ended_it(self):
+        def broken(peer):
+            peer.rx()
+            peer.send("HTTP/1.1 500 Oops\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+        proxy = self.lbd(config_for(self.origin(broken)))
+        self.assertEqual(self.connect(proxy).get("/").status, 500)
+        (one,) = self.wait_recent(proxy, 1)
+        self.assertEqual((one["reason"], one["status"], one["ended_by"]), ("ok", 500, "server"))
+        self.assertEqual(one["detail"], "the server itself answered 500")
+        self.assertEqual((one["route"], one["is_default"]), ("default", True))
+
+    def test_the_advice_names_the_policy_and_the_pool(self):
+        document = config_for(pool={"servers": {}})
+        document["policies"] = {"closed": {"maintenance": {}}}
+        document["routes"] = {"shut": {"listener": "web", "match": {"path_prefix": "/shut"},
+                                       "action": {"pool": "main"}, "policies": ["closed"]}}
+        proxy = self.lbd(document)
+        client = self.connect(proxy)
+        client.get("/shut")
+        client.get("/open")
+        open_, shut = self.wait_recent(proxy, 2)
+        self.assertIn("take the policy `closed` out", shut["advice"])
+        self.assertIn("`lbctl describe pool main`", open_["advice"])
+        self.assertEqual((shut["route"], "is_default" in shut), ("shut", False))
+
     def test_an_answer_that_was_not_good_enough(self):
         def busy(peer):
             peer.rx()

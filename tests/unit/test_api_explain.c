@@ -12,6 +12,8 @@ static const struct {
     {"/v1/explain/%2Fpools%2Fweb", 200, "\"path\": \"pools\""},
     {"/v1/explain/pools.serbers", 404, "did you mean 'servers'?"},
     {"/v1/explain/pools.weight", 404, "it belongs under 'pools.servers'"},
+    {"/v1/explain/compression", 404, "did you mean 'policies.compression'?"},
+    {"/v1/explain/pools.wieght", 404, "\"suggestion\": \"pools.servers.weight\""},
     {"/v1/explain/%00", 404, "is not a known key"},
     {"/v1/explain/%ff%22%0a", 404, "is not a known key"},
     {"/v1/explain/a?defaults=true", 400, "unknown-parameter"},

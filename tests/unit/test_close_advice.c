@@ -8,10 +8,46 @@
 START_TEST(every_reason_has_advice)
 {
     for (unsigned i = 0; i < CLOSE_REASON_COUNT; i++) {
-        const char *text = close_advice_text((enum close_reason)i);
-        ck_assert_msg(text[0] != '\0', "close_advice.def lacks a row for %s",
+        struct buf text;
+        buf_init(&text, 1024);
+        close_advice_write(&text, (enum close_reason)i, SLICE_NONE, SLICE_NONE);
+        ck_assert_msg(text.len != 0, "close_advice.def lacks a row for %s",
                       close_reason_word((enum close_reason)i).ptr);
-        ck_assert_msg(text[strlen(text) - 1] != '.', "'%s' is half a sentence", text);
+        ck_assert_msg(text.data[text.len - 1] != '.', "'%.*s' is half a sentence",
+                      SLICE_ARG(buf_slice(&text)));
+        ck_assert_msg(slice_find(buf_slice(&text), '{') == SIZE_MAX, "'%.*s' has a mark",
+                      SLICE_ARG(buf_slice(&text)));
+        buf_fini(&text);
+    }
+}
+END_TEST
+
+START_TEST(it_names_what_it_is_about)
+{
+    static const struct {
+        enum close_reason reason;
+        const char *policy;
+        const char *pool;
+        const char *text;
+    } cases[] = {
+        {CLOSE_MAINTENANCE, "closed", "web",
+         "take the policy `closed` out, or set it to shadow, when the work is done"},
+        {CLOSE_MAINTENANCE, "", "",
+         "take the `maintenance` policy out, or set it to shadow, when the work is done"},
+        {CLOSE_NO_SERVER, "closed", "web",
+         "`lbctl describe pool web` says what is wrong with its servers; when_all_down fail_open "
+         "tries them all the same"},
+        {CLOSE_CORS_PREFLIGHT, "browsers", "", "nothing to do: the policy `browsers` says so"},
+        {CLOSE_OK, "closed", "web", "nothing to do"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf text;
+        buf_init(&text, 1024);
+        close_advice_write(&text, cases[i].reason, slice_from(cases[i].policy),
+                           slice_from(cases[i].pool));
+        ck_assert_msg(slice_eq(buf_slice(&text), slice_from(cases[i].text)), "%.*s",
+                      SLICE_ARG(buf_slice(&text)));
+        buf_fini(&text);
     }
 }
 END_TEST
@@ -32,4 +68,4 @@ START_TEST(it_says_who_ended_it)
 }
 END_TEST
 
-UNIT_TESTS("close_advice", every_reason_has_advice, it_says_who_ended_it)
+UNIT_TESTS("close_advice", every_reason_has_advice, it_names_what_it_is_about, it_says_who_ended_it)

@@ -50,8 +50,8 @@ START_TEST(all_on_one_page)
                               "  drain.phase       done\n"
                               "  CONDITION  STATUS  REASON  SINCE  MESSAGE\n"
                               "  Ready      yes     AllUp   then   fine\n"
-                              "  SERVER  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-                              "  web/a   x:1      up      ready       0            0\n"
+                              "  SERVER  ADDRESS  HEALTH  ADMIN  WEIGHT  IN-USE\n"
+                              "  web/a   x:1      up      ready       0       0\n"
                               "\n"
                               "changed by hand:\n"
                               "  web/a weight 5, since then by me, until soon: why\n"
@@ -68,6 +68,29 @@ START_TEST(all_on_one_page)
 }
 END_TEST
 
+START_TEST(lists_are_words_and_labels_stand_in_one_column)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/listeners/web", FAKE_JSON("{}")},
+        {"GET /v1/listeners/web/status",
+         FAKE_JSON("{\"state\":\"up\",\"addresses\":[\"127.0.0.1:80\",\"[::1]:80\"],"
+                   "\"used_by\":[\"#/routes/a\"],\"held\":{},\"names\":[],"
+                   "\"endings\":{\"rate_limited\":8}}")},
+        {"GET /v1/overrides", FAKE_JSON("{\"overrides\":[]}")},
+        {"GET /v1/events?limit=4096&name=listener%2Fweb", FAKE_JSON("{\"events\":[]}")}};
+    struct fake_run run = fake_lbctl(turns, 4, "describe", "listener", "web", NULL);
+    ck_assert_msg(strstr(run.out, "status:\n"
+                                  "  state                up\n"
+                                  "  addresses            127.0.0.1:80, [::1]:80\n"
+                                  "  used_by              routes/a\n"
+                                  "  held                 none\n"
+                                  "  names                none\n"
+                                  "  endings.rate_limited 8\n") != NULL,
+                  "%s%s", run.out, run.err);
+    fake_run_fini(&run);
+}
+END_TEST
+
 START_TEST(what_is_not_there)
 {
     static const struct fake_turn turns[] = {
@@ -79,4 +102,5 @@ START_TEST(what_is_not_there)
 }
 END_TEST
 
-UNIT_TESTS("cmd_describe", all_on_one_page, what_is_not_there)
+UNIT_TESTS("cmd_describe", all_on_one_page, lists_are_words_and_labels_stand_in_one_column,
+           what_is_not_there)

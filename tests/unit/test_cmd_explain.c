@@ -39,6 +39,7 @@ static const struct {
      "retries  integer  1         More tries.\n"
      "servers  object   required  Who.\n"},
     {{"explain"}, {{"GET /v1/explain", FAKE_PROBLEM("404 Not Found", "{}")}}, CTL_NOT_FOUND, ""},
+    {{"explain", "route", "GET", "/foo"}, {{NULL, NULL}}, CTL_USAGE, ""},
     {{"explain", "route", "GET", "http://h/p", "-H", "Accept: x"},
      {{"POST /v1/explain/route",
        FAKE_JSON(
@@ -78,8 +79,9 @@ START_TEST(settings_and_routes)
 {
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *const *line = cases[i].line;
-        struct fake_run run = fake_lbctl(cases[i].turns, 1, line[0], line[1], line[2], line[3],
-                                         line[4], line[5], NULL);
+        struct fake_run run =
+            fake_lbctl(cases[i].turns, cases[i].turns[0].answer != NULL ? 1 : 0, line[0], line[1],
+                       line[2], line[3], line[4], line[5], NULL);
         ck_assert_msg(strcmp(run.out, cases[i].out) == 0, "case %zu:\n%s%s", i, run.out, run.err);
         ck_assert_msg(run.code == (int)cases[i].code, "case %zu: %d", i, run.code);
         if (line[4] != NULL && line[4][1] == 'H') {

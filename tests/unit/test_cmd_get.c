@@ -65,33 +65,55 @@ static const struct {
     {{"get", "pools", "-o", "wide"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME   ALGORITHM      HEALTH-CHECK  HTTP  TLS   PROXY  RETRIES  CONNECT  RESPONSE  USABLE\n"
-     "demo   round_robin    alive         2     full  v1           1  3s       1m           1/2\n"
-     "other  least_request  -             -     -     -            -  -        -            0/0\n"},
+     "NAME   ALGORITHM      HEALTH-CHECK  HTTP  TLS   PROXY  RETRIES  CONNECT  RESPONSE  QUEUED  USABLE\n"
+     "demo   round_robin    alive         2     full  v1           1  3s       1m             -     1/2\n"
+     "other  least_request  -             -     -     -            -  -        -              -     0/0\n"},
     {{"get", "servers/demo/bert"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-     "demo/bert  b.example:80  down    maint       7            0\n"},
+     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  IN-USE\n"
+     "demo/bert  b.example:80  down    maint       7       0\n"},
     {{"get", "server", "demo/bert"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-     "demo/bert  b.example:80  down    maint       7            0\n"},
+     "NAME       ADDRESS       HEALTH  ADMIN  WEIGHT  IN-USE\n"
+     "demo/bert  b.example:80  down    maint       7       0\n"},
     {{"get", "servers", "-owide"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME       ADDRESS         HEALTH  ADMIN  WEIGHT  CONNECTIONS  LIMIT  LAST-CHECK\n"
-     "demo/anna  127.0.0.1:9081  up      ready     100            3      0  200 in 1 ms\n"
-     "demo/bert  b.example:80    down    maint       7            0      5  -\n"},
+     "NAME       ADDRESS         HEALTH  ADMIN  WEIGHT  IN-USE  LIMIT  LAST-CHECK\n"
+     "demo/anna  127.0.0.1:9081  up      ready     100       3      0  200 in 1 ms\n"
+     "demo/bert  b.example:80    down    maint       7       0      5  -\n"},
     {{"get", "servers", "-o", "name"},
      {{"GET /v1/pools", FAKE_JSON(POOLS)}},
      1,
      "demo/anna\ndemo/bert\n"},
+    {{"get", "server", "p/b"}, /* it rests: 0 counts, not what is configured */
+     {{"GET /v1/pools?defaults=true",
+       FAKE_JSON("{\"p\":{\"servers\":{\"b\":{\"address\":\"b:80\",\"weight\":7}}}}")},
+      {"GET /v1/status", FAKE_JSON("{\"pools\":{\"p\":{\"servers\":{\"b\":{\"health\":\"up\","
+                                   "\"admin\":\"ready\",\"effective_weight\":0,"
+                                   "\"connections\":0}}}}}")}},
+     2,
+     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  IN-USE\n"
+     "p/b   b:80     up      ready     0/7       0\n"},
+    {{"get", "routes", "-owide"},
+     {{"GET /v1/routes?defaults=true",
+       FAKE_JSON("{\"r\":{\"listener\":\"w\",\"priority\":0,\"match\":{\"host_regex\":\"s[0-9]\","
+                 "\"path_template\":\"/u/{id}\",\"method\":[\"GET\",\"PUT\"],"
+                 "\"header\":{\"exact\":{\"x\":\"1\"},\"absent\":[\"y\"]},"
+                 "\"cookie\":{\"prefix\":{\"c\":\"st\"}},\"query\":{\"present\":[\"q\"]},"
+                 "\"source\":[\"::/0\"]},"
+                 "\"action\":{\"split\":{\"pools\":{\"old\":95,\"new\":5}}}}}")}},
+     1,
+     "NAME  LISTENER  PRIORITY  HOST      PATH     CONDITIONS                                     "
+     "                                  ACTION\n"
+     "r     w                0  ~ s[0-9]  /u/{id}  method GET, method PUT, header x=1, no header "
+     "y, cookie c, query q, source ::/0  split old 95, new 5\n"},
     {{"get", "servers", "other"},
      {{"GET /v1/pools?defaults=true", FAKE_JSON(POOLS)}, STATUS_TURN},
      2,
-     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"},
+     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  IN-USE\n"},
     {{"get", "health_checks"},
      {{"GET /v1/health-checks?defaults=true",
        FAKE_JSON("{\"alive\":{\"type\":\"http\",\"method\":\"GET\",\"path\":\"/health\","
@@ -122,10 +144,10 @@ static const struct {
       {"GET /v1/status", FAKE_JSON("{\"pools\":{\"o\":{},\"p\":{\"servers\":{"
                                    "\"c\":{\"health\":\"up\"},\"a\":{\"health\":\"down\"}}}}}")}},
      2,
-     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-     "p/a   -        down    -           -            -\n"
-     "p/b   -        -       -           -            -\n"
-     "p/c   -        up      -           -            -\n"},
+     "NAME  ADDRESS  HEALTH  ADMIN  WEIGHT  IN-USE\n"
+     "p/a   -        down    -           -       -\n"
+     "p/b   -        -       -           -       -\n"
+     "p/c   -        up      -           -       -\n"},
     {{"get", "pool", "a b", "-ojson"},
      {{"GET /v1/pools/a%20b", FAKE_JSON("{\"retries\":1}")}},
      1,

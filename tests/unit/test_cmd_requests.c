@@ -23,6 +23,12 @@
     "\"advice\":\"is it running?\",\"duration_us\":5,\"tries\":[],\"revision\":1}"
 #define LIST FAKE_JSON("{\"requests\":[" REFUSED "," TCP "],\"total\":17}")
 
+#define DEFAULT                                                                                          \
+    "{\"time\":\"2020-11-21T10:00:00Z\",\"listener\":\"web\",\"method\":\"GET\",\"host\":\"a.example\"," \
+    "\"path\":\"/\",\"status\":500,\"reason\":\"ok\",\"detail\":\"the server itself answered 500\","     \
+    "\"ended_by\":\"server\",\"advice\":\"look at the server's log\",\"route\":\"default\","             \
+    "\"is_default\":true,\"pool\":\"web\",\"server\":\"a\",\"duration_us\":5,\"tries\":[],\"revision\":1}"
+
 static const struct {
     const char *line[5];
     struct fake_turn turn;
@@ -41,6 +47,17 @@ static const struct {
      NULL,
      "hint: 15 more: add -n 17\n"},
     {{"requests", "-oname"}, {"GET /v1/requests/recent", LIST}, CTL_OK, "90e2c9a1b33ef1d0\n\n", ""},
+    {{"requests", "--ended", "queue_ful"},
+     {NULL, NULL},
+     CTL_USAGE,
+     "",
+     "lbctl: --ended: no reason 'queue_ful'; did you mean 'queue_full'?\n"},
+    {{"requests", "--ended", "503"},
+     {NULL, NULL},
+     CTL_USAGE,
+     "",
+     "lbctl: --ended: no reason '503': it is a word of the column REASON, as in server_limit; "
+     "GET /v1/reasons has them all\n"},
     {{"explain", "request", "a/b"},
      {"GET /v1/requests/a%2Fb", FAKE_PROBLEM("404 Not Found", "{\"title\":\"None\"}")},
      CTL_NOT_FOUND,
@@ -52,8 +69,8 @@ START_TEST(asked_and_listed)
 {
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *const *line = cases[i].line;
-        struct fake_run run =
-            fake_lbctl(&cases[i].turn, 1, line[0], line[1], line[2], line[3], line[4], NULL);
+        struct fake_run run = fake_lbctl(&cases[i].turn, cases[i].turn.answer != NULL ? 1 : 0,
+                                         line[0], line[1], line[2], line[3], line[4], NULL);
         ck_assert_str_eq(run.err, cases[i].err);
         ck_assert_int_eq(run.code, cases[i].code);
         if (cases[i].out != NULL) {
@@ -94,6 +111,19 @@ START_TEST(the_story_of_one)
 }
 END_TEST
 
+START_TEST(the_story_of_what_fits_no_route)
+{
+    static const struct fake_turn turn = {"GET /v1/requests/x", FAKE_JSON(DEFAULT)};
+    struct fake_run run = fake_lbctl(&turn, 1, "explain", "request", "x", NULL);
+    ck_assert_int_eq(run.code, CTL_OK);
+    ck_assert_msg(strstr(run.out, "  fits no route: the listener's default_pool web took it\n"
+                                  "  ended by server: the server itself answered 500\n"
+                                  "  what to do: look at the server's log\n") != NULL,
+                  "%s", run.out);
+    fake_run_fini(&run);
+}
+END_TEST
+
 START_TEST(the_story_of_little)
 {
     static const struct fake_turn turn = {"GET /v1/requests/x", FAKE_JSON(TCP)};
@@ -109,4 +139,5 @@ START_TEST(the_story_of_little)
 }
 END_TEST
 
-UNIT_TESTS("cmd_requests", asked_and_listed, the_story_of_one, the_story_of_little)
+UNIT_TESTS("cmd_requests", asked_and_listed, the_story_of_one, the_story_of_what_fits_no_route,
+           the_story_of_little)

@@ -60,6 +60,21 @@ static const struct {
      3,
      "set: 1 change, revision 5 (undo: lbctl set health_checks/h/expect '\"7\"')\n",
      "{\"expect\":{\"status\":[\"7\"]}}"},
+    {{"set", "policies/pk", "{}"}, /* the first of its kind: others may follow */
+     {{"GET /v1/config", HAVE("{\"schema\":1}")},
+      {"PUT /v1/config?dry_run=true", DRY},
+      {"PUT /v1/config", DONE}},
+     3,
+     "set: 1 change, revision 5 (undo: lbctl unset policies/pk)\n",
+     "{\"schema\":1,\"policies\":{\"pk\":{}}}"},
+    {{"set", "pools/web/servers/a/address", "x:1"}, /* into a pool that has no servers */
+     {{"GET " SERVER, NONE},
+      {"GET /v1/pools/web", HAVE("{}")},
+      {"PUT /v1/pools/web?dry_run=true", DRY},
+      {"PUT /v1/pools/web", DONE}},
+     4,
+     "set: 1 change, revision 5 (undo: lbctl unset pools/web/servers/a)\n",
+     "{\"servers\":{\"a\":{\"address\":\"x:1\"}}}"},
     {{"set", "schema", "1"},
      {{"GET /v1/config", HAVE("{\"schema\":1}")},
       {"PUT /v1/config?dry_run=true", DRY},
@@ -130,6 +145,23 @@ START_TEST(pointers_that_lead_nowhere)
     struct fake_run run = fake_lbctl(turns, 1, "set", "pools/web/retries/x", "1", NULL);
     ck_assert_int_eq(run.code, CTL_USAGE);
     ck_assert_str_eq(run.err, "lbctl: pools/web/retries/x leads through what holds nothing\n");
+    fake_run_fini(&run);
+}
+END_TEST
+
+START_TEST(an_empty_list_that_must_have_one_is_unset)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/listeners/web", HAVE("{}")},
+        {"PUT /v1/listeners/web?dry_run=true",
+         FAKE_PROBLEM("422 Unprocessable Content",
+                      "{\"title\":\"Not valid\",\"errors\":[{\"pointer\":"
+                      "\"#/listeners/web/policies\",\"detail\":\"must have at least 1\"}]}")}};
+    struct fake_run run = fake_lbctl(turns, 2, "set", "listeners/web/policies", "[]", NULL);
+    ck_assert_int_eq(run.code, CTL_INVALID);
+    ck_assert_msg(
+        strstr(run.err, "hint: to have none of it: lbctl unset listeners/web/policies\n") != NULL,
+        "%s", run.err);
     fake_run_fini(&run);
 }
 END_TEST
@@ -209,5 +241,6 @@ START_TEST(so_does_unsetting)
 END_TEST
 
 UNIT_TESTS("cmd_set", so_does_unsetting, the_smallest_resource_is_changed,
-           a_new_one_must_still_be_new, pointers_that_lead_nowhere, one_thing_is_deleted,
+           a_new_one_must_still_be_new, pointers_that_lead_nowhere,
+           an_empty_list_that_must_have_one_is_unset, one_thing_is_deleted,
            deleting_asks_when_traffic_drops)

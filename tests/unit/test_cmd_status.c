@@ -34,11 +34,44 @@ START_TEST(one_screen)
                               "LISTENER  ADDRESS                 STATE  CONNECTIONS\n"
                               "web       127.0.0.1:80, [::1]:80  up              12\n"
                               "\n"
-                              "SERVER     ADDRESS         HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-                              "demo/anna  127.0.0.1:9081  up      ready     100            3\n"
-                              "demo/bert  10.0.0.1:9      down    drain       0            3\n"
+                              "SERVER     ADDRESS         HEALTH  ADMIN  WEIGHT  IN-USE\n"
+                              "demo/anna  127.0.0.1:9081  up      ready     100       3\n"
+                              "demo/bert  10.0.0.1:9      down    drain       0       3\n"
                               "\n"
                               "problem: /pools/demo/servers/bert: connection refused\n");
+    fake_run_fini(&run);
+}
+END_TEST
+
+START_TEST(who_rests_is_told_with_the_reason)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/status",
+         FAKE_JSON("{\"version\":\"1\",\"workers\":1,\"pools\":{\"stable\":{\"servers\":{"
+                   "\"a\":{\"address\":\"x:1\",\"health\":\"up\",\"admin\":\"ready\","
+                   "\"outlier\":{\"mode\":\"shadow\",\"detail\":\"not said\"}},"
+                   "\"b\":{\"address\":\"x:2\",\"health\":\"up\",\"admin\":\"ready\","
+                   "\"outlier\":{\"mode\":\"enforce\",\"until\":\"soon\","
+                   "\"detail\":\"3 failures in a row\"}}}}}}")}};
+    struct fake_run run = fake_lbctl(turns, 1, "status", NULL);
+    ck_assert_msg(strstr(run.out, "\n\nnote: stable/b rests until soon: 3 failures in a row\n") !=
+                      NULL,
+                  "%s", run.out);
+    ck_assert_ptr_null(strstr(run.out, "no problems"));
+    ck_assert_ptr_null(strstr(run.out, "not said"));
+    fake_run_fini(&run);
+}
+END_TEST
+
+START_TEST(who_waits_in_a_queue_is_counted)
+{
+    static const struct fake_turn turns[] = {
+        {"GET /v1/status", FAKE_JSON("{\"version\":\"1\",\"workers\":1,\"pools\":{"
+                                     "\"a\":{\"queued\":0},\"b\":{\"queued\":3},\"c\":{}}}")}};
+    struct fake_run run = fake_lbctl(turns, 1, "status", NULL);
+    ck_assert_msg(strstr(run.out, "\n\npool b: 3 queued: lbctl describe pool b\n\nno problems\n") !=
+                      NULL,
+                  "%s", run.out);
     fake_run_fini(&run);
 }
 END_TEST
@@ -152,5 +185,7 @@ START_TEST(version_names_both)
 }
 END_TEST
 
-UNIT_TESTS("cmd_status", one_screen, what_somebody_should_know_of, colour_only_where_asked_for,
-           what_was_set_by_hand, json_is_the_document, a_large_house_still_fits, version_names_both)
+UNIT_TESTS("cmd_status", one_screen, who_rests_is_told_with_the_reason,
+           who_waits_in_a_queue_is_counted, what_somebody_should_know_of,
+           colour_only_where_asked_for, what_was_set_by_hand, json_is_the_document,
+           a_large_house_still_fits, version_names_both)

@@ -18,8 +18,8 @@ START_TEST(once_is_a_table)
     ck_assert_str_eq(run.out, "lbd  revision 42  up 1m 30s  1 worker\n"
                               "0 connections  50.0 req/s  0% errors  p50 -  p95 -  p99 - ms\n"
                               "\n"
-                              "NAME  HEALTH  ADMIN  WEIGHT  CONNS  REQ/S  ERR%  MEAN ms\n"
-                              "w/a   up      ready     100      0   50.0     0        0\n");
+                              "NAME  HEALTH  ADMIN  WEIGHT  OPEN  REQ/S  ERR%  MEAN ms\n"
+                              "w/a   up      ready     100     0   50.0     0        0\n");
     ck_assert_int_eq(run.code, CTL_OK);
     fake_run_fini(&run);
     run = fake_lbctl(turns, 2, "top", "servers", "-ojsonl", NULL);

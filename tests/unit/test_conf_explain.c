@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "conf/conf.h"
 #include "conf/conf_explain.h"
 #include "conf/json/json.h"
 #include "lbd/base/compiler.h"
@@ -23,6 +24,12 @@ static const struct {
     {"pools/web/servers/a/weight", "pools.servers.weight", NULL, NULL, NULL},
     {"pools.web.servers.a.weight", "pools.servers.weight", NULL, NULL, NULL},
     {"/pools/web", "pools", NULL, NULL, NULL},
+    /* an element of a list, as the pointer of an error names it */
+    {"policies/small/compression/encodings/1", "policies.compression.encodings", NULL, NULL, NULL},
+    {"#/health_checks/h/expect/status/0", "health_checks.expect.status", NULL, NULL, NULL},
+    {"policies/small/compression/encodings/x", NULL, "x", NULL, NULL},
+    {"policies/small/compression/encodings/1/2", NULL, "1", NULL, NULL},
+    {"/pools/web/servers/a/weight/1", NULL, "1", NULL, NULL},
     {"/pools/web/", "pools", NULL, NULL, NULL},
     {"/pools/www.example.com/timeouts/connect", "pools.timeouts.connect", NULL, NULL, NULL},
     /* a pool that is called as a key is */
@@ -113,4 +120,24 @@ START_TEST(every_setting_is_explained)
 }
 END_TEST
 
-UNIT_TESTS("conf_explain", a_path_finds_its_setting_or_what_was_meant, every_setting_is_explained)
+START_TEST(a_list_of_encodings_lists_its_words)
+{
+    struct conf_explain explain;
+    struct json_write w;
+    struct buf text;
+    ck_assert(conf_explain_find(&explain, SLICE("policies/a/compression/encodings")));
+    buf_init(&text, 1024 * 1024);
+    json_write_init(&w, &text, JSON_COMPACT);
+    conf_explain_write(&explain, &w);
+    struct json *json = json_parse_trusted(buf_slice(&text));
+    const struct json *words = json_get(json, SLICE("words"));
+    ck_assert_uint_eq(json_count(words), CONF_ENCODING_COUNT);
+    ck_assert(slice_eq(json_string(json_first(words)), SLICE("zstd")));
+    json_free(json);
+    buf_fini(&text);
+    conf_explain_fini(&explain);
+}
+END_TEST
+
+UNIT_TESTS("conf_explain", a_path_finds_its_setting_or_what_was_meant, every_setting_is_explained,
+           a_list_of_encodings_lists_its_words)

@@ -46,10 +46,10 @@ START_TEST(only_what_has_changed_is_shown_again)
         {"GET /v1/events?types=daemon.drain&limit=4096", DENIED},
         {"GET /v1/events?limit=1", DENIED}};
     struct fake_run run = fake_lbctl(turns, ARRAY_LEN(turns), "get", "servers", "--watch", NULL);
-    ck_assert_str_eq(run.out, "NAME   ADDRESS  HEALTH  ADMIN  WEIGHT  CONNECTIONS\n"
-                              "web/a  x:1      up      ready     100            1\n"
-                              "web/a  x:1      down    ready     100            3\n"
-                              "web/b  x:2      -       -         100            -\n"
+    ck_assert_str_eq(run.out, "NAME   ADDRESS  HEALTH  ADMIN  WEIGHT  IN-USE\n"
+                              "web/a  x:1      up      ready     100       1\n"
+                              "web/a  x:1      down    ready     100       3\n"
+                              "web/b  x:2      -       -         100       -\n"
                               "web/a  removed\n");
     ck_assert_str_eq(run.err, "lbctl: No more\n");
     ck_assert_int_eq(run.code, CTL_DENIED);

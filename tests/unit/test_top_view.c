@@ -90,7 +90,7 @@ START_TEST(a_screen_of_80_columns)
         text, "lbd  revision 42  up 1m 30s  2 workers\n"
               "1 connection  0 req/s  0% errors  p50 -  p95 -  p99 - ms\n"
               "pools [servers] listeners routes   by name  5 of 5\n"
-              "  NAME                         HEALTH   ADMIN WEIGHT  CONNS  REQ/S  ERR% MEAN ms\n"
+              "  NAME                         HEALTH   ADMIN WEIGHT   OPEN  REQ/S  ERR% MEAN ms\n"
               "  a-name-that-is-much-longer-t down     ready      0      0      0     0       -\n"
               "> w/1                          up       drain    100      7      0     0       -\n"
               "  w/2                          up                  0      0      0     0       -\n"

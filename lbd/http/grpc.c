@@ -142,6 +142,27 @@ uint64_t grpc_timeout_us(const struct message *request)
     return us > 0 ? us : 1; /* over at once is not "none" */
 }
 
+enum grpc_status grpc_status_of_http(uint16_t status)
+{
+    switch (status) {
+    case 400:
+        return GRPC_INTERNAL;
+    case 401:
+        return GRPC_UNAUTHENTICATED;
+    case 403:
+        return GRPC_PERMISSION_DENIED;
+    case 404:
+        return GRPC_UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+        return GRPC_UNAVAILABLE;
+    default:
+        return GRPC_UNKNOWN;
+    }
+}
+
 enum grpc_status grpc_status_read(struct slice value)
 {
     uint64_t status;

@@ -48,6 +48,8 @@ size_t grpc_write_trailers(enum close_reason reason, char out[GRPC_TRAILERS_MAX]
 /* grpc-timeout of a request in microseconds; 0: none, or not understood (then it is the server's
  * affair); at most a day. */
 uint64_t grpc_timeout_us(const struct message *request);
+/* What clients make of an answer that has no grpc-status (gRPC's http-grpc-status-mapping). */
+enum grpc_status grpc_status_of_http(uint16_t status);
 /* A value of grpc-status; GRPC_UNKNOWN when it is no number we know. */
 enum grpc_status grpc_status_read(struct slice value);
 /* grpc-status among raw trailer lines; GRPC_UNKNOWN when there is none or it is no number we know.

@@ -782,6 +782,8 @@ static void note_grpc_status(struct exchange *x, const struct message *answer)
     const struct header *found = headers_find_name(&answer->headers, SLICE("grpc-status"));
     if (found != NULL) {
         x->grpc_status = 1 + (uint8_t)grpc_status_read(header_value(&answer->headers, found));
+    } else if (answer->status != 200) {
+        x->grpc_status = 1 + (uint8_t)grpc_status_of_http(answer->status);
     }
 }
 

@@ -140,10 +140,20 @@ bool exchange_reply_trailers(struct exchange *x, enum close_reason reason)
     return x->down->ops->send_trailers(x->down, slice_of(lines, len));
 }
 
+/* A WebSocket over HTTP/2 would take 2xx for an open tunnel (RFC 9113 8.5). */
+static bool would_switch(const struct exchange *x, uint16_t status)
+{
+    return LB_UNLIKELY(x->head->request.protocol.len != 0) && status / 100 == 2;
+}
+
 /* An answer in the words of its reason, unless the policy that gave it has some of its own. */
 static void reply(struct exchange *x, enum close_reason reason, const struct filter_answer *said)
 {
     struct message answer;
+    if (said != NULL && would_switch(x, said->status)) {
+        said = NULL;
+        reason = CLOSE_NOT_SWITCHED;
+    }
     struct slice word = close_reason_word(reason);
     x->reason = (uint8_t)reason;
     if (x->is_grpc) {
@@ -195,6 +205,10 @@ void exchange_reply_route(struct exchange *x)
         !route_redirect_make(route, &x->head->request, exchange_proto(x), &x->proxy->patterns,
                              &x->head->arena, &location)) {
         exchange_reply_reason(x, CLOSE_REWRITE_FAILED);
+        return;
+    }
+    if (would_switch(x, route->status)) {
+        exchange_reply_reason(x, CLOSE_NOT_SWITCHED);
         return;
     }
     begin_answer(x, &answer, route->status);

@@ -42,7 +42,7 @@ static enum health_probe_step connected(struct health_probe *probe)
     };
     char call[PREFIX + 3 + SERVICE_MAX];
     if (probe->talk.tls != NULL && !probe->is_http2) {
-        health_probe_say(probe, "the server does not agree on HTTP/2 (ALPN \"h2\")");
+        health_probe_say(probe, "the server does not agree on HTTP/2 (ALPN 'h2')");
         return HEALTH_PROBE_FAIL;
     }
     const struct h2_ask_request request = {
@@ -163,7 +163,7 @@ static enum health_probe_step judge(struct health_probe *probe, const struct h2_
         health_probe_say(probe, "HTTP 200 without a grpc-status: it does not speak gRPC");
         break;
     case GRPC_NOT_FOUND:
-        health_probe_say(probe, "it does not know the service \"%.*s\"", SLICE_ARG(service));
+        health_probe_say(probe, "it does not know the service '%.*s'", SLICE_ARG(service));
         break;
     case GRPC_UNIMPLEMENTED:
         health_probe_say(probe, "it does not implement grpc.health.v1.Health");

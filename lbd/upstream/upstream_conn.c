@@ -90,7 +90,7 @@ static enum upstream_open shake_hands(struct upstream_conn *self, enum close_rea
         if (self->must_http2 && !self->is_http2) {
             *reason = CLOSE_SERVER_TLS_FAILED;
             server_note_trouble(self->server, *reason,
-                                "the server does not agree on HTTP/2 (ALPN \"h2\")");
+                                "the server does not agree on HTTP/2 (ALPN 'h2')");
             return UPSTREAM_FAILED;
         }
         return UPSTREAM_READY;

@@ -670,7 +670,7 @@ class UpstreamH2(LabCase):
             (2, "0", "down", "NOT_SERVING in "),
             (0, "0", "down", "UNKNOWN in "),
             (None, "12", "down", "it does not implement grpc.health.v1.Health"),
-            (None, "5", "down", 'it does not know the service "shop.Cart"'),
+            (None, "5", "down", "it does not know the service 'shop.Cart'"),
             (None, "14", "down", "grpc-status 14"),
         )
         for status, code, health, words in cases:

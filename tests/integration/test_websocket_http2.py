@@ -217,6 +217,16 @@ class WebSocketHttp2(LabCase):
         self.assertEqual(client.request(h2.GET).status, 503, "the connection lives on")
         self.proxy.wait_metric(1, "lbd_websocket_close_frames_total", listener="web")
 
+    def test_an_answer_of_lbd_opens_no_tunnel(self):
+        """2xx to a CONNECT is a tunnel, and what came behind it would be its bytes."""
+        for status in (200, 204):
+            body = {} if status == 204 else {"body": "hello"}
+            client = self.open(config={"routes": {"chat": {
+                "listener": "web", "match": {"path": "/chat"}, "action": {"respond": {"status": status, **body}}}}})
+            answer = client.request(connect_fields())
+            self.assertEqual((answer.status, answer.get("lbd-reason")), (502, "not_switched"))
+            self.assertEqual(client.request((*h2.GET[:3], (":path", "/chat"))).status, status)
+
 
 if __name__ == "__main__":
     unittest.main()

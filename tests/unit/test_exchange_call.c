@@ -267,8 +267,8 @@ START_TEST(a_server_that_does_not_switch)
     } cases[] = {
         {"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", "[403]no.", "\"ok\""},
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
-         "[502]lbd: not_switched: the server answered a WebSocket request as if it were an "
-         "ordinary one\n.",
+         "[502]lbd: not_switched: a WebSocket request was answered as if it were an ordinary "
+         "one\n.",
          "\"not_switched\""},
         {"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
          "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",

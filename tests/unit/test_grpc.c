@@ -90,6 +90,22 @@ START_TEST(codes_that_clients_act_on)
 }
 END_TEST
 
+START_TEST(an_answer_without_a_status_has_that_of_http)
+{
+    static const struct {
+        uint16_t http;
+        enum grpc_status status;
+    } cases[] = {{400, GRPC_INTERNAL},          {401, GRPC_UNAUTHENTICATED},
+                 {403, GRPC_PERMISSION_DENIED}, {404, GRPC_UNIMPLEMENTED},
+                 {429, GRPC_UNAVAILABLE},       {502, GRPC_UNAVAILABLE},
+                 {503, GRPC_UNAVAILABLE},       {504, GRPC_UNAVAILABLE},
+                 {500, GRPC_UNKNOWN},           {302, GRPC_UNKNOWN}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ck_assert_int_eq(grpc_status_of_http(cases[i].http), cases[i].status);
+    }
+}
+END_TEST
+
 START_TEST(trailers_tell_it)
 {
     char out[GRPC_TRAILERS_MAX];
@@ -154,5 +170,5 @@ START_TEST(how_long_a_call_may_take)
 END_TEST
 
 UNIT_TESTS("grpc", what_speaks_grpc, every_reason_has_a_code_and_a_message_that_needs_no_encoding,
-           codes_that_clients_act_on, trailers_tell_it, the_status_among_trailers,
-           how_long_a_call_may_take)
+           codes_that_clients_act_on, an_answer_without_a_status_has_that_of_http, trailers_tell_it,
+           the_status_among_trailers, how_long_a_call_may_take)

@@ -47,7 +47,7 @@ static const struct {
     {"\0\0\0\0\1\x0f", 6, "0", 200, HEALTH_PROBE_FAILED, "malformed answer"},
     {"", 0, "0", 200, HEALTH_PROBE_FAILED, "malformed answer"},
     {"", 0, "12", 200, HEALTH_PROBE_FAILED, "it does not implement grpc.health.v1.Health"},
-    {"", 0, "5", 200, HEALTH_PROBE_FAILED, "it does not know the service \"shop.Cart\""},
+    {"", 0, "5", 200, HEALTH_PROBE_FAILED, "it does not know the service 'shop.Cart'"},
     {"", 0, "14", 200, HEALTH_PROBE_FAILED, "grpc-status 14"},
     {"hello", 5, NULL, 200, HEALTH_PROBE_FAILED, "HTTP 200 without a grpc-status"},
     {"", 0, NULL, 404, HEALTH_PROBE_FAILED, "HTTP 404, expected 200 and a grpc-status"},

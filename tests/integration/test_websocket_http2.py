@@ -223,7 +223,7 @@ class WebSocketHttp2(LabCase):
             body = {} if status == 204 else {"body": "hello"}
             client = self.open(config={"routes": {"chat": {
                 "listener": "web", "match": {"path": "/chat"}, "action": {"respond": {"status": status, **body}}}}})
-            answer = client.request(connect_fields())
+            answer = client.answer(self.ask(client))
             self.assertEqual((answer.status, answer.get("lbd-reason")), (502, "not_switched"))
             self.assertEqual(client.request((*h2.GET[:3], (":path", "/chat"))).status, status)
 

@@ -300,6 +300,43 @@ class Real(CacheCase):
         self.click()
         self.expect_logins(2)
 
+    def set_cache(self, cache):
+        body = {"mail": {"cache": cache}}
+        reply = self.proxy.api("PATCH", "/v1/listeners/mail", body, headers={"Content-Type": "application/merge-patch+json"})
+        self.assertEqual(reply.status, 200, reply.body)
+
+    def test_shorter_limits_hold_for_what_is_kept_already(self):
+        for limit, reason in (("max_age", "age"), ("idle_ttl", "idle")):
+            with self.subTest(limit):
+                self.open_cache(self.server.address("imap"))
+                self.click()
+                self.wait_parked()
+                self.set_cache({limit: "1s"})
+                self.wait_ended(reason)
+                self.assertEqual(self.parked(), 0)
+
+    def test_what_settings_do_not_allow_any_more_is_closed(self):
+        for cache in (None, {"clients": ["192.0.2.0/24"]}):
+            with self.subTest(cache):
+                self.open_cache(self.server.address("imap"))
+                session = self.login()
+                self.click()
+                self.wait_parked()
+                self.set_cache(cache)
+                self.wait_ended("forgotten")
+                session.logout()
+                self.proxy.wait_metric(2, "lbd_mail_cache_offered_total")
+                self.wait_ended("forgotten", 2)
+                self.assertEqual(self.parked(), 0)
+
+    def test_a_listener_that_is_gone_keeps_none(self):
+        self.open_cache(self.server.address("imap"))
+        self.click()
+        self.wait_parked()
+        self.assertEqual(self.proxy.api("DELETE", "/v1/listeners/mail").status, 204)
+        self.wait_ended("forgotten")
+        self.assertEqual(self.parked(), 0)
+
     def test_a_server_that_is_drained(self):
         self.open_cache(self.server.address("imap"))
         self.click()

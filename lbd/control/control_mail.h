@@ -60,7 +60,8 @@ LB_MUST_CHECK bool control_mail_route(const struct control *control, uint32_t pl
 struct slice control_mail_name(const struct control *control, struct slice user,
                                struct mail_name *made);
 /* The mailbox of that user, as the table and the cache know it: another when an entry or a map has
- * a login_user for it. It lies in *made or in `name`. */
+ * a login_user for it, or a callback, whose answer is kept, has renamed it. It lies in *made or in
+ * `name`. */
 struct slice control_mail_mailbox(const struct control *control, struct slice name,
                                   struct mail_name *made);
 /* A pool of the newest snapshot; until the loop turns. NULL: none. */
@@ -73,8 +74,15 @@ uint32_t control_mail_plans(const struct control *control);
 LB_MUST_CHECK bool control_mail_move(struct control *control, struct slice user, struct slice pool,
                                      struct slice server, uint32_t kick_delay_ms, uint32_t *kicked,
                                      struct err *err);
-/* How many sessions end now; its kept connections go, too. */
+/* How many sessions end now; what control_mail_purge ends goes, too. */
 uint32_t control_mail_kick(struct control *control, struct slice user);
+/* Forgets what is kept of a user: connections, and answers of callbacks, also those that gave
+ * another user the same mailbox. */
+struct control_mail_purged {
+    uint32_t connections;
+    uint32_t answers;
+};
+struct control_mail_purged control_mail_purge(struct control *control, struct slice user);
 
 /* -- drains that move users off -- */
 

@@ -10,6 +10,7 @@ import unittest
 from lab.client import reset_socket
 from lab.imap_server import ImapServer
 from lab.mail import MailCase
+from lab.origin import respond
 from lab.waits import wait_for
 
 CACHE = {"clients": ["127.0.0.0/8"]}
@@ -802,6 +803,56 @@ class Tracked(CacheCase):
 
     def connection(self):
         return self.proxy.get("/v1/connections")["connections"][0]["id"]
+
+
+class Renamed(CacheCase):
+    """A callback says that joe is u123 (Auth-User), and its answers are kept."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = ImapServer(self, passwords={"U123": "secret"})
+        self.is_closed = False
+        host, _, port = self.server.address.rpartition(":")
+
+        def answer(peer):
+            while True:
+                peer.rx()
+                peer.send(respond(200, b"", {"Auth-Status": "closed"} if self.is_closed else {
+                    "Auth-Status": "OK", "Auth-Server": host, "Auth-Port": port, "Auth-User": "U123"}))
+        url = f"http://{self.origin(answer).address}/"
+        self.open_cache(self.server.address, mail={"callback": "auth"},
+                        sections={"mail_callbacks": {"auth": {"urls": [url], "cache_ttl": "10m"}}})
+
+    def status(self, name):
+        return self.proxy.get(f"/v1/mail/users/{name}/status")["sessions"]
+
+    def test_a_kick_by_either_name(self):
+        for name in ("joe", "u123"):
+            with self.subTest(name):
+                self.is_closed = False
+                client = self.login("joe")
+                self.assertRegex(client.answer, rb"l OK ")
+                self.is_closed = True
+                self.assertEqual(self.status(name), 1)
+                answer = self.proxy.api("POST", f"/v1/mail/users/{name}/kick", {})
+                self.assertEqual(answer.body["kicked"], 1)
+                client.rest()
+                self.assertRegex(self.login("joe").answer, rb"l NO ")
+
+    def test_a_purge_by_either_name(self):
+        for name in ("joe", "u123"):
+            with self.subTest(name):
+                self.is_closed = False
+                self.server.passwords = {"U123": "secret"}
+                self.click("joe")
+                self.wait_parked()
+                self.server.passwords = {"U123": "new"}
+                self.proxy.delete(f"/v1/mail/cache?user={name}")
+                self.wait_parked(0)
+                self.assertRegex(self.login("joe").answer, rb"l NO ")
+                self.is_closed = True
+                self.proxy.delete(f"/v1/mail/cache?user={name}")
+                self.assertRegex(self.login("joe").answer, rb"l NO ")
 
 
 if __name__ == "__main__":

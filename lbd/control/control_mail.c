@@ -226,12 +226,27 @@ static bool is_known(const struct control *control, struct slice name)
     return users != NULL && mail_users_look(users, name, NULL, NULL) != 0;
 }
 
+/* Does a listener make this very name? A table may have others, of listeners that are gone. */
+static bool is_made(const struct control *control, struct slice user)
+{
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        struct mail_name name;
+        if (routes != NULL && mail_name_make(&routes->rules, user, &name) &&
+            slice_eq(mail_name_slice(&name), user)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct slice control_mail_name(const struct control *control, struct slice user,
                                struct mail_name *made)
 {
     struct mail_name name;
+    bool is_here = is_known(control, user);
     bool has_one = false;
-    if (is_known(control, user)) {
+    if (is_here && is_made(control, user)) {
         return user;
     }
     for (uint32_t i = 0; i < control_mail_plans(control); i++) {
@@ -245,11 +260,81 @@ struct slice control_mail_name(const struct control *control, struct slice user,
             *made = name;
         }
         if (is_it) {
-            break;
+            return mail_name_slice(made);
         }
     }
-    return has_one ? mail_name_slice(made) : user;
+    return has_one && !is_here ? mail_name_slice(made) : user;
 }
+
+/* -- names in lists -- */
+
+static bool asks_map(const struct mail_routes *routes, struct slice map)
+{
+    for (uint32_t i = 0; i < routes->map_count; i++) {
+        if (slice_eq(routes->maps[i]->conf->name, map)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One of both is empty. */
+static bool leads_to(const struct mail_routes *routes, struct slice pool, struct slice map)
+{
+    return map.len != 0 ? asks_map(routes, map)
+                        : routes->pool != NULL && slice_eq(routes->pool->name, pool);
+}
+
+enum control_mail_making control_mail_make(const struct control *control, struct slice pool,
+                                           struct slice map, struct slice user,
+                                           struct mail_name *made)
+{
+    static const struct mail_name_rules usual;
+    bool has_leading = false;
+    bool has_one = false;
+    bool has_rules = false;
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        has_leading = has_leading || (routes != NULL && leads_to(routes, pool, map));
+    }
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        struct mail_name name;
+        if (routes == NULL || (has_leading && !leads_to(routes, pool, map))) {
+            continue;
+        }
+        has_rules = true;
+        if (!mail_name_make(&routes->rules, user, &name)) {
+            continue;
+        }
+        if (has_one && !slice_eq(mail_name_slice(&name), mail_name_slice(made))) {
+            made->len = user.len; /* no longer than MAIL_USER_MAX, or nobody had made a name */
+            memcpy(made->text, user.ptr, user.len);
+            return CONTROL_MAIL_DIFFERENT;
+        }
+        has_one = true;
+        *made = name;
+    }
+    has_one = has_one || (!has_rules && mail_name_make(&usual, user, made));
+    return has_one ? CONTROL_MAIL_MADE : CONTROL_MAIL_NONE;
+}
+
+bool control_mail_map_keeps_case(const struct control *control, struct slice map)
+{
+    bool keeps = false;
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        if (routes != NULL && asks_map(routes, map)) {
+            keeps = routes->rules.keeps_case;
+            if (!keeps) {
+                break;
+            }
+        }
+    }
+    return keeps;
+}
+
+/* -- mailboxes -- */
 
 /* What is looked for among the names that callbacks gave. */
 struct renaming {

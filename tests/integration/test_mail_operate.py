@@ -4,6 +4,7 @@ import imaplib
 import time
 import unittest
 
+from lab.imap_server import ImapServer
 from lab.lbd import run_lbctl
 from lab.mail import MailCase
 from lab.waits import wait_for
@@ -175,6 +176,62 @@ class ByHand(Operate):
         self.assertEqual((answer.status, answer.body["lifted"] >= len(left)), (200, True), answer)
         self.assertEqual(self.proxy.get("/v1/mail/bans")["bans"], [])
         self.login()
+
+
+class Lists(MailCase):
+    """Names in lists become those that the listeners make."""
+
+    def open_two(self, mail, **more):
+        servers = [ImapServer(self, passwords={"joe": "secret", "Joe": "secret"}) for _ in range(2)]
+        self.open(*[server.address for server in servers], mail=mail, **more)
+
+    def post(self, path, body):
+        answer = self.proxy.api("POST", path, body)
+        self.assertEqual(answer.status, 200, answer)
+        return answer.body
+
+    def place(self, user):
+        return [(place["server"], place["sessions"]) for place in self.proxy.get(f"/v1/mail/users/{user}/status")["places"]]
+
+    def test_users_that_are_placed_come_by_their_name(self):
+        for mail, name in (({"default_domain": "example.com"}, "joe@example.com"),
+                           ({"default_domain": "example.com", "keep_case": True}, "Joe@example.com"),
+                           ({"keep_case": True}, "Joe")):
+            for server in "ab":  # the hash would choose one of them
+                with self.subTest(name, server=server):
+                    self.open_two(mail)
+                    placed = self.post("/v1/mail/affinity/boxes", {"text": f"Joe {server}\n"})
+                    self.assertEqual(placed, {"imported": 1, "skipped": 0})
+                    client = self.imap()
+                    client.login("Joe", "secret")
+                    status = self.proxy.get("/v1/mail/users/Joe/status")
+                    self.assertEqual(status["user"], name)
+                    self.assertEqual(self.place("Joe"), [(server, 1)])
+                    client.shutdown()
+
+    def test_a_popmap_has_the_names_of_listeners_that_ask_it(self):
+        maps = {"exact": {"type": "exact"}, "regex": {"type": "regex"}, "prefix": {"type": "prefix"}}
+        for keeps, name in ((True, "Joe"), (False, "joe")):
+            with self.subTest(keeps=keeps):
+                self.open_two({"default_domain": "example.com", "keep_case": keeps, "maps": list(maps)},
+                              sections={"mail_maps": maps})
+                for kind, key in (("exact", f"{name}@example.com"), ("regex", f"^{name}"), ("prefix", name)):
+                    text = ("^Joe" if kind == "regex" else "Joe") + ": b\n"
+                    done = self.post(f"/v1/mail/maps/{kind}/import", {"text": text, "pool": "boxes"})
+                    self.assertEqual(done["imported"], 1)
+                    self.assertEqual(list(self.proxy.get(f"/v1/mail/maps/{kind}/entries")), [key])
+
+    def test_where_listeners_do_not_agree_names_stay(self):
+        other = {"bind": ["127.0.0.1:0"], "protocol": "imap", "default_pool": "boxes",
+                 "mail": {"allow_cleartext": True, "keep_case": True}}
+        self.open_two({})
+        self.proxy.put("/v1/listeners/other", other)
+        placed = self.post("/v1/mail/affinity/boxes", {"text": "Joe a\nann b\nx@ a\n"})
+        self.assertEqual(placed, {"imported": 2, "skipped": 1, "as_written": 1,
+                                  "first_skipped": "line 3: 'x@' is no name for the listeners"})
+        self.assertEqual(self.place("Joe"), [("a", 0)])
+        done = run_lbctl("mail", "import", "boxes", "-", socket_path=self.proxy.api_socket, stdin="Bob a\n")
+        self.assertEqual(done.stdout, "users placed: 1 from stdin, 1 as written: listeners make different names of them\n")
 
 
 class Emptied(Operate):

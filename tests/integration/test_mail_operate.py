@@ -1,8 +1,10 @@
 """Users of mail by hand: where they are, moves, kicks, lists, bans, and a server that is emptied of them."""
 
 import imaplib
+import socket
 import time
 import unittest
+from urllib.parse import quote
 
 from lab.imap_server import ImapServer
 from lab.lbd import run_lbctl
@@ -176,6 +178,34 @@ class ByHand(Operate):
         self.assertEqual((answer.status, answer.body["lifted"] >= len(left)), (200, True), answer)
         self.assertEqual(self.proxy.get("/v1/mail/bans")["bans"], [])
         self.login()
+
+
+class Names(MailCase):
+    def test_whoever_can_log_in_can_be_operated_on(self):
+        names = ("a/b", "a/../b", "x%41", "..", "a?b", "a#b", "ä b", "status")
+        self.open(ImapServer(self, passwords={name: "secret" for name in names}).address)
+        for name in names:
+            with self.subTest(name):
+                text = name.encode()
+                sock = socket.create_connection(self.proxy.address("mail"), timeout=10)
+                self.addCleanup(sock.close)
+                sock.sendall(b"a LOGIN {%d+}\r\n%s secret\r\n" % (len(text), text))
+                lines = sock.makefile("rb")
+                wait_for(lambda: lines.readline().startswith(b"a OK "), "the login")
+                path = "/v1/mail/users/" + quote(name, safe="")
+                self.assertEqual(self.proxy.get(path + "/status")["sessions"], 1)
+                self.assertEqual(self.proxy.put(path, {"sessions": 5}).status, 201)
+                self.assertEqual(self.proxy.get("/v1/mail/users")[name]["sessions"], 5)
+                self.proxy.delete(path)
+                answer = self.proxy.api("POST", path + "/kick", {})
+                self.assertEqual((answer.status, answer.body["kicked"]), (200, 1), answer)
+
+    def test_what_is_no_name_of_a_user(self):
+        self.open("127.0.0.1:9")
+        for name in ("a" * 321, "a%0Ab", "a%00b", "%7f"):
+            answer = self.proxy.api("GET", f"/v1/mail/users/{name}/status")
+            self.assertEqual(answer.status, 404)
+            self.assertIn("is not a name: 1 to 320 bytes without control characters", answer.body["detail"])
 
 
 class Lists(MailCase):

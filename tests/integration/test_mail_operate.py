@@ -290,6 +290,19 @@ class Emptied(Operate):
         self.proxy.put("/v1/pools/boxes/servers/a/admin-state", {"state": "ready"})  # and nothing is told of it
         wait_for(lambda: self.proxy.api("GET", path).status == 404, "the end of the drain")
 
+    def test_users_who_came_before_the_group_changed_are_moved_off(self):
+        client = self.login()
+        here = self.place()["server"]
+        answer = self.proxy.patch("/v1/pools/boxes", {"mail": {"group": "other"}})
+        self.assertEqual(answer.status, 200, answer)
+        self.proxy.admin(here, "drain", pool="boxes")
+        said = self.lbctl("flush", f"boxes/{here}", "--wait")
+        self.assertIn("1 user moved", said)
+        self.ended(client)
+        wait_for(lambda: self.try_login("anna"), "the login after the kick delay")
+        self.assertEqual([(place["server"], place["group"]) for place in self.status()["places"] if place["sessions"]],
+                         [("b" if here == "a" else "a", "other")])
+
     def test_a_drain_goes_with_its_pool(self):
         pool = {"mail": {}, "servers": {"x": {"address": "127.0.0.1:9"}}}
         path = "/v1/pools/old/servers/x/mail-drain"

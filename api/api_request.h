@@ -86,7 +86,7 @@ struct api_stream {
 #define API_HEADERS_MAX 6
 struct api_header {
     const char *name; /* static */
-    char value[128];
+    char value[512];
 };
 
 struct api_reply {

@@ -208,6 +208,22 @@ class Names(MailCase):
             self.assertIn("is not a name: 1 to 320 bytes without control characters", answer.body["detail"])
 
 
+    def test_an_entry_without_effect_is_warned_of(self):
+        self.open("127.0.0.1:9", sections={"mail_maps": {"m": {"entries": {"Zoe": {"pool": "boxes"}}}}})
+        for path, body, warning in (
+                ("/v1/mail/users/Anna", {"disabled": True},
+                 "/mail_users/Anna without effect: names are looked up in lower case"),
+                ("/v1/mail/users/anna", {"server": "nope"}, "has a server 'nope'"),
+                ("/v1/mail/users/" + "A" * 320, {"disabled": True}, "without effect"),
+                ("/v1/mail/maps/m/entries/Joe", {"pool": "boxes"}, "without effect"),
+                ("/v1/mail/users/otto", {"disabled": True}, None)):  # and nothing of the others
+            with self.subTest(path, body=body):
+                answer = self.proxy.put(path, body)
+                self.assertEqual(answer.status, 201)
+                said = answer.header("Lbd-Warning")
+                self.assertTrue(said is None if warning is None else said and warning in said, said)
+
+
 class Lists(MailCase):
     """Names in lists become those that the listeners make."""
 

@@ -64,11 +64,24 @@ static void turn(struct door *door)
     }
 }
 
-/* %00 stays as it is: decoded it would end the text, and what follows it would not count. */
+/* Of a request line, before anything of it is decoded; its path begins here. */
+static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
+{
+    struct door *door = arg;
+    (void)connection;
+    door->uri = uri;
+    return NULL; /* the call begins with its head */
+}
+
+/* The path stays as it is: api_table decodes its parts, in which there may be slashes. So does %00
+ * in a query: decoded it would end the text, and what follows it would not count. */
 static size_t on_unescape(void *arg, struct MHD_Connection *connection, char *text)
 {
-    (void)arg;
+    const struct door *door = arg;
     (void)connection;
+    if (text == door->uri) {
+        return strlen(text);
+    }
     return strstr(text, "%00") != NULL ? strlen(text) : MHD_http_unescape(text);
 }
 
@@ -149,8 +162,9 @@ static struct MHD_Daemon *start_daemon(struct door *door, int fd, bool has_front
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)limits->connections_per_address,
         MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HEAD_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK,
-        on_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, api_call_on_completed, door,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
+        on_unescape, door, MHD_OPTION_URI_LOG_CALLBACK, on_uri, door, MHD_OPTION_NOTIFY_COMPLETED,
+        api_call_on_completed, door, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
+        MHD_OPTION_END);
 }
 
 /* A connection from behind TLS. */

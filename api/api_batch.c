@@ -96,6 +96,7 @@ static bool read_path(struct batch *batch, uint32_t index, const struct json *it
     const struct api_row *row = path.len != 0 ? api_table_find(&look) : NULL;
     struct buf pointer;
     if (row == NULL || row->pointer == NULL || row->handlers[method] == NULL) {
+        free(look.unescaped);
         return refuse(batch, index, "path",
                       "must be the path of a resource of the configuration that has this method");
     }
@@ -104,6 +105,7 @@ static bool read_path(struct batch *batch, uint32_t index, const struct json *it
     batch->paths[index] = arena_copy(&batch->arena, path);
     batch->operations[index].edit.pointer = arena_copy(&batch->arena, buf_slice(&pointer));
     buf_fini(&pointer);
+    free(look.unescaped);
     return true;
 }
 

@@ -452,6 +452,7 @@ void api_call_on_completed(void *door, struct MHD_Connection *connection, void *
         call->door->api->reply_bytes -= call->reply_bytes;
         buf_fini(&call->request.reply.body);
         buf_fini(&call->request.changes);
+        free(call->request.unescaped);
         free(call);
         *state = NULL;
     }

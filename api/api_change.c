@@ -5,11 +5,13 @@
 
 #include "api/api_guard.h"
 #include "api/api_problem.h"
+#include "api/api_table.h"
 #include "conf/conf_diff.h"
 #include "lbd/base/now.h"
 #include "lbd/base/num.h"
 
 #define TEXT_MAX       (64U * 1024U * 1024U)
+#define POINTER_MAX    1024U
 #define CURRENT_MAX    (1024U * 1024U) /* of a resource that a 412 shows */
 #define CONFIRM_MIN_MS 5000U
 #define CONFIRM_MAX_MS (24U * 3600U * 1000U)
@@ -90,6 +92,40 @@ bool api_change_expects(struct api_request *request, bool is_there, const char *
 
 /* -- answers -- */
 
+/* Does it say that what was written does nothing, where it was written? */
+static bool is_of_written(const struct conf_error *warning, struct slice pointer)
+{
+    return (slice_eq(warning->code, SLICE("no-effect")) ||
+            slice_eq(warning->code, SLICE("no-server"))) &&
+           slice_starts(warning->pointer, pointer) &&
+           (warning->pointer.len == pointer.len || warning->pointer.ptr[pointer.len] == '/');
+}
+
+/* The one that an answer has room for: of what others manage, else of the resource that was
+ * written. NULL: none. */
+static const struct conf_error *find_warning(const struct api_request *request,
+                                             const struct conf_errors *errors)
+{
+    const struct conf_error *found = NULL;
+    struct buf pointer;
+    buf_init(&pointer, POINTER_MAX);
+    if (request->row != NULL && request->row->pointer != NULL) {
+        api_table_write_pointer(request->row, request->names, &pointer);
+    }
+    for (uint32_t i = 0; i < errors->warning_count; i++) {
+        const struct conf_error *warning = &errors->warnings[i];
+        if (slice_eq(warning->code, SLICE("managed"))) {
+            found = warning;
+            break;
+        }
+        if (found == NULL && pointer.len != 0 && is_of_written(warning, buf_slice(&pointer))) {
+            found = warning;
+        }
+    }
+    buf_fini(&pointer);
+    return found;
+}
+
 void api_change_head(struct api_request *request, const struct control_result *result)
 {
     const struct control_facts *facts = control_facts(request->control);
@@ -100,13 +136,10 @@ void api_change_head(struct api_request *request, const struct control_result *r
     if (request->reply.is_changed) {
         api_guard_note_changes(request, result->before, result->document);
     }
-    for (uint32_t i = 0; is_done && i < result->errors->warning_count; i++) {
-        const struct conf_error *warning = &result->errors->warnings[i];
-        if (slice_eq(warning->code, SLICE("managed"))) {
-            api_request_header(request, "Lbd-Warning", "%.*s %.*s", SLICE_ARG(warning->pointer),
-                               SLICE_ARG(warning->detail));
-            break;
-        }
+    const struct conf_error *warning = is_done ? find_warning(request, result->errors) : NULL;
+    if (warning != NULL) {
+        api_request_header(request, "Lbd-Warning", "%.*s %.*s", SLICE_ARG(warning->pointer),
+                           SLICE_ARG(warning->detail));
     }
     if (request->reply.is_changed && facts->unconfirmed_revision != 0 &&
         facts->unconfirmed_revision >= result->revision) {

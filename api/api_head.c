@@ -242,11 +242,10 @@ static bool path_is_known(struct call *call)
     if (request->row != NULL) {
         return true;
     }
-    struct slice bad = api_table_bad_name(request->path);
+    const char *must_be = "";
+    struct slice bad = api_table_bad_name(request->path, &must_be);
     if (bad.len != 0 && !call->door->is_observe) {
-        api_problem(request, "not-found",
-                    "'%.*s' is not a name: a-z, 0-9 and inside also . _ -, at most 63 characters",
-                    SLICE_ARG(bad));
+        api_problem(request, "not-found", "'%.*s' is not a name: %s", SLICE_ARG(bad), must_be);
     } else {
         api_problem(request, "not-found", "there is no resource '%.*s'; %s",
                     SLICE_ARG(request->path),

@@ -33,6 +33,7 @@ struct door {
     bool is_observe;
     bool is_unix;
     bool is_inherited; /* the service manager's: its path stays */
+    const char *uri;   /* of the request line that is being parsed: only to compare with */
     const struct conf_api_limits *limits;
     struct api_front *front; /* speaks TLS before the daemon; NULL: nobody does */
     struct loop_watch watch;

@@ -25,6 +25,7 @@ struct wish {
 struct tally {
     uint32_t imported;
     uint32_t skipped;
+    uint32_t as_written;            /* listeners make different names of them */
     char first_skipped[REASON_MAX]; /* "line 3: no server 'b9'" */
 };
 
@@ -52,6 +53,9 @@ static void write_tally(struct api_request *request, const struct tally *tally)
     json_write_member_u64(&w, "skipped", tally->skipped);
     if (tally->skipped != 0) {
         json_write_member_text(&w, "first_skipped", tally->first_skipped);
+    }
+    if (tally->as_written != 0) {
+        json_write_member_u64(&w, "as_written", tally->as_written);
     }
     json_write_object_end(&w);
     api_request_json_end(request, 200);
@@ -108,6 +112,25 @@ static bool next_entry(struct mail_import *import, const struct conf_pool *pool,
     }
 }
 
+/* The name by which users come here, of listeners that lead to the pool or ask the map. False: it
+ * is none, and skipped. */
+static bool make_name(struct api_request *request, struct tally *tally, uint32_t line,
+                      struct slice pool, struct slice map, struct slice user,
+                      struct mail_name *made)
+{
+    switch (control_mail_make(request->control, pool, map, user, made)) {
+    case CONTROL_MAIL_MADE:
+        return true;
+    case CONTROL_MAIL_DIFFERENT:
+        tally->as_written++;
+        return true;
+    case CONTROL_MAIL_NONE:
+        skip(tally, line, "'%.*s' is no name for the listeners", SLICE_ARG(user));
+        return false;
+    }
+    return false;
+}
+
 /* -- who is where -- */
 
 static void place(struct api_request *request, const struct conf_pool *conf, struct slice text)
@@ -119,12 +142,18 @@ static void place(struct api_request *request, const struct conf_pool *conf, str
     struct mail_import_entry entry;
     struct tally tally = {0};
     mail_import_init(&import, MAIL_IMPORT_AFFINITY, text);
+    import.keeps_case = true; /* the listeners' rules say */
     while (next_entry(&import, conf, &tally, &entry, &server)) {
         uint32_t member = pool != NULL ? mail_users_member(pool, server->name) : BALANCER_NONE;
-        if (member != BALANCER_NONE && mail_users_put(users, pool, entry.key, member, now_ms())) {
+        struct mail_name name;
+        if (!make_name(request, &tally, import.line, conf->name, SLICE_NONE, entry.key, &name)) {
+            continue;
+        }
+        if (member != BALANCER_NONE &&
+            mail_users_put(users, pool, mail_name_slice(&name), member, now_ms())) {
             tally.imported++;
         } else {
-            skip(&tally, import.line, "'%.*s' is here already", SLICE_ARG(entry.key));
+            skip(&tally, import.line, "'%.*s' is here already", SLICE_ARG(mail_name_slice(&name)));
         }
     }
     request->reply.has_changed = true;
@@ -181,9 +210,13 @@ static void on_applied(const struct control_result *result, void *arg)
 }
 
 /* The entries as a merge patch. */
-static void write_patch(struct popmap *popmap, enum mail_import_kind kind,
+static void write_patch(struct popmap *popmap, const struct conf_mail_map *map,
                         const struct conf_pool *pool, struct slice text)
 {
+    const struct control *control = popmap->request->control;
+    bool has_users = map->type == CONF_MAIL_MAP_EXACT;
+    enum mail_import_kind kind =
+        map->type == CONF_MAIL_MAP_REGEX ? MAIL_IMPORT_POPMAP_RE : MAIL_IMPORT_POPMAP;
     const struct conf_server *server = NULL;
     struct mail_import import;
     struct mail_import_entry entry;
@@ -192,9 +225,17 @@ static void write_patch(struct popmap *popmap, enum mail_import_kind kind,
     json_write_init(&w, &popmap->body, JSON_COMPACT);
     json_write_object_begin(&w);
     mail_import_init(&import, kind, text);
+    import.keeps_case = has_users || (map->type != CONF_MAIL_MAP_DOMAIN &&
+                                      control_mail_map_keeps_case(control, map->name));
     while (next_entry(&import, pool, &popmap->tally, &entry, &server)) {
         char key[MAIL_USER_MAX + 1];
-        (void)snprintf(key, sizeof(key), "%.*s", SLICE_ARG(entry.key));
+        struct mail_name name;
+        if (has_users && !make_name(popmap->request, &popmap->tally, import.line, SLICE_NONE,
+                                    map->name, entry.key, &name)) {
+            continue;
+        }
+        struct slice text_of_key = has_users ? mail_name_slice(&name) : entry.key;
+        (void)snprintf(key, sizeof(key), "%.*s", SLICE_ARG(text_of_key));
         json_write_key(&w, key);
         json_write_object_begin(&w);
         json_write_member_string(&w, "pool", pool->name);
@@ -221,9 +262,7 @@ static void fill_map(struct api_request *request, const struct conf_mail_map *ma
     (void)buf_append_text(&popmap->pointer, "/mail_maps/");
     (void)buf_append_slice(&popmap->pointer, request->names[0]);
     (void)buf_append_text(&popmap->pointer, "/entries");
-    write_patch(popmap,
-                map->type == CONF_MAIL_MAP_REGEX ? MAIL_IMPORT_POPMAP_RE : MAIL_IMPORT_POPMAP, pool,
-                text);
+    write_patch(popmap, map, pool, text);
     struct control_change change = {.kind = CONTROL_EDIT,
                                     .edit = CONF_EDIT_MERGE,
                                     .pointer = buf_slice(&popmap->pointer),

@@ -212,22 +212,21 @@ void api_mail_cache_delete(struct api_request *request)
     struct json_write w;
     struct slice user = api_request_query(request, "user");
     if (api_mail_is_running(request)) {
-        struct mail_cache *cache = control_mail_cache(request->control);
+        struct control_mail_purged purged;
         struct mail_name name;
-        struct mail_name made;
         if (user.ptr != NULL) {
-            user = control_mail_name(request->control, user, &name);
+            purged = control_mail_purge(request->control,
+                                        control_mail_name(request->control, user, &name));
+        } else {
+            purged.connections = mail_cache_forget_all(control_mail_cache(request->control));
+            purged.answers =
+                mail_answers_forget(control_mail_answers(request->control), SLICE_NONE);
         }
-        uint32_t purged =
-            user.ptr != NULL
-                ? mail_cache_forget_user(cache, control_mail_mailbox(request->control, user, &made))
-                : mail_cache_forget_all(cache);
-        uint32_t answers = mail_answers_forget(control_mail_answers(request->control), user);
         request->reply.has_changed = true;
-        request->reply.is_changed = purged != 0 || answers != 0;
+        request->reply.is_changed = purged.connections != 0 || purged.answers != 0;
         api_request_json_begin(request, &w);
         json_write_object_begin(&w);
-        json_write_member_u64(&w, "purged", purged);
+        json_write_member_u64(&w, "purged", purged.connections);
         json_write_object_end(&w);
         api_request_json_end(request, 200);
     }

@@ -86,7 +86,7 @@ struct api_stream {
 #define API_HEADERS_MAX 6
 struct api_header {
     const char *name; /* static */
-    char value[128];
+    char value[512];
 };
 
 struct api_reply {
@@ -112,9 +112,10 @@ struct api_idempotency_entry;
 struct api_request {
     struct control *control; /* borrowed */
     const struct api_row *row;
-    enum api_method method; /* HEAD comes as GET */
-    struct slice path;
-    struct slice names[API_NAMES_MAX];
+    enum api_method method;            /* HEAD comes as GET */
+    struct slice path;                 /* as it came */
+    struct slice names[API_NAMES_MAX]; /* decoded, in `path` or `unescaped` */
+    char *unescaped;                   /* owned; NULL: nothing was to be decoded */
     uint32_t name_count;
     struct api_query query[API_QUERY_MAX];
     uint32_t query_count;

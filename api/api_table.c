@@ -1,5 +1,6 @@
 #include "api/api_table.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/api_admin.h"
@@ -29,6 +30,7 @@
 #include "api/api_tokens.h"
 #include "conf/conf_format.h"
 #include "conf/json/json_patch.h"
+#include "lbd/base/mem.h"
 
 /* What every write of the configuration takes. */
 #define WRITES "dry_run confirm_within wait force"
@@ -245,6 +247,35 @@ const struct api_row *api_table_row(size_t index)
     return &rows[index];
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* %2F and the like, into `out`, which has room for all of it. What is no escape stays. */
+static struct slice unescape(struct slice text, char *out)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int high = -1;
+        int low = -1;
+        if (text.ptr[i] == '%' && text.len - i > 2) {
+            high = hex_digit(text.ptr[i + 1]);
+            low = hex_digit(text.ptr[i + 2]);
+        }
+        if (high >= 0 && low >= 0) {
+            out[len++] = (char)(high * 16 + low);
+            i += 2;
+        } else {
+            out[len++] = text.ptr[i];
+        }
+    }
+    return slice_of(out, len);
+}
+
 /* Walks pattern and path side by side; the parts that "{}" stands for come out as they are. */
 static bool matches(const char *pattern, struct slice path, struct slice names[API_NAMES_MAX],
                     uint32_t *count)
@@ -289,22 +320,43 @@ static enum conf_format name_format(const char *pattern, uint32_t index)
     return CONF_FORMAT_NAME;
 }
 
-static struct slice first_bad(const char *pattern, const struct slice *names, uint32_t count)
+/* Its index among the names; `count`: none. */
+static uint32_t first_bad(const char *pattern, const struct slice *names, uint32_t count)
 {
     bool last_is_any = strchr(pattern, '*') != NULL;
     for (uint32_t i = 0; i + (last_is_any ? 1 : 0) < count; i++) {
         if (conf_format_problem(name_format(pattern, i), names[i]) != NULL) {
-            return names[i];
+            return i;
         }
     }
-    return SLICE_NONE;
+    return count;
+}
+
+/* Decodes names in place; the texts are in *unescaped, which is made when there are some. */
+static void unescape_names(struct slice path, struct slice *names, uint32_t count, char **unescaped)
+{
+    size_t len = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (slice_find(names[i], '%') == SIZE_MAX) {
+            continue;
+        }
+        if (*unescaped == NULL) {
+            *unescaped = mem_alloc(path.len);
+        }
+        names[i] = unescape(names[i], *unescaped + len);
+        len += names[i].len;
+    }
 }
 
 const struct api_row *api_table_find(struct api_request *request)
 {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (matches(rows[i].pattern, request->path, request->names, &request->name_count) &&
-            first_bad(rows[i].pattern, request->names, request->name_count).ptr == NULL) {
+        if (!matches(rows[i].pattern, request->path, request->names, &request->name_count)) {
+            continue;
+        }
+        unescape_names(request->path, request->names, request->name_count, &request->unescaped);
+        if (first_bad(rows[i].pattern, request->names, request->name_count) ==
+            request->name_count) {
             return &rows[i];
         }
     }
@@ -312,13 +364,25 @@ const struct api_row *api_table_find(struct api_request *request)
     return NULL;
 }
 
-struct slice api_table_bad_name(struct slice path)
+struct slice api_table_bad_name(struct slice path, const char **must_be)
 {
     struct slice names[API_NAMES_MAX];
+    struct slice as_came[API_NAMES_MAX];
     uint32_t count = 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (matches(rows[i].pattern, path, names, &count)) {
-            return first_bad(rows[i].pattern, names, count);
+            char *unescaped = NULL;
+            memcpy(as_came, names, sizeof(names));
+            unescape_names(path, names, count, &unescaped);
+            uint32_t bad = first_bad(rows[i].pattern, names, count);
+            free(unescaped);
+            if (bad == count) {
+                return SLICE_NONE;
+            }
+            *must_be = name_format(rows[i].pattern, bad) == CONF_FORMAT_NAME
+                           ? "a-z, 0-9 and inside also . _ -, at most 63 characters"
+                           : "1 to 320 bytes without control characters";
+            return as_came[bad];
         }
     }
     return SLICE_NONE;

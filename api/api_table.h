@@ -2,6 +2,7 @@
  * api_table - every resource of the API, one row each: path, methods, who answers.
  *
  *     /v1/pools/{}/servers/{}   ->  row, names = {"api", "a"}
+ *     /v1/mail/users/a%2Fb      ->  row, names = {"a/b"}: parts are decoded after they are cut
  *
  * The transport looks a row up, checks method, query and media type by it, and calls its handler.
  *
@@ -32,11 +33,12 @@ struct api_row {
 
 size_t api_table_count(void);
 const struct api_row *api_table_row(size_t index);
-/* Finds the row of request->path and fills in its names; NULL: there is none. */
+/* Finds the row of request->path and fills in its names; NULL: there is none. Who made the request
+ * frees its `unescaped`. */
 const struct api_row *api_table_find(struct api_request *request);
-/* The first part of a path that would have a row if that part were a name; SLICE_NONE: it is not
- * the names. */
-struct slice api_table_bad_name(struct slice path);
+/* The first part of a path, as it came, that would have a row if that part were a name, and what
+ * such a name must be; SLICE_NONE: it is not the names. */
+struct slice api_table_bad_name(struct slice path, const char **must_be);
 /* The JSON pointer of a config resource with the names of its path put in. */
 void api_table_write_pointer(const struct api_row *row, const struct slice *names, struct buf *out);
 /* What it takes to use this method. */

@@ -143,6 +143,11 @@ static enum ctl_exit send_text(struct ctl *ctl, struct buf *path, const char *fi
                 mail_ask_say(ctl, ", %llu left out: %.*s", (unsigned long long)skipped,
                              SLICE_ARG(ctl_text(answer, "first_skipped")));
             }
+            uint64_t as_written = ctl_number(answer, "as_written");
+            if (as_written != 0) {
+                mail_ask_say(ctl, ", %llu as written: listeners make different names of them",
+                             (unsigned long long)as_written);
+            }
             (void)fputc('\n', ctl->out);
         }
         json_free(answer);

@@ -226,12 +226,27 @@ static bool is_known(const struct control *control, struct slice name)
     return users != NULL && mail_users_look(users, name, NULL, NULL) != 0;
 }
 
+/* Does a listener make this very name? A table may have others, of listeners that are gone. */
+static bool is_made(const struct control *control, struct slice user)
+{
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        struct mail_name name;
+        if (routes != NULL && mail_name_make(&routes->rules, user, &name) &&
+            slice_eq(mail_name_slice(&name), user)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct slice control_mail_name(const struct control *control, struct slice user,
                                struct mail_name *made)
 {
     struct mail_name name;
+    bool is_here = is_known(control, user);
     bool has_one = false;
-    if (is_known(control, user)) {
+    if (is_here && is_made(control, user)) {
         return user;
     }
     for (uint32_t i = 0; i < control_mail_plans(control); i++) {
@@ -245,17 +260,153 @@ struct slice control_mail_name(const struct control *control, struct slice user,
             *made = name;
         }
         if (is_it) {
-            break;
+            return mail_name_slice(made);
         }
     }
-    return has_one ? mail_name_slice(made) : user;
+    return has_one && !is_here ? mail_name_slice(made) : user;
+}
+
+/* -- names in lists -- */
+
+static bool asks_map(const struct mail_routes *routes, struct slice map)
+{
+    for (uint32_t i = 0; i < routes->map_count; i++) {
+        if (slice_eq(routes->maps[i]->conf->name, map)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One of both is empty. */
+static bool leads_to(const struct mail_routes *routes, struct slice pool, struct slice map)
+{
+    return map.len != 0 ? asks_map(routes, map)
+                        : routes->pool != NULL && slice_eq(routes->pool->name, pool);
+}
+
+enum control_mail_making control_mail_make(const struct control *control, struct slice pool,
+                                           struct slice map, struct slice user,
+                                           struct mail_name *made)
+{
+    static const struct mail_name_rules usual;
+    bool has_leading = false;
+    bool has_one = false;
+    bool has_rules = false;
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        has_leading = has_leading || (routes != NULL && leads_to(routes, pool, map));
+    }
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        struct mail_name name;
+        if (routes == NULL || (has_leading && !leads_to(routes, pool, map))) {
+            continue;
+        }
+        has_rules = true;
+        if (!mail_name_make(&routes->rules, user, &name)) {
+            continue;
+        }
+        if (has_one && !slice_eq(mail_name_slice(&name), mail_name_slice(made))) {
+            made->len = user.len; /* no longer than MAIL_USER_MAX, or nobody had made a name */
+            memcpy(made->text, user.ptr, user.len);
+            return CONTROL_MAIL_DIFFERENT;
+        }
+        has_one = true;
+        *made = name;
+    }
+    has_one = has_one || (!has_rules && mail_name_make(&usual, user, made));
+    return has_one ? CONTROL_MAIL_MADE : CONTROL_MAIL_NONE;
+}
+
+bool control_mail_map_keeps_case(const struct control *control, struct slice map)
+{
+    bool keeps = false;
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        if (routes != NULL && asks_map(routes, map)) {
+            keeps = routes->rules.keeps_case;
+            if (!keeps) {
+                break;
+            }
+        }
+    }
+    return keeps;
+}
+
+/* -- mailboxes -- */
+
+/* What is looked for among the names that callbacks gave. */
+struct renaming {
+    const struct control *control;
+    struct slice mailbox;    /* is it this one? */
+    struct mail_name *first; /* or: the first that is one */
+};
+
+/* By the rules of any listener. */
+static bool is_mailbox(struct slice renamed, void *arg)
+{
+    const struct renaming *renaming = arg;
+    const struct control *control = renaming->control;
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        struct mail_name name;
+        if (routes != NULL && routes->callback != NULL &&
+            mail_name_make(&routes->rules, renamed, &name) &&
+            slice_eq(mail_name_slice(&name), renaming->mailbox)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The name that a listener with a callback makes of it; rather one that is known. */
+static bool take_mailbox(struct slice renamed, void *arg)
+{
+    struct renaming *renaming = arg;
+    const struct control *control = renaming->control;
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
+        const struct mail_routes *routes = control->newest->plans[i]->mail_routes;
+        struct mail_name name;
+        if (routes == NULL || routes->callback == NULL ||
+            !mail_name_make(&routes->rules, renamed, &name)) {
+            continue;
+        }
+        bool is_it = is_known(control, mail_name_slice(&name));
+        if (is_it || renaming->first->len == 0) {
+            *renaming->first = name;
+        }
+        if (is_it) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What callbacks have made of this user, as far as their answers are kept. */
+static bool follow_answers(const struct control *control, struct slice name,
+                           struct mail_name *mailbox)
+{
+    struct renaming renaming = {.control = control, .first = mailbox};
+    struct mail_answers *answers = control_mail_answers(control);
+    mailbox->len = 0;
+    if (answers != NULL) {
+        mail_answers_renamed(answers, name, take_mailbox, &renaming);
+    }
+    return mailbox->len != 0;
 }
 
 struct slice control_mail_mailbox(const struct control *control, struct slice name,
                                   struct mail_name *made)
 {
     struct control_mail_route route;
-    for (uint32_t i = 0; !is_known(control, name) && i < control_mail_plans(control); i++) {
+    if (is_known(control, name)) {
+        return name;
+    }
+    if (follow_answers(control, name, made)) { /* they go before what maps say */
+        return mail_name_slice(made);
+    }
+    for (uint32_t i = 0; i < control_mail_plans(control); i++) {
         if (control_mail_route(control, i, name, &route) && route.route.login.len != 0 &&
             mail_routes_mailbox(control->newest->plans[i]->mail_routes, &route.name, &route.route,
                                 made)) {
@@ -315,17 +466,62 @@ bool control_mail_move(struct control *control, struct slice user, struct slice 
     return true;
 }
 
+/* The names that an operator means with this one: the mailbox, and what a callback has made of the
+ * name where that is another one. */
+struct meant {
+    struct slice names[2];
+    size_t count;
+    struct mail_name made;
+    struct mail_name followed;
+};
+
+static void mean(const struct control *control, struct slice user, struct meant *meant)
+{
+    meant->names[0] = control_mail_mailbox(control, user, &meant->made);
+    meant->count = 1;
+    if (follow_answers(control, user, &meant->followed) &&
+        !slice_eq(mail_name_slice(&meant->followed), meant->names[0])) {
+        meant->names[meant->count++] = mail_name_slice(&meant->followed);
+    }
+}
+
+static struct control_mail_purged purge(struct control *control, struct slice user,
+                                        const struct meant *meant)
+{
+    struct mail_answers *answers = control_mail_answers(control);
+    struct control_mail_purged purged = {.answers = mail_answers_forget(answers, user)};
+    for (size_t i = 0; i < meant->count; i++) {
+        struct renaming renaming = {.control = control, .mailbox = meant->names[i]};
+        purged.connections += mail_cache_forget_user(control_mail_cache(control), meant->names[i]);
+        purged.answers += mail_answers_forget(answers, meant->names[i]);
+        purged.answers += mail_answers_forget_renamed(answers, is_mailbox, &renaming);
+    }
+    return purged;
+}
+
 uint32_t control_mail_kick(struct control *control, struct slice user)
 {
     struct mail_users *users = control_mail_users(control);
-    struct mail_name made;
+    struct meant meant;
+    uint32_t kicked = 0;
     if (users == NULL) {
         return 0;
     }
-    struct slice mailbox = control_mail_mailbox(control, user, &made);
-    uint32_t kicked = mail_users_kick(users, mailbox);
-    (void)mail_cache_forget_user(control_mail_cache(control), mailbox);
-    (void)mail_answers_forget(control_mail_answers(control), user);
+    mean(control, user, &meant); /* before the answers that say so are gone */
+    for (size_t i = 0; i < meant.count; i++) {
+        kicked += mail_users_kick(users, meant.names[i]);
+    }
+    (void)purge(control, user, &meant);
     control_mail_kicked(control);
     return kicked;
+}
+
+struct control_mail_purged control_mail_purge(struct control *control, struct slice user)
+{
+    struct meant meant;
+    if (control_mail_users(control) == NULL) {
+        return (struct control_mail_purged){.connections = 0};
+    }
+    mean(control, user, &meant);
+    return purge(control, user, &meant);
 }

@@ -54,15 +54,25 @@ struct control_mail_route {
 };
 LB_MUST_CHECK bool control_mail_route(const struct control *control, uint32_t plan,
                                       struct slice user, struct control_mail_route *out);
-/* The user that an operator means: of `user` as it stands, and as the listeners of mail make names
- * of it, the first that is known (sessions, lingering, moved); when none is, what the first
- * listener makes of it, or `user`. It lies in *made or in `user`. */
+/* The user that an operator means: of `user` as it stands, where a listener makes this name, and as
+ * the listeners of mail make names of it, the first that is known (sessions, lingering, moved);
+ * when none is, what the first listener makes of it, or `user`. It lies in *made or in `user`. */
 struct slice control_mail_name(const struct control *control, struct slice user,
                                struct mail_name *made);
 /* The mailbox of that user, as the table and the cache know it: another when an entry or a map has
- * a login_user for it. It lies in *made or in `name`. */
+ * a login_user for it, or a callback, whose answer is kept, has renamed it. It lies in *made or in
+ * `name`. */
 struct slice control_mail_mailbox(const struct control *control, struct slice name,
                                   struct mail_name *made);
+/* What listeners make of a name in a list: those whose default_pool this is, or that ask this map;
+ * where there are none, all of mail. DIFFERENT: not all make the same, and *made is `user`. NONE:
+ * it is a name for none of them. */
+enum control_mail_making { CONTROL_MAIL_MADE, CONTROL_MAIL_DIFFERENT, CONTROL_MAIL_NONE };
+LB_MUST_CHECK enum control_mail_making control_mail_make(const struct control *control,
+                                                         struct slice pool, struct slice map,
+                                                         struct slice user, struct mail_name *made);
+/* Do all listeners that ask this map, and there are some, keep the case of names? */
+bool control_mail_map_keeps_case(const struct control *control, struct slice map);
 /* A pool of the newest snapshot; until the loop turns. NULL: none. */
 struct pool *control_mail_pool(const struct control *control, struct slice name);
 /* How many plans there are to ask. */
@@ -73,8 +83,15 @@ uint32_t control_mail_plans(const struct control *control);
 LB_MUST_CHECK bool control_mail_move(struct control *control, struct slice user, struct slice pool,
                                      struct slice server, uint32_t kick_delay_ms, uint32_t *kicked,
                                      struct err *err);
-/* How many sessions end now; its kept connections go, too. */
+/* How many sessions end now; what control_mail_purge ends goes, too. */
 uint32_t control_mail_kick(struct control *control, struct slice user);
+/* Forgets what is kept of a user: connections, and answers of callbacks, also those that gave
+ * another user the same mailbox. */
+struct control_mail_purged {
+    uint32_t connections;
+    uint32_t answers;
+};
+struct control_mail_purged control_mail_purge(struct control *control, struct slice user);
 
 /* -- drains that move users off -- */
 

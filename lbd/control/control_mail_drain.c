@@ -32,6 +32,7 @@ struct mail_drain {
     char *pool;
     char *group;
     char *server;
+    uint32_t pool_id;
     uint64_t started_ms;
     struct moving *users; /* who was there when they were collected; the first `next` are done */
     uint32_t count;
@@ -43,11 +44,30 @@ struct mail_drain {
 
 /* -- who is there -- */
 
+/* Has it sessions there, or connections in the cache? */
+static bool has_something(const struct mail_users_row *row)
+{
+    bool has = row->parked != 0;
+    for (size_t i = 0; i < MAIL_PROTOCOL_COUNT; i++) {
+        has = has || row->sessions[i] != 0;
+    }
+    return has;
+}
+
+/* Of the pool's group; of the one that the pool had when the user came, as long as it has something
+ * there: what is known of it beyond that, its next login forgets. */
+static bool is_meant(const struct mail_drain *drain, const struct mail_users_row *row)
+{
+    return slice_eq(row->place, slice_from(drain->server)) && row->kicked == 0 &&
+           (slice_eq(row->group, slice_from(drain->group)) ||
+            ((has_something(row) || row->trying != 0) &&
+             mail_users_row_came_by(row, drain->pool_id)));
+}
+
 static void collect_row(const struct mail_users_row *row, void *arg)
 {
     struct mail_drain *drain = arg;
-    if (!slice_eq(row->place, slice_from(drain->server)) ||
-        !slice_eq(row->group, slice_from(drain->group)) || row->kicked != 0) {
+    if (!is_meant(drain, row)) {
         return;
     }
     if (drain->count == drain->capacity) {
@@ -56,10 +76,7 @@ static void collect_row(const struct mail_users_row *row, void *arg)
     }
     struct moving *user = &drain->users[drain->count++];
     *user = (struct moving){
-        .name = mem_slicedup(row->name), .last_ms = row->last_ms, .is_there = row->parked != 0};
-    for (size_t i = 0; i < MAIL_PROTOCOL_COUNT; i++) {
-        user->is_there = user->is_there || row->sessions[i] != 0;
-    }
+        .name = mem_slicedup(row->name), .last_ms = row->last_ms, .is_there = has_something(row)};
 }
 
 static int compare(const void *a, const void *b)
@@ -279,6 +296,7 @@ bool control_mail_drain(struct control *control, const struct control_mail_drain
     drain->pool = mem_slicedup(wish->pool);
     drain->group = mem_slicedup(conf != NULL ? conf->mail.group : SLICE_NONE);
     drain->server = mem_slicedup(wish->server);
+    drain->pool_id = live->pool->id;
     drain->started_ms = now_ms();
     drain->in_flight = mem_zero(wish->max_parallel, sizeof(*drain->in_flight));
     drain->facts = (struct control_mail_drain){

@@ -69,13 +69,13 @@ static size_t end_of_key(struct slice line, bool is_pattern)
     return SIZE_MAX;
 }
 
-/* In lower case, what is escaped apart. */
+/* In lower case, what is escaped apart, unless case is kept. */
 static void set_key(struct mail_import *import, struct slice key, bool is_pattern)
 {
     import->key_len = 0;
     for (size_t i = 0; i < key.len; i++) {
-        bool is_escaped = is_pattern && i > 0 && key.ptr[i - 1] == '\\';
-        import->key[import->key_len++] = is_escaped ? key.ptr[i] : slice_lower(key.ptr[i]);
+        bool stays = import->keeps_case || (is_pattern && i > 0 && key.ptr[i - 1] == '\\');
+        import->key[import->key_len++] = stays ? key.ptr[i] : slice_lower(key.ptr[i]);
     }
 }
 

@@ -10,9 +10,9 @@
  *                   {"user":"joe@a.example","server":"b1"}   `lbctl mail affinity -o jsonl`
  *
  * What is read is parts of the caller's text, but for lines of JSON, and patterns and names at the
- * server, which are rewritten as mail_maps have them: "$1" is "{1}", a pattern is in lower case,
- * because names are.
- * Which server of which pool a host is, the caller knows.
+ * server, which are rewritten as mail_maps have them: "$1" is "{1}", users and patterns are in
+ * lower case, because names are, unless the caller sets keeps_case. Which server of which pool a
+ * host is, the caller knows.
  *
  * Empty lines, comments (#), headings and users that Director has as "<unknown>" are passed over.
  *
@@ -40,6 +40,7 @@ enum mail_import_kind {
 
 struct mail_import {
     enum mail_import_kind kind;
+    bool keeps_case;   /* of users and patterns */
     struct slice rest; /* of the text */
     uint32_t line;     /* of the latest entry, from 1 */
     size_t key_len;    /* what follows is the latest entry's */

@@ -24,6 +24,7 @@ struct kept {
     uint16_t text_len;
     bool is_refusal;
     bool has_wait;
+    bool has_authzid;
     char pool[MAIL_ASK_NAME_MAX + 1];
     char server[MAIL_ASK_NAME_MAX + 1];
     char code[MAIL_ASK_CODE_MAX + 1];
@@ -175,19 +176,20 @@ static uint64_t owner_of(struct slice user)
     return hash_sip(user, hash_process_key());
 }
 
-static struct kept *kept_of(const struct mail_answers_key *key, struct slice user,
+static struct kept *kept_of(const struct mail_answers_key *key, const struct mail_ask *ask,
                             const struct mail_ask_answer *answer, uint64_t now_ms)
 {
     struct kept *kept = mem_alloc(sizeof(*kept) + answer->user_len + (size_t)answer->text_len);
     *kept = (struct kept){.key = *key,
                           .put_ms = now_ms,
-                          .owner = owner_of(user),
+                          .owner = owner_of(ask->user),
                           .address = answer->address,
                           .wait_s = answer->wait_s,
                           .user_len = answer->user_len,
                           .text_len = answer->text_len,
                           .is_refusal = answer->verdict == MAIL_ASK_REFUSED,
-                          .has_wait = answer->has_wait};
+                          .has_wait = answer->has_wait,
+                          .has_authzid = ask->authzid.len != 0};
     memcpy(kept->pool, answer->pool, sizeof(kept->pool));
     memcpy(kept->server, answer->server, sizeof(kept->server));
     memcpy(kept->code, answer->code, sizeof(kept->code));
@@ -197,13 +199,14 @@ static struct kept *kept_of(const struct mail_answers_key *key, struct slice use
 }
 
 void mail_answers_put(struct mail_answers *answers, const struct mail_answers_key *key,
-                      struct slice user, const struct mail_ask_answer *answer, uint64_t now_ms)
+                      const struct mail_ask *ask, const struct mail_ask_answer *answer,
+                      uint64_t now_ms)
 {
     if ((answer->verdict != MAIL_ASK_OK && answer->verdict != MAIL_ASK_REFUSED) ||
         answer->secret_len != 0) {
         return;
     }
-    struct kept *kept = kept_of(key, user, answer, now_ms);
+    struct kept *kept = kept_of(key, ask, answer, now_ms);
     struct stripe *stripe = stripe_of(answers, key);
     (void)pthread_mutex_lock(&stripe->lock);
     if (stripe->places == NULL) {
@@ -225,16 +228,18 @@ void mail_answers_put(struct mail_answers *answers, const struct mail_answers_ke
     free(old);
 }
 
-uint32_t mail_answers_forget(struct mail_answers *answers, struct slice user)
+/* Which of those that are kept. */
+typedef bool meant_fn(const struct kept *kept, const void *arg);
+
+static uint32_t forget(struct mail_answers *answers, meant_fn *is_meant, const void *arg)
 {
-    uint64_t owner = owner_of(user);
     uint32_t count = 0;
     for (size_t s = 0; s < STRIPES; s++) {
         struct stripe *stripe = &answers->stripes[s];
         (void)pthread_mutex_lock(&stripe->lock);
         for (size_t i = 0; stripe->places != NULL && i < SETS * WAYS; i++) {
             struct kept **place = &stripe->places[i];
-            if (*place != NULL && (user.len == 0 || (*place)->owner == owner)) {
+            if (*place != NULL && is_meant(*place, arg)) {
                 free(*place);
                 *place = NULL;
                 count++;
@@ -243,4 +248,58 @@ uint32_t mail_answers_forget(struct mail_answers *answers, struct slice user)
         (void)pthread_mutex_unlock(&stripe->lock);
     }
     return count;
+}
+
+static bool is_any(const struct kept *kept, const void *arg)
+{
+    (void)kept;
+    (void)arg;
+    return true;
+}
+
+static bool is_of(const struct kept *kept, const void *owner)
+{
+    return kept->owner == *(const uint64_t *)owner;
+}
+
+uint32_t mail_answers_forget(struct mail_answers *answers, struct slice user)
+{
+    uint64_t owner = owner_of(user);
+    return forget(answers, user.len == 0 ? is_any : is_of, &owner);
+}
+
+struct renamed {
+    mail_answers_is_fn *fn;
+    void *arg;
+};
+
+static bool is_renamed(const struct kept *kept, const void *arg)
+{
+    const struct renamed *to = arg;
+    return kept->user_len != 0 && to->fn(slice_of(kept->texts, kept->user_len), to->arg);
+}
+
+uint32_t mail_answers_forget_renamed(struct mail_answers *answers, mail_answers_is_fn *is_it,
+                                     void *arg)
+{
+    const struct renamed to = {.fn = is_it, .arg = arg};
+    return forget(answers, is_renamed, &to);
+}
+
+void mail_answers_renamed(struct mail_answers *answers, struct slice user, mail_answers_is_fn *fn,
+                          void *arg)
+{
+    uint64_t owner = owner_of(user);
+    const struct renamed to = {.fn = fn, .arg = arg};
+    bool is_over = false;
+    for (size_t s = 0; s < STRIPES && !is_over; s++) {
+        struct stripe *stripe = &answers->stripes[s];
+        (void)pthread_mutex_lock(&stripe->lock);
+        for (size_t i = 0; stripe->places != NULL && i < SETS * WAYS && !is_over; i++) {
+            const struct kept *kept = stripe->places[i];
+            is_over =
+                kept != NULL && kept->owner == owner && !kept->has_authzid && is_renamed(kept, &to);
+        }
+        (void)pthread_mutex_unlock(&stripe->lock);
+    }
 }

@@ -47,10 +47,19 @@ enum mail_answers_age mail_answers_find(struct mail_answers *answers,
                                         const struct mail_answers_key *key,
                                         const struct mail_answers_terms *terms, uint64_t now_ms,
                                         struct mail_ask_answer *answer);
-/* OK and REFUSED only; others are not kept. `user`: for mail_answers_forget. */
+/* OK and REFUSED only; others are not kept. `ask`: what the key is of. */
 void mail_answers_put(struct mail_answers *answers, const struct mail_answers_key *key,
-                      struct slice user, const struct mail_ask_answer *answer, uint64_t now_ms);
+                      const struct mail_ask *ask, const struct mail_ask_answer *answer,
+                      uint64_t now_ms);
 /* Of this user, or (empty) of all. How many. Any thread. */
 uint32_t mail_answers_forget(struct mail_answers *answers, struct slice user);
+/* Of whom a callback has renamed so that `is_it`, which is asked under a lock, says yes. */
+typedef bool mail_answers_is_fn(struct slice renamed, void *arg);
+uint32_t mail_answers_forget_renamed(struct mail_answers *answers, mail_answers_is_fn *is_it,
+                                     void *arg);
+/* What answers that are kept of this user have renamed it to, until `fn`, which is called under a
+ * lock, says true. Not of those who came to act as this user: that may be their own name. */
+void mail_answers_renamed(struct mail_answers *answers, struct slice user, mail_answers_is_fn *fn,
+                          void *arg);
 
 #endif

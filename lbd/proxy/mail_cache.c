@@ -87,13 +87,23 @@ void mail_cache_sweep(struct mail_cache_worker *worker)
         again = false;
         list_for_each (node, &worker->entries) {
             struct mail_cache_entry *entry = list_entry(node, struct mail_cache_entry, of_worker);
-            if (!server_is_ready(entry->server)) {
-                mail_cache_park_end(entry, MAIL_CACHE_END_SERVER); /* others may go with it */
-                again = true;
+            bool is_ready = server_is_ready(entry->server);
+            if (!is_ready || !mail_cache_entry_renew(entry)) {
+                mail_cache_park_end(entry,
+                                    is_ready ? MAIL_CACHE_END_FORGOTTEN : MAIL_CACHE_END_SERVER);
+                again = true; /* others may have gone with it */
                 break;
             }
+            mail_cache_park_look_at_limits(entry);
         }
     }
+}
+
+void mail_cache_set_settings(struct mail_cache_worker *worker, mail_cache_settings_fn *fn,
+                             const void *arg)
+{
+    worker->settings = fn;
+    worker->settings_arg = arg;
 }
 
 /* -- entries -- */
@@ -111,6 +121,28 @@ static uint64_t expires_us(struct mail_cache_worker *worker, const struct mail_c
     return now_us + left_us;
 }
 
+static void set_limits(struct mail_cache_entry *entry, const struct conf_mail_cache *conf)
+{
+    entry->per_user = conf->per_user;
+    entry->per_pool = conf->per_pool;
+    entry->keeps_mailbox = conf->keep_selected != 0;
+}
+
+bool mail_cache_entry_renew(struct mail_cache_entry *entry)
+{
+    const struct mail_cache_worker *worker = entry->worker;
+    if (worker->settings == NULL) {
+        return true;
+    }
+    const struct conf_mail_cache *conf =
+        worker->settings(worker->settings_arg, entry->listener, &entry->client);
+    if (conf != NULL) {
+        set_limits(entry, conf);
+        mail_cache_index_limit(entry, conf->idle_ttl_ms, conf->max_age_ms);
+    }
+    return conf != NULL;
+}
+
 struct mail_cache_entry *mail_cache_entry_new(struct mail_cache_worker *worker,
                                               const struct mail_cache_login *login)
 {
@@ -118,11 +150,11 @@ struct mail_cache_entry *mail_cache_entry_new(struct mail_cache_worker *worker,
     assert(login->mechanism != MAIL_EXTERNAL); /* nothing to compare */
     entry->cache = worker->cache;
     entry->pool = mail_cache_index_pool(worker->cache, login->pool->id);
+    entry->listener = slice_of(mem_slicedup(login->group), login->group.len);
+    entry->client = login->client != NULL ? *login->client : (struct addr_small){.port = 0};
     entry->idle_ttl_ms = login->conf->idle_ttl_ms;
     entry->max_age_ms = login->conf->max_age_ms;
-    entry->per_user = login->conf->per_user;
-    entry->per_pool = login->conf->per_pool;
-    entry->keeps_mailbox = login->conf->keep_selected != 0;
+    set_limits(entry, login->conf);
     entry->announces = login->conf->announce_reuse != 0;
     entry->expires_us = expires_us(worker, login);
     entry->worker = worker;
@@ -140,6 +172,7 @@ void mail_cache_entry_drop(struct mail_cache_entry *entry)
     }
     mem_wipe(&entry->key, sizeof(entry->key));
     free((char *)(uintptr_t)entry->capabilities.ptr);
+    free((char *)(uintptr_t)entry->listener.ptr);
     free(entry);
 }
 
@@ -416,10 +449,11 @@ bool mail_cache_offer(struct mail_cache_worker *worker, struct mail_cache_entry 
                       struct upstream_conn *conn, const struct imap_track *track,
                       const struct mail_seat *seat)
 {
+    bool may_be_kept = mail_cache_entry_renew(entry);
     enum mail_cache_end end = why_not(worker, entry, conn, track);
     counter_add(&worker->stats.offered, 1);
     if (end == MAIL_CACHE_END_COUNT &&
-        (mail_cache_index_is_forgotten(entry) ||
+        (!may_be_kept || mail_cache_index_is_forgotten(entry) ||
          !mail_users_park(worker->cache->users, seat, &entry->seat))) {
         end = MAIL_CACHE_END_FORGOTTEN;
     }

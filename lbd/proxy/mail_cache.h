@@ -30,6 +30,9 @@
  *
  * A hit is no proof that the password still holds: max_age bounds the time since a
  * server saw it, tokens go with their `exp`, and mail_cache_forget_user forgets.
+ * Settings that change reach what is parked already: what the listener of a connection no longer
+ * allows is destroyed with the snapshot, and of max_age and idle_ttl the shorter counts, of who
+ * left it or who asks.
  *
  * Limits: per_user (the least recently used goes), per_pool over all workers. Memory:
  * about 500 bytes each beside the connection, from the heap. Threads: as noted.
@@ -41,6 +44,7 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "lbd/base/addr.h"
 #include "lbd/base/compiler.h"
 #include "lbd/base/err.h"
 #include "lbd/base/mailbox.h"
@@ -81,6 +85,9 @@ struct mail_cache_login {
     struct slice secret;  /* password or token, as struct mail_login has it */
     struct slice origin;  /* the address that the server is told for the client (ID, PROXY header);
                              empty: none. Of another one: a miss */
+    const struct addr_small
+        *client; /* whom `clients` must have as long as something is kept; NULL: none
+                  */
     enum mail_mechanism mechanism;
 };
 
@@ -134,8 +141,14 @@ LB_MUST_CHECK bool mail_cache_offer(struct mail_cache_worker *worker,
                                     struct mail_cache_entry *entry, struct upstream_conn *conn,
                                     const struct imap_track *track, const struct mail_seat *seat);
 
-/* Destroys what is parked here with servers that are not to be used any more. After a snapshot was
- * adopted. */
+/* What logins of this client by this listener may do now; NULL: no cache. */
+typedef const struct conf_mail_cache *mail_cache_settings_fn(const void *arg, struct slice listener,
+                                                             const struct addr_small *client);
+/* Where settings are from here on; until the next call, `arg` must last. */
+void mail_cache_set_settings(struct mail_cache_worker *worker, mail_cache_settings_fn *fn,
+                             const void *arg);
+/* Destroys what is parked here with servers that are not to be used any more, or by settings that
+ * do not allow it any more. After a snapshot was adopted. */
 void mail_cache_sweep(struct mail_cache_worker *worker);
 /* Destroys everything, at the worker's end; takes and offers nothing any more. */
 void mail_cache_worker_end(struct mail_cache_worker *worker);

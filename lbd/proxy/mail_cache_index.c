@@ -125,6 +125,24 @@ struct mail_cache_pool *mail_cache_index_pool(struct mail_cache *cache, uint32_t
     return pool;
 }
 
+void mail_cache_index_limit(struct mail_cache_entry *entry, uint32_t idle_ttl_ms,
+                            uint32_t max_age_ms)
+{
+    (void)lock_bucket(entry->cache, entry->key.user);
+    entry->idle_ttl_ms = idle_ttl_ms;
+    entry->max_age_ms = max_age_ms;
+    unlock_bucket(entry->cache, entry->key.user);
+}
+
+/* Its worker may not have heard of settings that the login has already. */
+static bool is_too_old(const struct mail_cache_entry *entry, const struct mail_cache_entry *login,
+                       uint64_t now_us)
+{
+    return now_us >= mail_cache_old_at(entry) || now_us >= mail_cache_idle_at(entry) ||
+           now_us >= entry->logged_in_us + login->max_age_ms * UINT64_C(1000) ||
+           now_us >= entry->parked_us + login->idle_ttl_ms * UINT64_C(1000);
+}
+
 /* Why not this one; COUNT: it would do. */
 static enum mail_cache_miss judge(const struct mail_cache_entry *entry,
                                   const struct mail_cache_entry *login, const struct server *server,
@@ -136,7 +154,7 @@ static enum mail_cache_miss judge(const struct mail_cache_entry *entry,
     if (entry->server != server) {
         return MAIL_CACHE_MISS_SERVER;
     }
-    return now_us >= mail_cache_old_at(entry) ? MAIL_CACHE_MISS_AGE : MAIL_CACHE_MISS_COUNT;
+    return is_too_old(entry, login, now_us) ? MAIL_CACHE_MISS_AGE : MAIL_CACHE_MISS_COUNT;
 }
 
 /* The newest, and rather one that need not move. */

@@ -46,7 +46,9 @@ struct mail_cache_entry {
     struct mail_cache *cache;
     struct mail_cache_key key;
     struct mail_cache_pool *pool;
-    uint32_t idle_ttl_ms;
+    struct slice listener;    /* owned */
+    struct addr_small client; /* whose login it was */
+    uint32_t idle_ttl_ms;     /* this and max_age_ms change under the lock of the index */
     uint32_t max_age_ms;
     uint32_t per_user;
     uint32_t per_pool;
@@ -103,6 +105,8 @@ struct mail_cache_worker {
     struct list_node entries; /* that have a connection here */
     uint32_t number;
     bool has_ended;
+    mail_cache_settings_fn *settings; /* NULL: what entries began with stays */
+    const void *settings_arg;
     struct mail_cache_stats stats; /* slots with one writer */
 };
 
@@ -129,11 +133,15 @@ static inline uint64_t mail_cache_now(const struct mail_cache_worker *worker)
 {
     return loop_now_us(worker->upstream->loop);
 }
-/* When it may no longer be used, by its age. */
+/* When it may no longer be used: by its age, and (of a parked one) because nobody came. */
 static inline uint64_t mail_cache_old_at(const struct mail_cache_entry *entry)
 {
     uint64_t old_us = entry->logged_in_us + entry->max_age_ms * UINT64_C(1000);
     return entry->expires_us != 0 && entry->expires_us < old_us ? entry->expires_us : old_us;
+}
+static inline uint64_t mail_cache_idle_at(const struct mail_cache_entry *entry)
+{
+    return entry->parked_us + entry->idle_ttl_ms * UINT64_C(1000);
 }
 static inline void mail_cache_count_end(struct mail_cache_worker *worker, enum mail_cache_end end)
 {
@@ -157,6 +165,9 @@ struct mail_cache_entry *mail_cache_index_claim(struct mail_cache_worker *worker
                                                 const struct mail_cache_entry *login,
                                                 const struct server *server,
                                                 enum mail_cache_miss *miss);
+/* What ends it, of the settings that hold now. */
+void mail_cache_index_limit(struct mail_cache_entry *entry, uint32_t idle_ttl_ms,
+                            uint32_t max_age_ms);
 /* Takes this one, if nobody else has. */
 bool mail_cache_index_claim_this(struct mail_cache_entry *entry);
 /* It is parked. False: it may not be (*end). *evicted: another one that has to go for it, claimed;
@@ -182,6 +193,8 @@ void mail_cache_park_ask(struct mail_cache_entry *entry, struct mail_cache_claim
 void mail_cache_park_fetch(struct mail_cache_claim *claim);
 /* A claimed one that nobody wants any more. */
 void mail_cache_park_put_back(struct mail_cache_entry *entry);
+/* Its limits changed. */
+void mail_cache_park_look_at_limits(struct mail_cache_entry *entry);
 /* A claimed one, or one that is on its way in. */
 void mail_cache_park_destroy(struct mail_cache_entry *entry, enum mail_cache_end end);
 /* Whether it is claimed or not. */
@@ -198,6 +211,8 @@ void mail_cache_claim_free(struct mail_cache *cache, struct mail_cache_claim *cl
 void mail_cache_claim_done(struct mail_cache_claim *claim, bool is_alive);
 /* What mail_cache_park_fetch asked for is here (or DEAD). */
 void mail_cache_claim_arrived(struct mail_cache_claim *claim);
+/* It gets the settings that its listener has now. False: none, it must not be kept. */
+bool mail_cache_entry_renew(struct mail_cache_entry *entry);
 /* Frees what is of the entry, and takes it out of the index. */
 void mail_cache_entry_drop(struct mail_cache_entry *entry);
 

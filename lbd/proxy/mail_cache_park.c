@@ -137,7 +137,7 @@ static bool ask(struct mail_cache_entry *entry, enum mail_cache_state state, uin
 static void wait_parked(struct mail_cache_entry *entry)
 {
     uint64_t now_us = mail_cache_now(entry->worker);
-    uint64_t until_us = entry->parked_us + entry->idle_ttl_ms * UINT64_C(1000);
+    uint64_t until_us = mail_cache_idle_at(entry);
     uint64_t old_us = mail_cache_old_at(entry);
     uint64_t keepalive_us = now_us + KEEPALIVE_MS * UINT64_C(1000);
     until_us = old_us < until_us ? old_us : until_us;
@@ -149,6 +149,13 @@ static void wait_parked(struct mail_cache_entry *entry)
     }
     entry->state = MAIL_CACHE_PARKED;
     conn_deadline(&entry->conn->conn, until_us > now_us ? (until_us - now_us) / 1000 + 1 : 1);
+}
+
+void mail_cache_park_look_at_limits(struct mail_cache_entry *entry)
+{
+    if (entry->state == MAIL_CACHE_PARKED) {
+        wait_parked(entry);
+    }
 }
 
 static void evict(struct mail_cache_entry *entry)
@@ -165,7 +172,10 @@ static void park(struct mail_cache_entry *entry)
     enum mail_cache_end end = MAIL_CACHE_END_SERVER;
     uint64_t now_us = mail_cache_now(entry->worker);
     bool ok = server_is_ready(entry->server);
-    if (ok && now_us >= mail_cache_old_at(entry)) {
+    if (ok && !mail_cache_entry_renew(entry)) { /* or it comes from a worker with older ones */
+        end = MAIL_CACHE_END_FORGOTTEN;
+        ok = false;
+    } else if (ok && now_us >= mail_cache_old_at(entry)) {
         end = MAIL_CACHE_END_AGE;
         ok = false;
     }
@@ -267,7 +277,7 @@ static void on_timeout(struct conn *conn)
                                                                         : MAIL_CACHE_END_BYE);
     } else if (now_us >= mail_cache_old_at(entry)) {
         mail_cache_park_end(entry, MAIL_CACHE_END_AGE);
-    } else if (now_us >= entry->parked_us + entry->idle_ttl_ms * UINT64_C(1000)) {
+    } else if (now_us >= mail_cache_idle_at(entry)) {
         mail_cache_park_end(entry, MAIL_CACHE_END_IDLE);
     } else if (!ask(entry, MAIL_CACHE_ASKED, BARRIER_MS)) {
         mail_cache_park_end(entry, MAIL_CACHE_END_BYE);

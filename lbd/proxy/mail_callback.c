@@ -230,7 +230,7 @@ static void on_answer(const struct http_call_answer *http, void *arg)
     atomic_store_explicit(&callback->first, call->url, memory_order_relaxed);
     /* refusals that are of no use fill no table: whoever guesses passwords makes many */
     if (call->may_keep && (answer.verdict == MAIL_ASK_OK || callback->terms.negative_ttl_ms != 0)) {
-        mail_answers_put(call->worker->answers, &call->key, call->ask->user, &answer,
+        mail_answers_put(call->worker->answers, &call->key, call->ask, &answer,
                          now_ms(call->worker));
     }
     tell(call, &answer);

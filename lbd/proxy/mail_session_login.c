@@ -334,6 +334,7 @@ static void look_at_cache(struct mail_session *mail)
         .authzid = mail_login_authzid(login),
         .secret = mail_login_secret(login),
         .origin = mail->origin.client_ip,
+        .client = &mail_session_client(mail)->peer,
         .mechanism = (enum mail_mechanism)login->mechanism,
     };
     mail->entry = mail_cache_entry_new(mail->proxy->mail_cache, &with);

@@ -128,10 +128,14 @@ struct mail_users_row {
     bool is_failed_over;                    /* away from `home` because that is down */
     struct slice home;                      /* empty: not failed over */
     uint64_t last_ms;                       /* monotonic: it last came or went */
-    uint64_t expires_ms; /* forgotten then, when nothing happens; 0: has sessions, or
-                            connections in the cache */
-    uint64_t hold_ms;    /* nobody gets in until then; 0: no hold */
+    uint64_t expires_ms;   /* forgotten then, when nothing happens; 0: has sessions, or
+                              connections in the cache */
+    uint64_t hold_ms;      /* nobody gets in until then; 0: no hold */
+    const uint32_t *pools; /* for mail_users_row_came_by */
 };
+
+/* Did the user come by the pool of this id, whatever group that was of then? */
+bool mail_users_row_came_by(const struct mail_users_row *row, uint32_t pool_id);
 
 /* Some rows from *cursor on (0 at first), at most about `max`; *cursor is 0 at the end. fn runs
  * under a lock: it copies what it wants and calls nothing here. Users that come or go meanwhile may

@@ -22,11 +22,22 @@ static void show(const struct mail_user *user,
         .last_ms = user->last_ms,
         .expires_ms = mail_user_is_there(user) ? 0 : user->last_ms + user->linger_ms,
         .hold_ms = mail_user_hold_until(user),
+        .pools = user->pools,
     };
     for (size_t i = 0; i < MAIL_PROTOCOL_COUNT; i++) {
         row.sessions[i] = user->sessions[i];
     }
     fn(&row, arg);
+}
+
+bool mail_users_row_came_by(const struct mail_users_row *row, uint32_t pool_id)
+{
+    for (size_t i = 0; i < MAIL_PROTOCOL_COUNT; i++) {
+        if (row->pools[i] == pool_id + 1) {
+            return true;
+        }
+    }
+    return false;
 }
 
 struct showing {

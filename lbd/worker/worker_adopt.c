@@ -50,6 +50,27 @@ static void adopt_fronts(struct worker *worker, const struct snapshot *snapshot,
     }
 }
 
+/* Plans are sorted by the names of their listeners. */
+static int compare_plan(const void *listener, const void *plan)
+{
+    return slice_compare(*(const struct slice *)listener,
+                         slice_from((*(struct plan *const *)plan)->listener->name));
+}
+
+static const struct conf_mail_cache *cache_settings(const void *arg, struct slice listener,
+                                                    const struct addr_small *client)
+{
+    const struct snapshot *snapshot = arg;
+    struct plan *const *found = snapshot->plan_count != 0
+                                    ? bsearch(&listener, snapshot->plans, snapshot->plan_count,
+                                              sizeof(struct plan *), compare_plan)
+                                    : NULL;
+    const struct mail_plan *mail = found != NULL ? (*found)->mail : NULL;
+    return mail != NULL && mail->conf->has_cache != 0 && cidr_set_has(&mail->cache_clients, client)
+               ? &mail->conf->cache
+               : NULL;
+}
+
 /* Who waits gets a place of the newest pool. */
 static void adopt_queues(struct worker *worker, const struct snapshot *snapshot,
                          const struct lease *lease)
@@ -104,6 +125,7 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot, struct worke
     }
     idle_sweep(&worker->upstream);
     adopt_queues(worker, snapshot, lease);
+    mail_cache_set_settings(proxy->mail_cache, cache_settings, snapshot);
     mail_cache_sweep(proxy->mail_cache);
     counters_sweep(proxy->counters);
     counter_set(&counters->revision, snapshot->revision);

@@ -10,6 +10,7 @@ import unittest
 from lab.client import reset_socket
 from lab.imap_server import ImapServer
 from lab.mail import MailCase
+from lab.origin import respond
 from lab.waits import wait_for
 
 CACHE = {"clients": ["127.0.0.0/8"]}
@@ -299,6 +300,43 @@ class Real(CacheCase):
         self.wait_ended("idle")
         self.click()
         self.expect_logins(2)
+
+    def set_cache(self, cache):
+        body = {"mail": {"cache": cache}}
+        reply = self.proxy.api("PATCH", "/v1/listeners/mail", body, headers={"Content-Type": "application/merge-patch+json"})
+        self.assertEqual(reply.status, 200, reply.body)
+
+    def test_shorter_limits_hold_for_what_is_kept_already(self):
+        for limit, reason in (("max_age", "age"), ("idle_ttl", "idle")):
+            with self.subTest(limit):
+                self.open_cache(self.server.address("imap"))
+                self.click()
+                self.wait_parked()
+                self.set_cache({limit: "1s"})
+                self.wait_ended(reason)
+                self.assertEqual(self.parked(), 0)
+
+    def test_what_settings_do_not_allow_any_more_is_closed(self):
+        for cache in (None, {"clients": ["192.0.2.0/24"]}):
+            with self.subTest(cache):
+                self.open_cache(self.server.address("imap"))
+                session = self.login()
+                self.click()
+                self.wait_parked()
+                self.set_cache(cache)
+                self.wait_ended("forgotten")
+                session.logout()
+                self.proxy.wait_metric(2, "lbd_mail_cache_offered_total")
+                self.wait_ended("forgotten", 2)
+                self.assertEqual(self.parked(), 0)
+
+    def test_a_listener_that_is_gone_keeps_none(self):
+        self.open_cache(self.server.address("imap"))
+        self.click()
+        self.wait_parked()
+        self.assertEqual(self.proxy.api("DELETE", "/v1/listeners/mail").status, 204)
+        self.wait_ended("forgotten")
+        self.assertEqual(self.parked(), 0)
 
     def test_a_server_that_is_drained(self):
         self.open_cache(self.server.address("imap"))
@@ -765,6 +803,56 @@ class Tracked(CacheCase):
 
     def connection(self):
         return self.proxy.get("/v1/connections")["connections"][0]["id"]
+
+
+class Renamed(CacheCase):
+    """A callback says that joe is u123 (Auth-User), and its answers are kept."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = ImapServer(self, passwords={"U123": "secret"})
+        self.is_closed = False
+        host, _, port = self.server.address.rpartition(":")
+
+        def answer(peer):
+            while True:
+                peer.rx()
+                peer.send(respond(200, b"", {"Auth-Status": "closed"} if self.is_closed else {
+                    "Auth-Status": "OK", "Auth-Server": host, "Auth-Port": port, "Auth-User": "U123"}))
+        url = f"http://{self.origin(answer).address}/"
+        self.open_cache(self.server.address, mail={"callback": "auth"},
+                        sections={"mail_callbacks": {"auth": {"urls": [url], "cache_ttl": "10m"}}})
+
+    def status(self, name):
+        return self.proxy.get(f"/v1/mail/users/{name}/status")["sessions"]
+
+    def test_a_kick_by_either_name(self):
+        for name in ("joe", "u123"):
+            with self.subTest(name):
+                self.is_closed = False
+                client = self.login("joe")
+                self.assertRegex(client.answer, rb"l OK ")
+                self.is_closed = True
+                self.assertEqual(self.status(name), 1)
+                answer = self.proxy.api("POST", f"/v1/mail/users/{name}/kick", {})
+                self.assertEqual(answer.body["kicked"], 1)
+                client.rest()
+                self.assertRegex(self.login("joe").answer, rb"l NO ")
+
+    def test_a_purge_by_either_name(self):
+        for name in ("joe", "u123"):
+            with self.subTest(name):
+                self.is_closed = False
+                self.server.passwords = {"U123": "secret"}
+                self.click("joe")
+                self.wait_parked()
+                self.server.passwords = {"U123": "new"}
+                self.proxy.delete(f"/v1/mail/cache?user={name}")
+                self.wait_parked(0)
+                self.assertRegex(self.login("joe").answer, rb"l NO ")
+                self.is_closed = True
+                self.proxy.delete(f"/v1/mail/cache?user={name}")
+                self.assertRegex(self.login("joe").answer, rb"l NO ")
 
 
 if __name__ == "__main__":

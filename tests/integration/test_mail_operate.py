@@ -1,9 +1,12 @@
 """Users of mail by hand: where they are, moves, kicks, lists, bans, and a server that is emptied of them."""
 
 import imaplib
+import socket
 import time
 import unittest
+from urllib.parse import quote
 
+from lab.imap_server import ImapServer
 from lab.lbd import run_lbctl
 from lab.mail import MailCase
 from lab.waits import wait_for
@@ -177,6 +180,106 @@ class ByHand(Operate):
         self.login()
 
 
+class Names(MailCase):
+    def test_whoever_can_log_in_can_be_operated_on(self):
+        names = ("a/b", "a/../b", "x%41", "..", "a?b", "a#b", "ä b", "status")
+        self.open(ImapServer(self, passwords={name: "secret" for name in names}).address)
+        for name in names:
+            with self.subTest(name):
+                text = name.encode()
+                sock = socket.create_connection(self.proxy.address("mail"), timeout=10)
+                self.addCleanup(sock.close)
+                sock.sendall(b"a LOGIN {%d+}\r\n%s secret\r\n" % (len(text), text))
+                lines = sock.makefile("rb")
+                wait_for(lambda: lines.readline().startswith(b"a OK "), "the login")
+                path = "/v1/mail/users/" + quote(name, safe="")
+                self.assertEqual(self.proxy.get(path + "/status")["sessions"], 1)
+                self.assertEqual(self.proxy.put(path, {"sessions": 5}).status, 201)
+                self.assertEqual(self.proxy.get("/v1/mail/users")[name]["sessions"], 5)
+                self.proxy.delete(path)
+                answer = self.proxy.api("POST", path + "/kick", {})
+                self.assertEqual((answer.status, answer.body["kicked"]), (200, 1), answer)
+
+    def test_what_is_no_name_of_a_user(self):
+        self.open("127.0.0.1:9")
+        for name in ("a" * 321, "a%0Ab", "a%00b", "%7f"):
+            answer = self.proxy.api("GET", f"/v1/mail/users/{name}/status")
+            self.assertEqual(answer.status, 404)
+            self.assertIn("is not a name: 1 to 320 bytes without control characters", answer.body["detail"])
+
+
+    def test_an_entry_without_effect_is_warned_of(self):
+        self.open("127.0.0.1:9", sections={"mail_maps": {"m": {"entries": {"Zoe": {"pool": "boxes"}}}}})
+        for path, body, warning in (
+                ("/v1/mail/users/Anna", {"disabled": True},
+                 "/mail_users/Anna without effect: names are looked up in lower case"),
+                ("/v1/mail/users/anna", {"server": "nope"}, "has a server 'nope'"),
+                ("/v1/mail/users/" + "A" * 320, {"disabled": True}, "without effect"),
+                ("/v1/mail/maps/m/entries/Joe", {"pool": "boxes"}, "without effect"),
+                ("/v1/mail/users/otto", {"disabled": True}, None)):  # and nothing of the others
+            with self.subTest(path, body=body):
+                answer = self.proxy.put(path, body)
+                self.assertEqual(answer.status, 201)
+                said = answer.header("Lbd-Warning")
+                self.assertTrue(said is None if warning is None else said and warning in said, said)
+
+
+class Lists(MailCase):
+    """Names in lists become those that the listeners make."""
+
+    def open_two(self, mail, **more):
+        servers = [ImapServer(self, passwords={"joe": "secret", "Joe": "secret"}) for _ in range(2)]
+        self.open(*[server.address for server in servers], mail=mail, **more)
+
+    def post(self, path, body):
+        answer = self.proxy.api("POST", path, body)
+        self.assertEqual(answer.status, 200, answer)
+        return answer.body
+
+    def place(self, user):
+        return [(place["server"], place["sessions"]) for place in self.proxy.get(f"/v1/mail/users/{user}/status")["places"]]
+
+    def test_users_that_are_placed_come_by_their_name(self):
+        for mail, name in (({"default_domain": "example.com"}, "joe@example.com"),
+                           ({"default_domain": "example.com", "keep_case": True}, "Joe@example.com"),
+                           ({"keep_case": True}, "Joe")):
+            for server in "ab":  # the hash would choose one of them
+                with self.subTest(name, server=server):
+                    self.open_two(mail)
+                    placed = self.post("/v1/mail/affinity/boxes", {"text": f"Joe {server}\n"})
+                    self.assertEqual(placed, {"imported": 1, "skipped": 0})
+                    client = self.imap()
+                    client.login("Joe", "secret")
+                    status = self.proxy.get("/v1/mail/users/Joe/status")
+                    self.assertEqual(status["user"], name)
+                    self.assertEqual(self.place("Joe"), [(server, 1)])
+                    client.shutdown()
+
+    def test_a_popmap_has_the_names_of_listeners_that_ask_it(self):
+        maps = {"exact": {"type": "exact"}, "regex": {"type": "regex"}, "prefix": {"type": "prefix"}}
+        for keeps, name in ((True, "Joe"), (False, "joe")):
+            with self.subTest(keeps=keeps):
+                self.open_two({"default_domain": "example.com", "keep_case": keeps, "maps": list(maps)},
+                              sections={"mail_maps": maps})
+                for kind, key in (("exact", f"{name}@example.com"), ("regex", f"^{name}"), ("prefix", name)):
+                    text = ("^Joe" if kind == "regex" else "Joe") + ": b\n"
+                    done = self.post(f"/v1/mail/maps/{kind}/import", {"text": text, "pool": "boxes"})
+                    self.assertEqual(done["imported"], 1)
+                    self.assertEqual(list(self.proxy.get(f"/v1/mail/maps/{kind}/entries")), [key])
+
+    def test_where_listeners_do_not_agree_names_stay(self):
+        other = {"bind": ["127.0.0.1:0"], "protocol": "imap", "default_pool": "boxes",
+                 "mail": {"allow_cleartext": True, "keep_case": True}}
+        self.open_two({})
+        self.proxy.put("/v1/listeners/other", other)
+        placed = self.post("/v1/mail/affinity/boxes", {"text": "Joe a\nann b\nx@ a\n"})
+        self.assertEqual(placed, {"imported": 2, "skipped": 1, "as_written": 1,
+                                  "first_skipped": "line 3: 'x@' is no name for the listeners"})
+        self.assertEqual(self.place("Joe"), [("a", 0)])
+        done = run_lbctl("mail", "import", "boxes", "-", socket_path=self.proxy.api_socket, stdin="Bob a\n")
+        self.assertEqual(done.stdout, "users placed: 1 from stdin, 1 as written: listeners make different names of them\n")
+
+
 class Emptied(Operate):
     def test_users_are_moved_off_a_drained_server(self):
         clients = {user: self.login(user) for user in USERS}
@@ -202,6 +305,19 @@ class Emptied(Operate):
         again.logout()
         self.proxy.put("/v1/pools/boxes/servers/a/admin-state", {"state": "ready"})  # and nothing is told of it
         wait_for(lambda: self.proxy.api("GET", path).status == 404, "the end of the drain")
+
+    def test_users_who_came_before_the_group_changed_are_moved_off(self):
+        client = self.login()
+        here = self.place()["server"]
+        answer = self.proxy.patch("/v1/pools/boxes", {"mail": {"group": "other"}})
+        self.assertEqual(answer.status, 200, answer)
+        self.proxy.admin(here, "drain", pool="boxes")
+        said = self.lbctl("flush", f"boxes/{here}", "--wait")
+        self.assertIn("1 user moved", said)
+        self.ended(client)
+        wait_for(lambda: self.try_login("anna"), "the login after the kick delay")
+        self.assertEqual([(place["server"], place["group"]) for place in self.status()["places"] if place["sessions"]],
+                         [("b" if here == "a" else "a", "other")])
 
     def test_a_drain_goes_with_its_pool(self):
         pool = {"mail": {}, "servers": {"x": {"address": "127.0.0.1:9"}}}

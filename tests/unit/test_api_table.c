@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/api_table.h"
@@ -27,6 +28,15 @@ static const struct {
     {"/v1/explain/pools.servers", "/v1/explain/{*}", "pools.servers"},
     {"/v1/explain//pools/A/x", "/v1/explain/{*}", "/pools/A/x"},
     {"/v1/explain/", NULL, ""},
+    {"/v1/mail/users/a%2Fb", "/v1/mail/users/{}", "a/b"}, /* cut first */
+    {"/v1/mail/users/a%2fb/status", "/v1/mail/users/{}/status", "a/b"},
+    {"/v1/mail/users/%25%32%46%zz%4", "/v1/mail/users/{}", "%2F%zz%4"}, /* once */
+    {"/v1/mail/maps/%6d/entries/%40x", "/v1/mail/maps/{}/entries/{}", "m @x"},
+    {"/v1/mail/users/a%00b", NULL, ""},
+    {"/v1/mail/users/a%0Ab", NULL, ""},
+    {"/v1/pools/a%2Fb", NULL, ""},
+    {"/v1/pools%2Fa", NULL, ""},
+    {"/v1/explain/pools%2Fservers", "/v1/explain/{*}", "pools/servers"},
     {"/", NULL, ""},
     {"", NULL, ""},
     {"/metrics", "/metrics", ""},
@@ -40,6 +50,7 @@ START_TEST(a_path_finds_its_row_and_names)
         if (paths[i].pattern == NULL) {
             ck_assert_msg(row == NULL, "%s", paths[i].path);
             ck_assert_uint_eq(request.name_count, 0);
+            free(request.unescaped);
             continue;
         }
         ck_assert_msg(row != NULL, "%s", paths[i].path);
@@ -51,6 +62,7 @@ START_TEST(a_path_finds_its_row_and_names)
             ck_assert(slice_eq(request.names[count++], name));
         }
         ck_assert_uint_eq(request.name_count, count);
+        free(request.unescaped);
     }
 }
 END_TEST

@@ -28,7 +28,7 @@ static void put(struct mail_answers *answers, const char *login, const char *sec
     struct mail_answers_key key;
     struct mail_ask ask = ask_of(login, secret);
     mail_answers_key(answers, SLICE("auth/1"), &ask, &key);
-    mail_answers_put(answers, &key, ask.user, answer, now_ms);
+    mail_answers_put(answers, &key, &ask, answer, now_ms);
 }
 
 static enum mail_answers_age find(struct mail_answers *answers, const char *login,
@@ -132,6 +132,40 @@ START_TEST(answers_of_a_user_are_forgotten)
 }
 END_TEST
 
+static bool is_u1(struct slice renamed, void *arg)
+{
+    (*(unsigned *)arg)++;
+    return slice_eq(renamed, SLICE("u1"));
+}
+
+START_TEST(who_was_renamed_is_found_by_both_names)
+{
+    struct mail_answers *answers = mail_answers_new();
+    struct mail_ask_answer out;
+    struct mail_ask_answer answer = ok_to("b1");
+    struct mail_ask chief = ask_of("joe", "x");
+    struct mail_answers_key key;
+    unsigned asked = 0;
+    put(answers, "ann", "x", &answer, 10000);
+    answer.user_len = 2;
+    memcpy(answer.user, "u1", 2);
+    put(answers, "joe", "x", &answer, 10000);
+    put(answers, "jim", "x", &answer, 10000);
+    chief.authzid = SLICE("joe"); /* what it is renamed to is not joe */
+    mail_answers_key(answers, SLICE("auth/1"), &chief, &key);
+    memcpy(answer.user, "ch", 2);
+    mail_answers_put(answers, &key, &chief, &answer, 10000);
+    mail_answers_renamed(answers, SLICE("joe"), is_u1, &asked);
+    ck_assert_uint_eq(asked, 1);
+    mail_answers_renamed(answers, SLICE("ann"), is_u1, &asked);
+    ck_assert_uint_eq(asked, 1);
+    ck_assert_uint_eq(mail_answers_forget_renamed(answers, is_u1, &asked), 2);
+    ck_assert_int_eq(find(answers, "jim", "x", 10001, &out), MAIL_ANSWERS_NONE);
+    ck_assert_int_eq(find(answers, "ann", "x", 10001, &out), MAIL_ANSWERS_FRESH);
+    mail_answers_free(answers);
+}
+END_TEST
+
 START_TEST(the_table_does_not_grow)
 {
     struct mail_answers *answers = mail_answers_new();
@@ -150,4 +184,5 @@ END_TEST
 
 UNIT_TESTS("mail_answers", an_answer_ages, the_same_login_may_be_somebody_else,
            refusals_age_faster_and_keep_their_words, what_must_not_be_kept_is_not,
-           answers_of_a_user_are_forgotten, the_table_does_not_grow)
+           answers_of_a_user_are_forgotten, who_was_renamed_is_found_by_both_names,
+           the_table_does_not_grow)

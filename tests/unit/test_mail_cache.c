@@ -511,6 +511,36 @@ START_TEST(nothing_is_kept_for_ever)
 }
 END_TEST
 
+/* On a worker that has not heard of the new settings yet. */
+START_TEST(the_shorter_limits_of_who_asks_count)
+{
+    static const struct {
+        uint32_t idle_ttl_ms;
+        uint32_t max_age_ms;
+        bool hits;
+    } cases[] = {{1000, 900000, false}, {900000, 1000, false}, {3000, 3000, true}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        conf.idle_ttl_ms = 120000;
+        conf.max_age_ms = 900000;
+        struct session_of_test session = log_in(0, "ann", "pw");
+        park(0, &session);
+        tick(2000);
+        conf.idle_ttl_ms = cases[i].idle_ttl_ms;
+        conf.max_age_ms = cases[i].max_age_ms;
+        struct mail_cache_entry *entry = login_as(0, "ann", "pw");
+        enum mail_cache_answer answer = take(0, entry, 0);
+        unit_expect((answer == MAIL_CACHE_HIT) == cases[i].hits, "%zu", i);
+        if (answer == MAIL_CACHE_HIT) {
+            upstream_conn_end(&stand.upstream, asker.got.conn);
+        }
+        mail_cache_entry_free(entry);
+        (void)mail_cache_forget_all(cache);
+        settle();
+        (void)close(session.server);
+    }
+}
+END_TEST
+
 START_TEST(the_oldest_of_a_user_goes)
 {
     struct session_of_test sessions[4];
@@ -763,6 +793,7 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, after_five_seconds_it_must_answer_first);
     tcase_add_test(tcase, who_does_not_wait_any_more_leaves_it_parked);
     tcase_add_test(tcase, nothing_is_kept_for_ever);
+    tcase_add_test(tcase, the_shorter_limits_of_who_asks_count);
     tcase_add_test(tcase, the_oldest_of_a_user_goes);
     tcase_add_test(tcase, a_pool_has_its_limit);
     tcase_add_test(tcase, a_login_on_another_worker_gets_it);

@@ -82,6 +82,21 @@ START_TEST(tables_are_read)
 }
 END_TEST
 
+START_TEST(case_is_kept_on_request)
+{
+    static const char text[] = "Ann: b1\n";
+    for (int keeps = 0; keeps < 2; keeps++) {
+        struct mail_import import;
+        struct mail_import_entry entry;
+        const char *why;
+        mail_import_init(&import, MAIL_IMPORT_POPMAP, slice_from(text));
+        import.keeps_case = keeps != 0;
+        ck_assert_int_eq(mail_import_next(&import, &entry, &why), MAIL_IMPORT_ENTRY);
+        ck_assert(slice_eq(entry.key, keeps != 0 ? SLICE("Ann") : SLICE("ann")));
+    }
+}
+END_TEST
+
 START_TEST(a_long_line_is_passed_over)
 {
     static char text[MAIL_IMPORT_LINE_MAX + 32];
@@ -93,4 +108,4 @@ START_TEST(a_long_line_is_passed_over)
 }
 END_TEST
 
-UNIT_TESTS("mail_import", tables_are_read, a_long_line_is_passed_over)
+UNIT_TESTS("mail_import", tables_are_read, case_is_kept_on_request, a_long_line_is_passed_over)

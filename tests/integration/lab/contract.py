@@ -18,7 +18,6 @@ import re
 import subprocess
 import warnings
 from pathlib import Path
-from urllib.parse import unquote
 
 MEMBERS_MAX = 1000
 SENT_MAX = 65536
@@ -70,7 +69,7 @@ class Contract:
 
     def find(self, target):
         """(path of the document, its item) or (None, None)."""
-        plain = unquote(target.partition("?")[0])
+        plain = target.partition("?")[0]  # cut into parts before they are decoded
         for pattern, path, item in self.paths:
             if pattern.fullmatch(plain):
                 return path, item

@@ -50,6 +50,8 @@ enum mail_answers_age mail_answers_find(struct mail_answers *answers,
 /* OK and REFUSED only; others are not kept. `user`: for mail_answers_forget. */
 void mail_answers_put(struct mail_answers *answers, const struct mail_answers_key *key,
                       struct slice user, const struct mail_ask_answer *answer, uint64_t now_ms);
+/* It was taken back: it stands in for nobody any longer. */
+void mail_answers_drop(struct mail_answers *answers, const struct mail_answers_key *key);
 /* Of this user, or (empty) of all. How many. Any thread. */
 uint32_t mail_answers_forget(struct mail_answers *answers, struct slice user);
 

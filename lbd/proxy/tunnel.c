@@ -300,8 +300,9 @@ static size_t on_commands(struct relay *relay, struct slice bytes)
         break;
     case MAIL_TRACKED_WAITS:
         relay_pause(relay);
-        (void)!conn_write(relay->ways[0].to, &ask,
-                          1); /* broken: nobody answers, and that is told */
+        if (said.ask_len != 0) { /* broken: nobody answers, and that is told */
+            (void)!conn_write(relay->ways[0].to, &ask, 1);
+        }
         break;
     }
     return passed;

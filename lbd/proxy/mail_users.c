@@ -74,7 +74,7 @@ bool mail_users_share_machines(const struct pool *a, const struct pool *b)
 static double score(const struct pool *pool, uint64_t key, uint32_t member)
 {
     return rendezvous_score(key, mail_users_place(pool, member)->seed,
-                            pool->targets[member].weight);
+                            pool->members[member].user_weight);
 }
 
 /* Of the members that `fits` takes (NULL: all) the first in the name's order. */
@@ -123,7 +123,7 @@ static uint32_t choose(const struct pool *pool, struct slice name, uint64_t now_
         enum standing standing = standing_of(pool, i, now_ms);
         if (standing == STANDS || standing == IS_DOWN) {
             users += place_users(mail_users_place(pool, i));
-            weights += pool->targets[i].weight;
+            weights += pool->members[i].user_weight;
         }
     }
     uint32_t best = BALANCER_NONE;
@@ -139,8 +139,9 @@ static uint32_t choose(const struct pool *pool, struct slice name, uint64_t now_
         /* ceil(spread/100 * users * weight / weights) */
         uint64_t limit = UINT64_MAX;
         if (pool->affinity.spread != 0) {
-            limit = (pool->affinity.spread * users * pool->targets[i].weight + 100 * weights - 1) /
-                    (100 * weights);
+            limit =
+                (pool->affinity.spread * users * pool->members[i].user_weight + 100 * weights - 1) /
+                (100 * weights);
         }
         if (here > most_of_all) {
             most_of_all = here;

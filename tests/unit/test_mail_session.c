@@ -39,6 +39,7 @@ static void open_stand(void)
         .idle_ms = 100000,
     };
     stand.up.pool->members[0].place = place_new(SLICE("mail"), SLICE("a"));
+    stand.up.pool->members[0].user_weight = 100;
     routes = (struct mail_routes){
         .protocol = MAIL_IMAP, .pool = stand.up.pool, .conf = &document, .sessions_per_user = 1};
     stand.plan.mail = &mail;

@@ -292,13 +292,13 @@ START_TEST(no_server_has_more_than_its_spread)
 {
     begin(5);
     static struct mail_seat seats[2000];
-    pool->targets[0].weight = 300; /* of 700 */
+    pool->members[0].user_weight = 300; /* of 700 */
     for (uint32_t i = 0; i < ARRAY_LEN(seats); i++) {
         char name[32];
         (void)snprintf(name, sizeof(name), "user%u", i);
         (void)come(pool, name, MAIL_IMAP, &seats[i]);
         for (uint32_t m = 0; m < 5 && i > 100; m++) {
-            double share = pool->targets[m].weight / 700.0 * (i + 1);
+            double share = pool->members[m].user_weight / 700.0 * (i + 1);
             unit_expect(place_users(pool->members[m].place) <= share * 1.25 + 1,
                         "server %u has %u of %u", m, place_users(pool->members[m].place), i + 1);
         }

@@ -4,6 +4,9 @@
  *     where does the user go (mail_lookup)? -> the cache -> the server's gate -> mail_leg
  *         -> in: proxy/tunnel    -> refused: wait, answer, on with commands (mail_session.c)
  */
+#include <stdlib.h>
+
+#include "lbd/base/mem.h"
 #include "lbd/base/num.h"
 #include "lbd/mail/mail_line.h"
 #include "lbd/mail/smtp_guard.h"
@@ -242,6 +245,10 @@ static void relay(struct mail_session *mail, struct upstream_conn *server_conn,
     struct tunnel_mail kept = {.seat = mail->lookup.seat};
     kept.seat.protocol = (uint8_t)mail->plan->mail->offer.protocol;
     kept.seat.mechanism = mail->mechanism;
+    if (mail_session_behind(mail) != NULL) {
+        kept.behind = mem_alloc(sizeof(*kept.behind));
+        *kept.behind = *mail_session_behind(mail);
+    }
     if (is_followed(mail, welcome)) {
         kept.tracked = mail_tracked_new(mail->proxy, welcome->capabilities, mail->entry);
         mail->entry = NULL;
@@ -268,6 +275,7 @@ static void relay(struct mail_session *mail, struct upstream_conn *server_conn,
     if (!tunnel_open(&begin)) {
         session->conn.user = mail;
         mail_tracked_free(kept.tracked);
+        free(kept.behind);
         upstream_conn_end(upstream, server_conn);
         mail_session_drop(mail, CLOSE_OUT_OF_MEMORY);
         return;

@@ -194,7 +194,9 @@ static void finish_later(struct tunnel *tunnel, enum close_reason reason, bool l
     bool is_parked = park(tunnel, reason);
     if (is_mail(tunnel)) {
         counter_add(&proxy->counters->mail[tunnel->mail.seat.protocol].sessions_ended, 1);
-        mail_record_relayed(session, &tunnel->mail.seat, server, reason, up_bytes, down_bytes);
+        mail_record_relayed(session, &tunnel->mail.seat, tunnel->mail.behind, server, reason,
+                            up_bytes, down_bytes);
+        free(tunnel->mail.behind);
         if (is_guarded(tunnel)) {
             free_guard(tunnel->mail.guard);
         } else {
@@ -473,6 +475,12 @@ const struct mail_seat *tunnel_seat(const struct session *session)
 {
     struct relay *relay = session->conn.user;
     return is_mail(tunnel_of(relay)) ? &tunnel_of(relay)->mail.seat : NULL;
+}
+
+const struct addr_small *tunnel_behind(const struct session *session)
+{
+    struct relay *relay = session->conn.user;
+    return is_mail(tunnel_of(relay)) ? tunnel_of(relay)->mail.behind : NULL;
 }
 
 const struct server *tunnel_server(const struct session *session)

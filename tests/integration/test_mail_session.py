@@ -483,6 +483,32 @@ class Origin(MailCase):
         client.logout()
         dovecot.wait_log("Login: user=<anna>.*rip=192.0.2.7")
 
+    def test_who_is_behind_it_is_in_the_log(self):
+        """Else whoever bans by the log bans the webmail."""
+        dovecot = self.dovecot()
+        self.open(dovecot.address("imap"), mail={"trusted_from": ["127.0.0.1"]})
+        client = self.imap()
+        client.xatom("ID", '("x-originating-ip" "192.0.2.7" "x-originating-port" "1234")')
+        with self.assertRaises(imaplib.IMAP4.error):
+            client.login("anna", "wrong")
+        client.login("anna", "secret")
+        session = self.proxy.get("/v1/mail/sessions?client=192.0.2.7")["sessions"][0]
+        self.assertEqual(session["client"], "192.0.2.7:1234")
+        self.assertRegex(session["peer"], r"\A127\.0\.0\.1:\d+\Z")
+        self.assertEqual(self.proxy.get("/v1/mail/sessions?client=127.0.0.1")["total"], 1)
+        self.assertEqual(self.proxy.get("/v1/mail/sessions?client=192.0.2.8")["total"], 0)
+        client.logout()
+        plain = self.imap()
+        plain.login("anna", "secret")
+        plain.logout()
+        wait_for(lambda: len(self.lines("end")) == 2, "the ends in the log")
+        said = self.lines("login")[:2] + self.lines("end")[:1]
+        self.assertEqual([line["client"] for line in said], ["192.0.2.7:1234"] * 3)
+        self.assertEqual({line["peer"] for line in said}, {session["peer"]})
+        for line in (self.lines("login")[2], self.lines("end")[1]):
+            self.assertNotIn("peer", line)
+            self.assertRegex(line["client"], r"\A127\.0\.0\.1:")
+
     def test_nobody_believes_a_stranger(self):
         dovecot = self.dovecot()
         self.open(dovecot.address("imap"))

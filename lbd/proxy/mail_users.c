@@ -231,8 +231,22 @@ bool mail_users_is_of(const struct mail_user *user, const struct mail_users_wish
     return false;
 }
 
+/* Has any pool a server there? */
+static bool is_in_use(const struct mail_users_wish *wish, const struct place *place)
+{
+    for (uint32_t i = 0; i < wish->pool_count; i++) {
+        const struct pool *pool = wish->pools[i];
+        for (uint32_t m = 0; pool != NULL && m < pool->count; m++) {
+            if (pool->members[m].place == place) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Is it nowhere but at `at` (NULL: nowhere)? What is known of it elsewhere is forgotten, unless it
- * has something there or was moved there. */
+ * has something there or was moved there, to a server that still is one. */
 static bool is_nowhere_else(struct mail_users *users, const struct mail_users_spot *spot,
                             const struct mail_users_wish *wish, const struct mail_user *at)
 {
@@ -244,7 +258,7 @@ static bool is_nowhere_else(struct mail_users *users, const struct mail_users_sp
             continue;
         }
         bool holds = (user->flags & MAIL_USER_PINNED) != 0 && at == NULL &&
-                     !mail_user_is_expired(user, wish->now_ms);
+                     !mail_user_is_expired(user, wish->now_ms) && is_in_use(wish, user->place);
         if (mail_user_is_there(user) || holds) {
             is_nowhere = false;
         } else {

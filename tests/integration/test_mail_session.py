@@ -471,6 +471,24 @@ class Submission(MailCase):
             client.login("anna", "wrong")
 
 
+class Refusals(MailCase):
+    def test_who_is_disabled_is_refused_as_slowly(self):
+        """A server takes its time over a wrong password, and whoever never gets to one must not be told by that."""
+        dovecot = self.dovecot(users={"anna": "secret", "otto": "secret"}, more="auth_failure_delay = 2 secs\n")
+        self.open(dovecot.address("imap"), mail={"limits": {"ban_failures": 0}},
+                  sections={"mail_users": {"otto": {"disabled": True}}})
+
+        def fail(user):
+            client = self.imap()
+            began = time.monotonic()
+            with self.assertRaises(imaplib.IMAP4.error):
+                client.login(user, "wrong")
+            return time.monotonic() - began
+        self.assertGreater(fail("anna"), 1.9)
+        for user in ("otto", "anna"):
+            self.assertGreater(fail(user), 2.4)  # the next step; more is this machine
+
+
 class Origin(MailCase):
     """Who the server thinks is there."""
 

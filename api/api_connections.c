@@ -27,6 +27,10 @@ static void write_connection(struct json_write *w, const struct clients_item *it
     json_write_member_text(w, "id", id);
     json_write_member_text(w, "listener", item->listener);
     json_write_member_string(w, "client", slice_of(client, len));
+    if (item->peer.family != 0) {
+        len = addr_small_write(&item->peer, client);
+        json_write_member_string(w, "peer", slice_of(client, len));
+    }
     json_write_member_text(w, "protocol", session_protocol_word(item->protocol));
     if (item->tls_version != NULL) {
         write_tls(w, item);

@@ -24,6 +24,10 @@ static void write_session(struct json_write *w, const struct clients_item *item)
     json_write_member_text(w, "protocol", session_protocol_word(item->protocol));
     json_write_member_text(w, "listener", item->listener);
     json_write_member_string(w, "client", slice_of(client, len));
+    if (item->peer.family != 0) {
+        len = addr_small_write(&item->peer, client);
+        json_write_member_string(w, "peer", slice_of(client, len));
+    }
     if (item->tls_version != NULL) {
         json_write_key(w, "tls");
         json_write_object_begin(w);

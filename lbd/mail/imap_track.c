@@ -1,6 +1,7 @@
 /* imap_track - see imap_track.h. */
 #include "lbd/mail/imap_track.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "lbd/base/compiler.h"
@@ -19,7 +20,8 @@ enum {
     FLAG_MAILBOX = 8,
     FLAG_IDLE_ASKED = 16,
     FLAG_INHERITED = 32,
-    FLAG_LEAVES_USER = 64
+    FLAG_LEAVES_USER = 64,
+    FLAG_LOST = 128
 };
 
 /* Where the client is in what it says. */
@@ -52,6 +54,9 @@ void imap_track_init(struct imap_track *track, struct slice capabilities, struct
         mail_word_in(capabilities, SLICE("IMAP4rev2"))) {
         track->capabilities |= IMAP_TRACK_HAS_UNSELECT;
     }
+    if (mail_word_in(capabilities, SLICE("UNAUTHENTICATE"))) { /* RFC 8437 */
+        track->capabilities |= IMAP_TRACK_HAS_UNAUTHENTICATE;
+    }
 }
 
 static void give_work(struct imap_track *track)
@@ -78,6 +83,24 @@ static bool is_opaque(const struct imap_track *track)
     return (track->flags & FLAG_OPAQUE) != 0;
 }
 
+/* It cannot be followed. Where the client could leave its user behind our back, it is over; the
+ * server still is where it was, and a BYE finds its place. */
+static void lose(struct imap_track *track)
+{
+    if ((track->capabilities & IMAP_TRACK_HAS_UNAUTHENTICATE) != 0) {
+        track->flags |= FLAG_STICKY | FLAG_LOST;
+    } else {
+        make_opaque(track);
+    }
+}
+
+/* Likewise, and where the server is in what it says is not known either. */
+static void lose_both(struct imap_track *track)
+{
+    lose(track);
+    make_opaque(track);
+}
+
 /* -- commands without an answer -- */
 
 static uint64_t *tag_at(struct imap_track *track, uint32_t index)
@@ -89,10 +112,7 @@ static uint64_t *tag_at(struct imap_track *track, uint32_t index)
 static void add_tag(struct imap_track *track)
 {
     uint64_t mark = track->work->tag_hash & ~UINT64_C(0xFF);
-    if (track->outstanding == IMAP_TRACK_TAGS_MAX) {
-        make_opaque(track);
-        return;
-    }
+    assert(!imap_track_is_full(track)); /* follow_client lets none begin */
     for (uint32_t i = 0; i < track->outstanding; i++) {
         if ((*tag_at(track, i) & ~UINT64_C(0xFF)) == mark) {
             track->flags |= FLAG_STICKY; /* whose answer is whose? */
@@ -118,7 +138,7 @@ static void begin_work(struct imap_track *track)
     }
     track->work = slab_take(track->slab);
     if (track->work == NULL) {
-        make_opaque(track);
+        lose_both(track);
         return;
     }
     memset(track->work, 0, sizeof(*track->work));
@@ -233,7 +253,7 @@ static void end_client_line(struct imap_track *track)
         begin_literal(track);
     } else if (track->verb == IMAP_VERB_IDLE) {
         if ((track->flags & FLAG_IDLE_ASKED) != 0) {
-            make_opaque(track); /* which of the two will be answered by the next "+"? */
+            lose(track); /* which of the two will be answered by the next "+"? */
         }
         track->flags |= FLAG_IDLE_ASKED;
         track->state = AT_DONE;
@@ -423,11 +443,17 @@ static size_t in_literal(struct imap_track *track, const char *bytes, size_t len
     return part;
 }
 
-/* How far it is followed: to the end, to a LOGOUT or an UNAUTHENTICATE. */
+/* How far it is followed: to the end, to a LOGOUT or an UNAUTHENTICATE, to where it must wait. */
 static struct imap_track_said follow_client(struct imap_track *track, const char *bytes, size_t len)
 {
     size_t at = 0;
+    if (imap_track_is_lost(track)) {
+        return (struct imap_track_said){.leaves_user = true};
+    }
     while (at < len && !is_opaque(track)) {
+        if (track->state == AT_START && imap_track_is_full(track)) {
+            return (struct imap_track_said){.pass = at, .used = at, .waits = true};
+        }
         if (track->state == AT_START && may_hold(track)) {
             size_t tag_len = 0;
             size_t line_len = 0;
@@ -456,9 +482,9 @@ static struct imap_track_said follow_client(struct imap_track *track, const char
         if (track->state == IN_LITERAL) {
             at += in_literal(track, bytes + at, len - at);
         } else if (!client_byte(track, bytes[at++])) {
-            make_opaque(track);
+            lose(track);
         }
-        if ((track->flags & FLAG_LEAVES_USER) != 0) { /* known by the byte behind its name */
+        if ((track->flags & (FLAG_LEAVES_USER | FLAG_LOST)) != 0) { /* known by this byte */
             return (struct imap_track_said){.pass = at - 1, .used = at, .leaves_user = true};
         }
     }
@@ -497,7 +523,7 @@ static void on_answer(struct imap_track *track, enum imap_verb verb, bool is_new
             track->state = AT_START; /* it was refused: no DONE will come */
             track->flags &= (uint8_t)~FLAG_IDLE_ASKED;
         } else if (is_newest && track->state == IN_DONE) {
-            make_opaque(track);
+            lose(track);
         } else if (is_newest || track->state == AT_START) {
             track->flags &= (uint8_t)~FLAG_IDLE_ASKED;
         }
@@ -530,7 +556,7 @@ static void on_tagged(struct imap_track *track, const struct imap_lines_response
             return;
         }
     }
-    make_opaque(track);
+    lose(track);
 }
 
 /* "+": for an IDLE or a literal. */
@@ -541,7 +567,7 @@ static void on_continue(struct imap_track *track)
     } else if (track->state == WAITS) {
         begin_literal(track);
     } else {
-        make_opaque(track);
+        lose(track);
     }
 }
 
@@ -555,7 +581,7 @@ static void follow_server(struct imap_track *track, const char *bytes, size_t le
         case IMAP_LINES_MORE:
             return;
         case IMAP_LINES_LOST:
-            make_opaque(track);
+            lose_both(track);
             return;
         case IMAP_LINES_DONE:
             break;
@@ -605,6 +631,11 @@ static bool is_between(const struct imap_track *track)
 }
 
 /* -- answers -- */
+
+bool imap_track_is_lost(const struct imap_track *track)
+{
+    return (track->flags & FLAG_LOST) != 0;
+}
 
 bool imap_track_may_speak(const struct imap_track *track)
 {

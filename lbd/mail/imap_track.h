@@ -17,9 +17,11 @@
  * effect outlives the mailbox (ENABLE, NOTIFY, anything that turns CONDSTORE on, RFC 7162 3.1, ID
  * with keys that servers trust), makes the connection sticky for ever. Where a line cannot be
  * parsed, a reply belongs to no command, or COMPRESS was accepted (RFC 4978), it is opaque for
- * ever: then nothing is looked at any more, and nothing is said.
+ * ever: then nothing is looked at any more, and nothing is said. With a server that has
+ * UNAUTHENTICATE it is lost instead, but for COMPRESS: unseen, that command would pass.
  *
- * Limits: IMAP_TRACK_TAGS_MAX commands without an answer, tags of 32 bytes; more is opaque. Memory:
+ * Limits: IMAP_TRACK_TAGS_MAX commands without an answer, the next one waits for one of them; tags
+ * of 32 bytes, longer ones cannot be parsed. Memory:
  * 40 bytes while it is idle or in IDLE; else an object of the caller's slab beside them. Threads:
  * worker.
  */
@@ -42,7 +44,7 @@
 #define IMAP_TRACK_HELD_MAX IMAP_PEEK_MAX
 
 /* What of `capabilities` matters. */
-enum { IMAP_TRACK_HAS_UNSELECT = 1 };
+enum { IMAP_TRACK_HAS_UNSELECT = 1, IMAP_TRACK_HAS_UNAUTHENTICATE = 2 };
 
 enum imap_track_doubt {
     IMAP_TRACK_CLEAN,
@@ -97,15 +99,17 @@ struct imap_track_said {
     size_t pass;      /* bytes from the front that the server is to get */
     size_t used;      /* as many, and behind them the line of a LOGOUT that it is not to get */
     bool logout;      /* such a line is there */
-    bool leaves_user; /* an UNAUTHENTICATE is there; the end of its line is not passed */
+    bool leaves_user; /* an UNAUTHENTICATE is there; the end of its line is not passed. Or it is
+                         lost: what could not be followed is not passed either */
+    bool waits;       /* for the answer to a command, before what follows */
     bool unselect;    /* imap_track_inherit: before what follows, the mailbox must be left */
     struct slice tag; /* of it; lies in the bytes that were fed */
 };
 
 /* Bytes of the client. What lies behind `used` (at most IMAP_TRACK_HELD_MAX bytes, unless
- * `unselect`, `logout` or `leaves_user` is said) begins a command that may be a LOGOUT that is
- * held, or a SELECT of one who inherits: it is fed again with what comes behind it. After a LOGOUT
- * the rest is nobody's. */
+ * `unselect`, `logout`, `leaves_user` or `waits` is said) begins a command that may be a LOGOUT
+ * that is held, or a SELECT of one who inherits: it is fed again with what comes behind it. After a
+ * LOGOUT the rest is nobody's. */
 struct imap_track_said imap_track_client(struct imap_track *track, const char *bytes, size_t len);
 /* Bytes of the server, in the moment they are passed on. */
 void imap_track_server(struct imap_track *track, const char *bytes, size_t len);
@@ -114,6 +118,8 @@ void imap_track_server(struct imap_track *track, const char *bytes, size_t len);
 uint64_t imap_track_unseen(const struct imap_track *track);
 void imap_track_skip(struct imap_track *track, uint64_t len);
 
+/* Is it over, since the client could leave its user unseen? */
+bool imap_track_is_lost(const struct imap_track *track);
 /* May lines of ours be put between the bytes that were fed and those that will be? */
 bool imap_track_may_speak(const struct imap_track *track);
 enum imap_track_doubt imap_track_doubt(const struct imap_track *track);
@@ -121,6 +127,11 @@ enum imap_track_doubt imap_track_doubt(const struct imap_track *track);
 static inline uint32_t imap_track_outstanding(const struct imap_track *track)
 {
     return track->outstanding;
+}
+/* Must the client wait with the next one? */
+static inline bool imap_track_is_full(const struct imap_track *track)
+{
+    return track->outstanding == IMAP_TRACK_TAGS_MAX;
 }
 /* Can it become clean again by waiting? */
 static inline bool imap_track_may_become_clean(const struct imap_track *track)

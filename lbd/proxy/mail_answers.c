@@ -228,6 +228,20 @@ void mail_answers_put(struct mail_answers *answers, const struct mail_answers_ke
     free(old);
 }
 
+void mail_answers_drop(struct mail_answers *answers, const struct mail_answers_key *key)
+{
+    struct kept *old = NULL;
+    struct stripe *stripe = stripe_of(answers, key);
+    (void)pthread_mutex_lock(&stripe->lock);
+    struct kept **place = find(stripe, key);
+    if (place != NULL) {
+        old = *place;
+        *place = NULL;
+    }
+    (void)pthread_mutex_unlock(&stripe->lock);
+    free(old);
+}
+
 /* Which of those that are kept. */
 typedef bool meant_fn(const struct kept *kept, const void *arg);
 

@@ -51,6 +51,8 @@ enum mail_answers_age mail_answers_find(struct mail_answers *answers,
 void mail_answers_put(struct mail_answers *answers, const struct mail_answers_key *key,
                       const struct mail_ask *ask, const struct mail_ask_answer *answer,
                       uint64_t now_ms);
+/* It was taken back: it stands in for nobody any longer. */
+void mail_answers_drop(struct mail_answers *answers, const struct mail_answers_key *key);
 /* Of this user, or (empty) of all. How many. Any thread. */
 uint32_t mail_answers_forget(struct mail_answers *answers, struct slice user);
 /* Of whom a callback has renamed so that `is_it`, which is asked under a lock, says yes. */

@@ -202,6 +202,21 @@ static void try_next(struct mail_callback_call *call, const char *why)
     give_up(call);
 }
 
+/* Refusals that are of no use fill no table: whoever guesses passwords makes many. But what was
+ * kept before must not let in, when nobody answers, whom the callback refused last. */
+static void keep(const struct mail_callback_call *call, const struct mail_ask_answer *answer)
+{
+    struct mail_answers *answers = call->worker->answers;
+    if (!call->may_keep) {
+        return;
+    }
+    if (answer->verdict == MAIL_ASK_REFUSED && call->callback->terms.negative_ttl_ms == 0) {
+        mail_answers_drop(answers, &call->key);
+    } else {
+        mail_answers_put(answers, &call->key, call->ask, answer, now_ms(call->worker));
+    }
+}
+
 static void on_answer(const struct http_call_answer *http, void *arg)
 {
     struct mail_callback_call *call = arg;
@@ -228,11 +243,7 @@ static void on_answer(const struct http_call_answer *http, void *arg)
                        callback->name, answer.problem, http->status);
     }
     atomic_store_explicit(&callback->first, call->url, memory_order_relaxed);
-    /* refusals that are of no use fill no table: whoever guesses passwords makes many */
-    if (call->may_keep && (answer.verdict == MAIL_ASK_OK || callback->terms.negative_ttl_ms != 0)) {
-        mail_answers_put(call->worker->answers, &call->key, call->ask, &answer,
-                         now_ms(call->worker));
-    }
+    keep(call, &answer);
     tell(call, &answer);
 }
 

@@ -9,16 +9,16 @@
 #include "lbd/stats/access_record.h"
 #include "lbd/tls/tls_conn.h"
 
-/* What every line has. */
+/* What every line has. `behind`: the client of a peer that speaks for others; NULL: the peer. */
 static void fill(struct access_record *record, const struct session *session,
-                 enum mail_protocol protocol)
+                 const struct addr_small *behind, enum mail_protocol protocol)
 {
     struct loop *loop = session->front->proxy->loop;
     struct tls_conn_facts tls = {.version = SLICE_NONE};
     (void)tls_conn_look(&session->conn, &tls);
     *record = (struct access_record){
         .time_us = loop_wall_us(loop),
-        .client = session->conn.peer,
+        .client = behind != NULL ? *behind : session->conn.peer,
         .local = session_destination(session),
         .listener = slice_from(session->front->listener->name),
         .protocol = slice_from(mail_protocol_word(protocol)),
@@ -32,6 +32,9 @@ static void fill(struct access_record *record, const struct session *session,
         .connection_id = session->id,
         .shadow_policy = door_shadow_policy(session),
     };
+    if (behind != NULL) {
+        record->peer = session->conn.peer;
+    }
 }
 
 static void write_line(const struct mail_session *mail, struct slice event,
@@ -43,7 +46,7 @@ static void write_line(const struct mail_session *mail, struct slice event,
     if (log == NULL || mail->plan->seeing.is_unlogged) {
         return;
     }
-    fill(&record, mail->session, mail->plan->mail->offer.protocol);
+    fill(&record, mail->session, mail_session_behind(mail), mail->plan->mail->offer.protocol);
     record.event = event;
     record.user = mail_session_user(mail->session);
     record.mechanism = record.user.len != 0
@@ -74,15 +77,15 @@ void mail_record_end(const struct mail_session *mail, enum close_reason reason)
 }
 
 void mail_record_relayed(const struct session *session, const struct mail_seat *seat,
-                         const struct server *server, enum close_reason reason, uint64_t up_bytes,
-                         uint64_t down_bytes)
+                         const struct addr_small *behind, const struct server *server,
+                         enum close_reason reason, uint64_t up_bytes, uint64_t down_bytes)
 {
     struct access_record record;
     struct access_log *log = session->front->proxy->access_log;
     if (log == NULL || session->front->plan->seeing.is_unlogged) {
         return;
     }
-    fill(&record, session, (enum mail_protocol)seat->protocol);
+    fill(&record, session, behind, (enum mail_protocol)seat->protocol);
     record.event = SLICE("end");
     if (seat->user != NULL) { /* else it is a relay port */
         record.user = mail_users_name(seat);

@@ -13,6 +13,7 @@
 
 #include "lbd/base/close_reason.h"
 
+struct addr_small;
 struct mail_seat;
 struct mail_session;
 struct server;
@@ -23,7 +24,7 @@ void mail_record_login(const struct mail_session *mail, enum close_reason reason
 void mail_record_end(const struct mail_session *mail, enum close_reason reason);
 /* Of a session that was relayed. */
 void mail_record_relayed(const struct session *session, const struct mail_seat *seat,
-                         const struct server *server, enum close_reason reason, uint64_t up_bytes,
-                         uint64_t down_bytes);
+                         const struct addr_small *behind, const struct server *server,
+                         enum close_reason reason, uint64_t up_bytes, uint64_t down_bytes);
 
 #endif

@@ -131,6 +131,20 @@ struct slice mail_session_user(const struct session *session)
                                       : mail_login_user(&mail->client.login);
 }
 
+const struct addr_small *mail_session_behind(const struct mail_session *mail)
+{
+    const struct addr_small *client = &mail->client_address;
+    const struct addr_small *peer = &mail_session_client(mail)->peer;
+    bool is_other =
+        client->family != 0 && (!addr_small_is_same_ip(client, peer) || client->port != peer->port);
+    return is_other ? client : NULL;
+}
+
+const struct addr_small *mail_session_client_of(const struct session *session)
+{
+    return mail_session_behind(mail_session_of(&session->conn));
+}
+
 const struct mail_seat *mail_session_seat(const struct session *session)
 {
     const struct mail_session *mail = mail_session_of(&session->conn);

@@ -97,6 +97,10 @@ struct slice mail_session_pool(const struct session *session);
 struct slice mail_session_user(const struct session *session);
 /* What the user holds; NULL: nobody knows who it is. */
 const struct mail_seat *mail_session_seat(const struct session *session);
+/* The client that a trusted peer speaks for; NULL: the peer is the client, or nobody logged in. */
+const struct addr_small *mail_session_behind(const struct mail_session *mail);
+/* The same of a session that logs in. */
+const struct addr_small *mail_session_client_of(const struct session *session);
 /* How far it came, "login/banner"; in `out`. */
 #define MAIL_SESSION_STATE_MAX 32
 struct slice mail_session_state(const struct mail_session *mail, char out[MAIL_SESSION_STATE_MAX]);

@@ -4,10 +4,14 @@
  *     where does the user go (mail_lookup)? -> the cache -> the server's gate -> mail_leg
  *         -> in: proxy/tunnel    -> refused: wait, answer, on with commands (mail_session.c)
  */
+#include <stdlib.h>
+
+#include "lbd/base/mem.h"
 #include "lbd/base/num.h"
 #include "lbd/mail/mail_line.h"
 #include "lbd/mail/smtp_guard.h"
 #include "lbd/proxy/balance_key.h"
+#include "lbd/proxy/mail_pace.h"
 #include "lbd/proxy/mail_record.h"
 #include "lbd/proxy/mail_session_inside.h"
 #include "lbd/proxy/mail_tracked.h"
@@ -142,14 +146,22 @@ static void on_hold_over(struct loop_timer *timer)
     answer_refusal(container_of(timer, struct mail_session, hold));
 }
 
-/* How long after its command a login that failed is answered. */
+static uint64_t passed_ms(const struct mail_session *mail)
+{
+    return (mail_session_now(mail) - mail->login_us) / 1000;
+}
+
+/* In how many ms a login that failed is answered: whoever refused it, as long after its command. */
 static uint64_t hold_ms(const struct mail_session *mail)
 {
     unsigned failures = mail->client.failures;
-    uint64_t due_us =
-        UINT64_C(1000000) * (HOLD_FIRST_S << (failures < HOLD_LAST ? failures : HOLD_LAST));
-    uint64_t passed_us = mail_session_now(mail) - mail->login_us;
-    return passed_us < due_us ? (due_us - passed_us) / 1000 : 0;
+    uint64_t due_ms =
+        UINT64_C(1000) * (HOLD_FIRST_S << (failures < HOLD_LAST ? failures : HOLD_LAST));
+    uint64_t pace_ms = mail_pace_ms(mail->proxy->mail_pace, mail->plan->mail->offer.protocol,
+                                    mail_session_now(mail) / 1000);
+    due_ms = due_ms > pace_ms ? due_ms : pace_ms;
+    uint64_t already_ms = passed_ms(mail);
+    return already_ms < due_ms ? due_ms - already_ms : 0;
 }
 
 static void refuse(struct mail_session *mail, enum mail_refusal refusal, enum close_reason reason)
@@ -242,6 +254,10 @@ static void relay(struct mail_session *mail, struct upstream_conn *server_conn,
     struct tunnel_mail kept = {.seat = mail->lookup.seat};
     kept.seat.protocol = (uint8_t)mail->plan->mail->offer.protocol;
     kept.seat.mechanism = mail->mechanism;
+    if (mail_session_behind(mail) != NULL) {
+        kept.behind = mem_alloc(sizeof(*kept.behind));
+        *kept.behind = *mail_session_behind(mail);
+    }
     if (is_followed(mail, welcome)) {
         kept.tracked = mail_tracked_new(mail->proxy, welcome->capabilities, mail->entry);
         mail->entry = NULL;
@@ -268,6 +284,7 @@ static void relay(struct mail_session *mail, struct upstream_conn *server_conn,
     if (!tunnel_open(&begin)) {
         session->conn.user = mail;
         mail_tracked_free(kept.tracked);
+        free(kept.behind);
         upstream_conn_end(upstream, server_conn);
         mail_session_drop(mail, CLOSE_OUT_OF_MEMORY);
         return;
@@ -418,6 +435,10 @@ static void try_failed(struct mail_session *mail, enum close_reason reason)
 /* By the server. What it says of itself or of the account is no guess that failed. */
 static void refused(struct mail_session *mail, enum mail_refusal refusal)
 {
+    if (refusal == MAIL_REFUSED || refusal == MAIL_REFUSED_AS_IS) {
+        mail_pace_note(mail->proxy->mail_pace, mail->plan->mail->offer.protocol, passed_ms(mail),
+                       mail_session_now(mail) / 1000);
+    }
     bool is_banned = refusal == MAIL_REFUSED && mail_lookup_refused(&mail->lookup);
     refuse(mail, refusal, is_banned ? CLOSE_ADDRESS_BANNED : CLOSE_BAD_LOGIN);
 }

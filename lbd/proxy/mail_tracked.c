@@ -37,6 +37,7 @@ void mail_tracked_free(struct mail_tracked *tracked)
             loop_timer_stop(&tracked->logout->patience);
             free(tracked->logout);
         }
+        loop_ready_remove(&tracked->room);
         forget_inherited(tracked);
         imap_track_fini(&tracked->track);
         mail_cache_entry_free(tracked->entry);
@@ -72,6 +73,21 @@ static void look_for_end(struct mail_tracked *tracked)
 {
     if (tracked->logout != NULL && imap_track_doubt(&tracked->track) != IMAP_TRACK_OUTSTANDING) {
         loop_ready_put(tracked->proxy->loop, &tracked->logout->ready, on_ready);
+    }
+}
+
+static void on_room(struct loop_ready *ready)
+{
+    struct mail_tracked *tracked = container_of(ready, struct mail_tracked, room);
+    tracked->go_on(tracked);
+}
+
+/* Of a client that waits for an answer: is one there? */
+static void look_for_room(struct mail_tracked *tracked)
+{
+    if (tracked->is_full && !imap_track_is_full(&tracked->track)) {
+        tracked->is_full = false;
+        loop_ready_put(tracked->proxy->loop, &tracked->room, on_room);
     }
 }
 
@@ -154,7 +170,12 @@ size_t mail_tracked_pass(struct mail_tracked *tracked, struct slice bytes,
         begin_logout(tracked, what.tag);
     } else if (what.leaves_user) {
         said->then = MAIL_TRACKED_HOLDS;
-        begin_logout(tracked, SLICE(""));
+        if (tracked->logout == NULL) { /* else the server's words were lost before */
+            begin_logout(tracked, SLICE(""));
+        }
+    } else if (what.waits) {
+        said->then = MAIL_TRACKED_WAITS;
+        tracked->is_full = true;
     } else if (what.unselect) {
         leave_inherited(tracked, said);
     } else if (what.pass > 0) {
@@ -178,7 +199,11 @@ uint64_t mail_tracked_look(struct mail_tracked *tracked, struct slice bytes, siz
     } else {
         imap_track_skip(&tracked->track, bytes.len);
     }
+    if (imap_track_is_lost(&tracked->track) && tracked->logout == NULL) {
+        begin_logout(tracked, SLICE(""));
+    }
     note(tracked);
+    look_for_room(tracked);
     look_for_end(tracked);
     return imap_track_unseen(&tracked->track);
 }
@@ -208,7 +233,9 @@ void mail_tracked_goodbye(const struct mail_tracked *tracked, enum close_reason 
         return;
     }
     if (tracked->logout != NULL && tracked->logout->tag_len == 0) {
-        (void)buf_append_text(out, "* BYE UNAUTHENTICATE ends the session here.\r\n");
+        (void)buf_append_text(out, imap_track_is_lost(&tracked->track)
+                                       ? "* BYE A session that cannot be followed ends here.\r\n"
+                                       : "* BYE UNAUTHENTICATE ends the session here.\r\n");
         return;
     }
     if (tracked->logout != NULL) {

@@ -7,7 +7,8 @@
  *                                     '--mail_tracked_goodbye--> client
  *
  * A LOGOUT that the server need not hear of is kept back. What was asked before is answered first,
- * for MAIL_TRACKED_WAIT_MS at most; then we answer it ourselves.
+ * for MAIL_TRACKED_WAIT_MS at most; then we answer it ourselves. A client that has asked more than
+ * can be followed is not read until something is answered.
  *
  * Memory: the heap, made at the login, for as long as the session. Threads: worker.
  */
@@ -59,6 +60,8 @@ struct mail_tracked {
     void (*go_on)(struct mail_tracked *tracked); /* with what waited in mail_tracked_pass */
     struct mail_tracked_inherited *inherited;    /* NULL: nothing is */
     void *user;                                  /* of over() */
+    struct loop_ready room;                      /* the client may go on */
+    bool is_full;                                /* it waits for an answer */
     struct mail_tracked_logout *logout;          /* NULL: not yet */
 };
 

@@ -74,7 +74,7 @@ bool mail_users_share_machines(const struct pool *a, const struct pool *b)
 static double score(const struct pool *pool, uint64_t key, uint32_t member)
 {
     return rendezvous_score(key, mail_users_place(pool, member)->seed,
-                            pool->targets[member].weight);
+                            pool->members[member].user_weight);
 }
 
 /* Of the members that `fits` takes (NULL: all) the first in the name's order. */
@@ -123,7 +123,7 @@ static uint32_t choose(const struct pool *pool, struct slice name, uint64_t now_
         enum standing standing = standing_of(pool, i, now_ms);
         if (standing == STANDS || standing == IS_DOWN) {
             users += place_users(mail_users_place(pool, i));
-            weights += pool->targets[i].weight;
+            weights += pool->members[i].user_weight;
         }
     }
     uint32_t best = BALANCER_NONE;
@@ -139,8 +139,9 @@ static uint32_t choose(const struct pool *pool, struct slice name, uint64_t now_
         /* ceil(spread/100 * users * weight / weights) */
         uint64_t limit = UINT64_MAX;
         if (pool->affinity.spread != 0) {
-            limit = (pool->affinity.spread * users * pool->targets[i].weight + 100 * weights - 1) /
-                    (100 * weights);
+            limit =
+                (pool->affinity.spread * users * pool->members[i].user_weight + 100 * weights - 1) /
+                (100 * weights);
         }
         if (here > most_of_all) {
             most_of_all = here;
@@ -230,8 +231,22 @@ bool mail_users_is_of(const struct mail_user *user, const struct mail_users_wish
     return false;
 }
 
+/* Has any pool a server there? */
+static bool is_in_use(const struct mail_users_wish *wish, const struct place *place)
+{
+    for (uint32_t i = 0; i < wish->pool_count; i++) {
+        const struct pool *pool = wish->pools[i];
+        for (uint32_t m = 0; pool != NULL && m < pool->count; m++) {
+            if (pool->members[m].place == place) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Is it nowhere but at `at` (NULL: nowhere)? What is known of it elsewhere is forgotten, unless it
- * has something there or was moved there. */
+ * has something there or was moved there, to a server that still is one. */
 static bool is_nowhere_else(struct mail_users *users, const struct mail_users_spot *spot,
                             const struct mail_users_wish *wish, const struct mail_user *at)
 {
@@ -243,7 +258,7 @@ static bool is_nowhere_else(struct mail_users *users, const struct mail_users_sp
             continue;
         }
         bool holds = (user->flags & MAIL_USER_PINNED) != 0 && at == NULL &&
-                     !mail_user_is_expired(user, wish->now_ms);
+                     !mail_user_is_expired(user, wish->now_ms) && is_in_use(wish, user->place);
         if (mail_user_is_there(user) || holds) {
             is_nowhere = false;
         } else {

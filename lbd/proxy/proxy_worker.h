@@ -29,6 +29,7 @@
 
 struct mail_bans;
 struct mail_cache_worker;
+struct mail_pace;
 struct mail_users;
 struct crowd;
 
@@ -40,6 +41,7 @@ struct proxy_worker {
     struct mail_cache_worker *mail_cache;       /* NULL: none (tests) */
     struct mail_users *mail_users;              /* of the process; NULL: none (tests) */
     struct mail_bans *mail_bans;                /* likewise */
+    struct mail_pace *mail_pace;                /* likewise */
     struct mail_callback_worker mail_callbacks; /* zeroed: none (tests) */
     struct mailbox *control;                    /* for words for the log; NULL: nowhere (tests) */
     uint64_t mail_told_us;                      /* the last one */

@@ -584,6 +584,7 @@ void session_look(struct session *session, struct session_facts *facts)
         facts->pool = slice_from(facts->server->pool_name);
         if (seat != NULL) {
             facts->seat = seat;
+            facts->behind = tunnel_behind(session);
             facts->user = seat->user != NULL ? mail_users_name(seat) : SLICE_NONE;
             facts->protocol = (enum session_protocol)(SESSION_SPEAKS_IMAP + (int)seat->protocol);
         }
@@ -595,6 +596,7 @@ void session_look(struct session *session, struct session_facts *facts)
         facts->pool = mail_session_pool(session);
         facts->user = mail_session_user(session);
         facts->seat = mail_session_seat(session);
+        facts->behind = mail_session_client_of(session);
         return;
     }
     if (door_has(conn)) {

@@ -73,6 +73,7 @@ struct session_facts {
     const struct list_node *requests; /* of the connection */
     struct slice user;                /* of mail; empty: not known yet */
     const struct mail_seat *seat;     /* of mail; NULL: none */
+    const struct addr_small *behind;  /* of mail: whom the peer speaks for; NULL: itself */
 };
 
 /* TUNNEL: conn.user is the tunnel's relay. OPENS: it is the tcp_session, or with MAIL the

@@ -194,7 +194,9 @@ static void finish_later(struct tunnel *tunnel, enum close_reason reason, bool l
     bool is_parked = park(tunnel, reason);
     if (is_mail(tunnel)) {
         counter_add(&proxy->counters->mail[tunnel->mail.seat.protocol].sessions_ended, 1);
-        mail_record_relayed(session, &tunnel->mail.seat, server, reason, up_bytes, down_bytes);
+        mail_record_relayed(session, &tunnel->mail.seat, tunnel->mail.behind, server, reason,
+                            up_bytes, down_bytes);
+        free(tunnel->mail.behind);
         if (is_guarded(tunnel)) {
             free_guard(tunnel->mail.guard);
         } else {
@@ -300,8 +302,9 @@ static size_t on_commands(struct relay *relay, struct slice bytes)
         break;
     case MAIL_TRACKED_WAITS:
         relay_pause(relay);
-        (void)!conn_write(relay->ways[0].to, &ask,
-                          1); /* broken: nobody answers, and that is told */
+        if (said.ask_len != 0) { /* broken: nobody answers, and that is told */
+            (void)!conn_write(relay->ways[0].to, &ask, 1);
+        }
         break;
     }
     return passed;
@@ -472,6 +475,12 @@ const struct mail_seat *tunnel_seat(const struct session *session)
 {
     struct relay *relay = session->conn.user;
     return is_mail(tunnel_of(relay)) ? &tunnel_of(relay)->mail.seat : NULL;
+}
+
+const struct addr_small *tunnel_behind(const struct session *session)
+{
+    struct relay *relay = session->conn.user;
+    return is_mail(tunnel_of(relay)) ? tunnel_of(relay)->mail.behind : NULL;
 }
 
 const struct server *tunnel_server(const struct session *session)

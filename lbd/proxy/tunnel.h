@@ -35,6 +35,7 @@ struct mail_tracked;
 /* Of mail: all that is kept of the login. The log's line is made of it at the end. */
 struct tunnel_mail {
     struct mail_seat seat;
+    struct addr_small *behind; /* owned: the client that the peer speaks for; NULL: the peer */
     union {
         struct mail_tracked *tracked; /* owned; NULL: nobody looks at what passes */
         struct tunnel_guard *guard;   /* the tunnel's, when it began with one */
@@ -78,6 +79,8 @@ void tunnel_abort(struct session *session, enum close_reason reason);
 void tunnel_leave(struct session *session, enum close_reason reason);
 /* Of mail: who is logged in; else NULL. */
 const struct mail_seat *tunnel_seat(const struct session *session);
+/* Of mail: the client that the peer speaks for; NULL: the peer. */
+const struct addr_small *tunnel_behind(const struct session *session);
 /* Of the tunnel of this session. */
 const struct server *tunnel_server(const struct session *session);
 

@@ -474,16 +474,16 @@ bool registry_is_drained(const struct registry *registry, const struct listener 
     return registry->is_drained || listener->is_drained;
 }
 
-/* By hand, else configured and of that what its agent asks for; all on one scale. */
+/* By hand, else configured and (`with_agent`) of that what its agent asks for; all on one scale. */
 static uint64_t weight_on_scale(const struct registry_server *server, uint64_t configured,
-                                uint64_t scale)
+                                uint64_t scale, bool with_agent)
 {
     uint64_t weight = configured;
     if (server->weight != 0) {
         weight = server->weight * scale;
     } else if (server->weight_percent != 0) {
         weight = (configured * server->weight_percent + 50) / 100;
-    } else if (server->agent.has_percent && configured != 0) {
+    } else if (with_agent && server->agent.has_percent && configured != 0) {
         weight = (configured * server->agent.percent + 99) / 100;
     } else {
         return configured;
@@ -491,21 +491,34 @@ static uint64_t weight_on_scale(const struct registry_server *server, uint64_t c
     return weight != 0 ? weight : 1;
 }
 
-uint32_t registry_server_weight(const struct registry_server *server, const struct conf_pool *pool,
-                                const struct conf_server *conf)
+static uint32_t weight_as_number(const struct registry_server *server, const struct conf_pool *pool,
+                                 const struct conf_server *conf, bool with_agent)
 {
     if (server->weight != 0) {
         return server->weight;
     }
-    uint64_t weight = weight_on_scale(server, conf_share_number(pool, conf), 1);
+    uint64_t weight = weight_on_scale(server, conf_share_number(pool, conf), 1, with_agent);
     return weight < UINT32_MAX ? (uint32_t)weight : UINT32_MAX;
+}
+
+uint32_t registry_server_weight(const struct registry_server *server, const struct conf_pool *pool,
+                                const struct conf_server *conf)
+{
+    return weight_as_number(server, pool, conf, true);
+}
+
+uint32_t registry_server_weight_set(const struct registry_server *server,
+                                    const struct conf_pool *pool, const struct conf_server *conf)
+{
+    return weight_as_number(server, pool, conf, false);
 }
 
 uint64_t registry_server_weight_scaled(const struct registry_server *server,
                                        const struct conf_share_sums *sums,
                                        const struct conf_server *conf)
 {
-    return weight_on_scale(server, conf_share_scaled(sums, conf), conf_share_scale(sums, conf));
+    return weight_on_scale(server, conf_share_scaled(sums, conf), conf_share_scale(sums, conf),
+                           true);
 }
 
 uint32_t registry_server_weight_now(const struct registry_server *server,

@@ -182,7 +182,10 @@ void registry_address_of(const struct registry_server *server, struct slice text
  * number, for people. */
 uint32_t registry_server_weight(const struct registry_server *server, const struct conf_pool *pool,
                                 const struct conf_server *conf);
-/* The same as it is compared with others of its priority (conf_share.h). */
+/* By hand, or as configured: whatever its agent asks for. Users of mail go by it, for they stay. */
+uint32_t registry_server_weight_set(const struct registry_server *server,
+                                    const struct conf_pool *pool, const struct conf_server *conf);
+/* What counts as it is compared with others of its priority (conf_share.h). */
 uint64_t registry_server_weight_scaled(const struct registry_server *server,
                                        const struct conf_share_sums *sums,
                                        const struct conf_server *conf);

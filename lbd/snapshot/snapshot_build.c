@@ -58,6 +58,9 @@ static void fill_member(struct pool *pool, uint32_t i, struct registry_server *l
     if (with_places) {
         struct slice group = of->mail.group;
         member->place = place_ref(registry_make_place(live->pool->registry, group, conf->name));
+        uint32_t weight = registry_server_weight_set(live, of, conf);
+        weight = weight < TARGET_WEIGHT_MAX ? weight : TARGET_WEIGHT_MAX;
+        member->user_weight = weight != 0 ? weight : 1;
     }
     member->host = arena_copy(&pool->arena, conf->address);
     pool->targets[i].weight = weight_of(live, sums, conf);

@@ -98,6 +98,10 @@ static char *put_line(char *out, const struct access_record *record, const char 
         out = PUT(out, ",\"client\":\"");
         out = put_close(out + addr_small_write(&record->client, out));
     }
+    if (record->peer.family != 0) {
+        out = PUT(out, ",\"peer\":\"");
+        out = put_close(out + addr_small_write(&record->peer, out));
+    }
     if (record->local.family != 0) {
         out = PUT(out, ",\"local\":\"");
         out = put_close(out + addr_small_write(&record->local, out));

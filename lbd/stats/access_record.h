@@ -18,6 +18,7 @@
 struct access_record {
     uint64_t time_us;         /* wall clock, when the request began */
     struct addr_small client; /* the client's address; family 0: unknown */
+    struct addr_small peer; /* mail: who speaks for it, where that is another one; else family 0 */
     struct slice listener;
     struct slice method;
     struct slice host;

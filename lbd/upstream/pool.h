@@ -39,6 +39,8 @@
 struct pool_member {
     struct server *server;    /* referenced */
     struct place *place;      /* referenced; NULL: of no mail */
+    uint32_t user_weight;     /* of mail: what it takes of users, to TARGET_WEIGHT_MAX; targets[]
+                                 have what it can bear just now, which must move nobody */
     struct addr address;      /* len 0: unresolved */
     uint32_t address_version; /* idle connections of another version are not reused */
     struct slice host;        /* "host:port" text as configured, for logs */

@@ -59,8 +59,14 @@ static void copy_name(char out[CLIENTS_NAME_MAX], struct slice name)
 static bool session_fits(const struct clients_query *query, const struct session *session)
 {
     return (query->id == 0 || query->id == session->id) &&
-           (query->listener == NULL || query->listener == session->front->listener) &&
-           (query->address == NULL || addr_small_is_same_ip(query->address, &session->conn.peer));
+           (query->listener == NULL || query->listener == session->front->listener);
+}
+
+static bool address_fits(const struct clients_query *query, const struct session *session,
+                         const struct session_facts *facts)
+{
+    return query->address == NULL || addr_small_is_same_ip(query->address, &session->conn.peer) ||
+           (facts->behind != NULL && addr_small_is_same_ip(query->address, facts->behind));
 }
 
 static bool request_fits(const struct clients_query *query, const struct session_facts *facts)
@@ -81,7 +87,10 @@ static void describe(struct clients_item *item, const struct session *session,
 {
     uint64_t now = loop_now_us(session->front->proxy->loop);
     item->id = session->id;
-    item->address = session->conn.peer;
+    item->address = facts->behind != NULL ? *facts->behind : session->conn.peer;
+    if (facts->behind != NULL) {
+        item->peer = session->conn.peer;
+    }
     item->state = facts->state;
     item->protocol = facts->protocol;
     item->streams = facts->streams;
@@ -110,6 +119,9 @@ static bool on_visit(struct sweep *sweep, struct session *session)
         return true;
     }
     session_look(session, &facts);
+    if (!address_fits(query, session, &facts)) {
+        return true;
+    }
     while (!request_fits(query, &facts)) {
         if (!session_look_on(&facts)) {
             return true;

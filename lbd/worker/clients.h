@@ -35,7 +35,7 @@ struct clients_query {
     struct slice pool;                /* of the request or tunnel; empty: any */
     struct slice server_name;         /* likewise */
     struct slice user;                /* of mail; empty: any */
-    const struct addr_small *address; /* without its port; NULL: any */
+    const struct addr_small *address; /* without its port, the client's or its peer's; NULL: any */
     bool is_mail;                     /* mail only: whose user is known */
     bool is_kicked;                   /* mail only: whose user was kicked (mail_users) */
     uint64_t id;                      /* of the one client; 0: any */
@@ -46,7 +46,8 @@ struct clients_query {
 
 struct clients_item {
     uint64_t id;
-    struct addr_small address;
+    struct addr_small address; /* the client's */
+    struct addr_small peer;    /* of mail: who speaks for it; family 0: itself */
     enum session_state state;
     enum session_protocol protocol;
     uint32_t streams;            /* requests under way */

@@ -222,6 +222,7 @@ static bool worker_init(struct worker *worker, struct workers *workers, uint32_t
         mail_cache_worker_new(workers->mail_cache, number, &worker->mailbox, &worker->upstream);
     worker->proxy.mail_users = workers->mail_users;
     worker->proxy.mail_bans = workers->mail_bans;
+    worker->proxy.mail_pace = &workers->mail_pace;
     worker->proxy.control = options->control;
     mail_callback_worker_init(&worker->proxy.mail_callbacks, worker->loop, workers->mail_answers,
                               options->resolvers, options->resolver_count);

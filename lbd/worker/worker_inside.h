@@ -11,6 +11,7 @@
 #include "lbd/filter/filter_worker.h"
 #include "lbd/http/h1_conn.h"
 #include "lbd/proxy/mail_bans.h"
+#include "lbd/proxy/mail_pace.h"
 #include "lbd/proxy/mail_users.h"
 #include "lbd/proxy/proxy_worker.h"
 #include "lbd/upstream/upstream_worker.h"
@@ -39,8 +40,9 @@ struct worker {
 struct workers {
     struct workers_options options;
     struct worker *list;
-    struct mail_users *mail_users;     /* owned */
-    struct mail_bans *mail_bans;       /* owned */
+    struct mail_users *mail_users; /* owned */
+    struct mail_bans *mail_bans;   /* owned */
+    struct mail_pace mail_pace;
     struct mail_answers *mail_answers; /* owned */
     struct crowd *mail_crowd;          /* owned; of mail clients that are not logged in */
     uint32_t count;

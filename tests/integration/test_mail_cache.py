@@ -801,6 +801,36 @@ class Tracked(CacheCase):
                 wait_for(lambda server=server: all(c.ended for c in server.logins), "the ends of the sessions")
                 self.assertNotIn("otto", "".join(c.text for c in server.logins))
 
+    def test_nobody_hides_an_unauthenticate(self):
+        """By what cannot be followed; many commands at once can be."""
+        server = ImapServer(self, passwords={"anna": "secret", "otto": "hidden"},
+                            capabilities="IMAP4rev1 UNSELECT UNAUTHENTICATE")
+        self.open(server.address)
+        behind = "x UNAUTHENTICATE\r\ny LOGIN otto hidden\r\n"
+        for before in ("\r\n", "* NOOP\r\n", "a STATUS {1}\r\nx (MESSAGES)\r\n"):
+            with self.subTest(before):
+                client = self.login()
+                client.send(before)
+                self.assertEqual(client.rest(), b"* BYE A session that cannot be followed ends here.\r\n")
+                client = self.login()
+                try:
+                    client.send(before + behind)
+                    client.rest()
+                except ConnectionResetError:
+                    pass  # it spoke on
+        client = self.login()
+        count = 300
+        client.send("".join(f"n{i} NOOP\r\n" for i in range(count)))
+        for i in range(count):
+            self.assertRegex(client.file.readline(), rb"\An%d OK" % i)
+        client.send("".join(f"n{i} NOOP\r\n" for i in range(count)) + behind)
+        try:
+            self.assertNotIn(b"y OK", client.rest())
+        except ConnectionResetError:
+            pass
+        wait_for(lambda: all(c.ended for c in server.logins), "the ends of the sessions")
+        self.assertNotIn("otto", "".join(c.text for c in server.logins))
+
     def connection(self):
         return self.proxy.get("/v1/connections")["connections"][0]["id"]
 

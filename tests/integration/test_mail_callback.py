@@ -465,6 +465,22 @@ class Callback(CallbackCase):
         for result, count in (("ok", 8), ("kept", 5), ("refused", 1), ("failed", 1)):
             self.proxy.wait_metric(count, "lbd_mail_callback_answers_total", protocol="imap", result=result)
 
+    def test_a_refusal_takes_back_what_was_kept(self):
+        """Else whose account was closed would be let in again as soon as nobody answers."""
+        machine = Machine(self, "b1")
+        target = [("Auth-Status", "OK"), ("Auth-Server", "127.0.0.1"), ("Auth-Port", str(machine.ports["imap"]))]
+        closed = set()
+        auth = AuthServer(self, lambda headers, _: [("Auth-Status", "Account closed"), ("Auth-Wait", "1")]
+                          if headers["auth-user"] in closed else target)
+        ours = self.lbd_with(auth.url, machine)
+        for user in ("joe", "ann"):
+            self.assertEqual(self.come(ours["imap"], "imap", user)[0], "in")
+        closed.add("joe")
+        self.assertEqual(self.come(ours["imap"], "imap", "joe")[0], "a NO Account closed")
+        auth.close()
+        self.assertEqual(self.come(ours["imap"], "imap", "ann")[0], "in")
+        self.assertRegex(self.come(ours["imap"], "imap", "joe")[0], r"a NO \[UNAVAILABLE\]")
+
     def test_https_is_verified(self):
         directory = tempfile.mkdtemp(prefix="lab-ca-", dir="/tmp")
         self.addCleanup(shutil.rmtree, directory)

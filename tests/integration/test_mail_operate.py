@@ -81,6 +81,18 @@ class ByHand(Operate):
         self.lbctl("release", "anna")
         self.assertFalse(self.place()["pinned"])
 
+    def test_a_move_ends_with_its_server(self):
+        before = self.status()["routes"][0]["server"]
+        after = "b" if before == "a" else "a"
+        self.post("/v1/mail/users/anna/move", {"server": after})
+        client = self.login()
+        self.assertEqual(self.place()["server"], after)
+        client.logout()
+        wait_for(lambda: self.place()["sessions"] == 0, "the session's end")
+        self.assertLess(self.proxy.api("DELETE", f"/v1/pools/boxes/servers/{after}").status, 300)
+        self.login()
+        self.assertEqual((self.place()["server"], self.place()["pinned"]), (before, False))
+
     def test_top_shows_logins(self):
         client = self.login()
         wait_for(lambda: self.proxy.get("/v1/stats?scope=process")["process"]["mail"] == {

@@ -471,6 +471,24 @@ class Submission(MailCase):
             client.login("anna", "wrong")
 
 
+class Refusals(MailCase):
+    def test_who_is_disabled_is_refused_as_slowly(self):
+        """A server takes its time over a wrong password, and whoever never gets to one must not be told by that."""
+        dovecot = self.dovecot(users={"anna": "secret", "otto": "secret"}, more="auth_failure_delay = 2 secs\n")
+        self.open(dovecot.address("imap"), mail={"limits": {"ban_failures": 0}},
+                  sections={"mail_users": {"otto": {"disabled": True}}})
+
+        def fail(user):
+            client = self.imap()
+            began = time.monotonic()
+            with self.assertRaises(imaplib.IMAP4.error):
+                client.login(user, "wrong")
+            return time.monotonic() - began
+        self.assertGreater(fail("anna"), 1.9)
+        for user in ("otto", "anna"):
+            self.assertGreater(fail(user), 2.4)  # the next step; more is this machine
+
+
 class Origin(MailCase):
     """Who the server thinks is there."""
 
@@ -482,6 +500,32 @@ class Origin(MailCase):
         client.login("anna", "secret")
         client.logout()
         dovecot.wait_log("Login: user=<anna>.*rip=192.0.2.7")
+
+    def test_who_is_behind_it_is_in_the_log(self):
+        """Else whoever bans by the log bans the webmail."""
+        dovecot = self.dovecot()
+        self.open(dovecot.address("imap"), mail={"trusted_from": ["127.0.0.1"]})
+        client = self.imap()
+        client.xatom("ID", '("x-originating-ip" "192.0.2.7" "x-originating-port" "1234")')
+        with self.assertRaises(imaplib.IMAP4.error):
+            client.login("anna", "wrong")
+        client.login("anna", "secret")
+        session = self.proxy.get("/v1/mail/sessions?client=192.0.2.7")["sessions"][0]
+        self.assertEqual(session["client"], "192.0.2.7:1234")
+        self.assertRegex(session["peer"], r"\A127\.0\.0\.1:\d+\Z")
+        self.assertEqual(self.proxy.get("/v1/mail/sessions?client=127.0.0.1")["total"], 1)
+        self.assertEqual(self.proxy.get("/v1/mail/sessions?client=192.0.2.8")["total"], 0)
+        client.logout()
+        plain = self.imap()
+        plain.login("anna", "secret")
+        plain.logout()
+        wait_for(lambda: len(self.lines("end")) == 2, "the ends in the log")
+        said = self.lines("login")[:2] + self.lines("end")[:1]
+        self.assertEqual([line["client"] for line in said], ["192.0.2.7:1234"] * 3)
+        self.assertEqual({line["peer"] for line in said}, {session["peer"]})
+        for line in (self.lines("login")[2], self.lines("end")[1]):
+            self.assertNotIn("peer", line)
+            self.assertRegex(line["client"], r"\A127\.0\.0\.1:")
 
     def test_nobody_believes_a_stranger(self):
         dovecot = self.dovecot()

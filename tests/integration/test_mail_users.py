@@ -6,6 +6,7 @@ import unittest
 
 from lab import LabCase, wait_for
 from lab.machines import PROTOCOLS, Machine, Mailbox, Refused
+from test_agent import Agent
 
 CHECK = {"type": "imap", "interval": "200ms", "timeout": "3s", "rise": 1, "fall": 2}
 
@@ -285,6 +286,39 @@ class Users(UsersCase):
         self.assertTrue(moved)
         self.assertEqual({heavy[user] for user in moved}, {"b1"})
         self.assertLess(len(moved), len(users) / 3)
+
+    def test_what_a_server_can_bear_just_now_moves_nobody(self):
+        """A slow start, and what an agent says."""
+        machines = self.machines(2)
+        document = self.open(machines, mail={"affinity": "strict"})
+        users = [f"u{i}" for i in range(40)]
+
+        def belong():
+            return {user: self.proxy.get(f"/v1/mail/users/{user}/status")["routes"][0]["hashed"]
+                    for user in users}
+
+        def weight(server):
+            return self.proxy.server_status(server, "imap")["effective_weight"]
+        first = belong()
+        agent = Agent()
+        self.addCleanup(agent.stop)
+        document["pools"]["imap"]["slow_start"] = "1h"
+        self.change(document)
+        self.proxy.admin("b1", "maint", pool="imap")
+        self.proxy.admin("b1", "ready", pool="imap")
+        wait_for(lambda: weight("b1") < 50, "the slow start")
+        self.assertEqual(belong(), first)
+        del document["pools"]["imap"]["slow_start"]
+        agent.asked = None  # it is sent nothing
+        agent.line = b"5%\n"
+        document["pools"]["imap"]["agent"] = {"port": agent.port, "interval": "100ms"}
+        document["pools"]["imap"]["servers"]["b2"]["address"] = machines[1].address("imap").replace("127.0.0.1", "127.0.0.2")
+        self.change(document)
+        wait_for(lambda: weight("b1") == 5, "the word of the agent")
+        self.assertEqual(weight("b2"), 100)
+        self.assertEqual(belong(), first)
+        self.proxy.put("/v1/pools/imap/servers/b1/overrides/weight", {"weight": 900})  # that is a will
+        self.assertGreater(collections.Counter(belong().values())["b1"], collections.Counter(first.values())["b1"])
 
     def test_maps_and_entries_and_who_may_not(self):
         machines = self.machines()

@@ -22,7 +22,8 @@ static inline struct pool *mail_field_pool(struct slice name, uint32_t id, uint3
         (void)server_set_health(pool->members[i].server, SERVER_UP, 1);
         pool->members[i].place = place_new(SLICE("mail"), slice_from(text));
         ck_assert(addr_parse(SLICE("127.0.0.1:143"), &pool->members[i].address));
-        pool->targets[i].weight = 100;
+        pool->members[i].user_weight = 100;
+        pool->targets[i].weight = 10; /* of a slow start; nobody goes by it */
     }
     pool->affinity = (struct pool_affinity){
         .fails_over = true, .down_for_ms = 30000, .linger_ms = 900000, .spread = 125};

@@ -221,12 +221,61 @@ START_TEST(sixty_four_commands_may_wait_and_no_more)
     }
     ck_assert_int_eq(imap_track_doubt(&track), IMAP_TRACK_CLEAN);
     ck_assert_uint_eq(slab.objects, 0); /* nothing while it is idle */
-    for (unsigned i = 0; i <= IMAP_TRACK_TAGS_MAX; i++) {
+    for (unsigned i = 0; i < IMAP_TRACK_TAGS_MAX; i++) {
         int len = snprintf(line, sizeof(line), "t%u NOOP\r\n", i);
         (void)imap_track_client(&track, line, (size_t)len);
     }
+    struct slice next = SLICE("u NOOP\r\n"); /* waits for an answer */
+    struct imap_track_said said = imap_track_client(&track, next.ptr, next.len);
+    ck_assert(said.waits && said.pass == 0 && said.used == 0);
+    ck_assert(imap_track_is_full(&track));
+    ck_assert_int_eq(imap_track_doubt(&track), IMAP_TRACK_OUTSTANDING);
+    imap_track_server(&track, "t7 OK\r\n", 7);
+    ck_assert(!imap_track_is_full(&track));
+    said = imap_track_client(&track, next.ptr, next.len);
+    ck_assert(!said.waits && said.pass == next.len);
+    imap_track_fini(&track);
+}
+END_TEST
+
+/* Where the server has UNAUTHENTICATE: what cannot be followed does not get to it. */
+START_TEST(who_could_leave_its_user_unseen_is_lost)
+{
+    static const struct {
+        const char *client;
+        size_t pass;
+        const char *server;
+        bool may_speak;
+    } ends[] = {
+        {"\r\n", 0, "", true},
+        {"a NOOP\r\n* NOOP\r\n", 8, "", true},
+        {"a STATUS {1}\r\nx (MESSAGES)\r\n", 14, "", true},
+        {"a IDLE\r\nDONE\r\nb IDLE\r\n", 21, "", true},
+        {"a NOOP\r\n", 8, "b OK x\r\n", true},
+        {"a NOOP\r\n", 8, "+ x\r\n", true},
+        {"a NOOP\r\n", 8, "b OK x\r\n* 1 EXI", false},
+        {"a NOOP\r\n", 8, "HTTP/1.1 200 OK\r\n", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        struct imap_track track;
+        imap_track_init(&track, SLICE("IMAP4rev1 UNAUTHENTICATE"), &slab);
+        struct imap_track_said said =
+            imap_track_client(&track, ends[i].client, strlen(ends[i].client));
+        unit_expect(said.pass == ends[i].pass, "%zu: %zu", i, said.pass);
+        imap_track_server(&track, ends[i].server, strlen(ends[i].server));
+        unit_expect(imap_track_is_lost(&track), "%zu", i);
+        unit_expect(imap_track_may_speak(&track) == ends[i].may_speak, "%zu", i);
+        ck_assert_int_ge(imap_track_doubt(&track), IMAP_TRACK_STICKY);
+        said = imap_track_client(&track, "x", 1);
+        unit_expect(said.leaves_user && said.pass == 0, "%zu", i);
+        imap_track_fini(&track);
+    }
+    struct imap_track track; /* it may compress */
+    imap_track_init(&track, SLICE("IMAP4rev1 UNAUTHENTICATE"), &slab);
+    (void)imap_track_client(&track, "a COMPRESS DEFLATE\r\n", 20);
+    imap_track_server(&track, "a OK x\r\n", 8);
+    ck_assert(!imap_track_is_lost(&track));
     ck_assert_int_eq(imap_track_doubt(&track), IMAP_TRACK_OPAQUE);
-    ck_assert_uint_eq(slab.objects, 0);
     imap_track_fini(&track);
 }
 END_TEST
@@ -418,6 +467,7 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, split_anywhere_the_same_state);
     tcase_add_test(tcase, what_the_server_can);
     tcase_add_test(tcase, sixty_four_commands_may_wait_and_no_more);
+    tcase_add_test(tcase, who_could_leave_its_user_unseen_is_lost);
     tcase_add_test(tcase, logout_is_kept_from_the_server);
     tcase_add_test(tcase, unauthenticate_does_not_reach_the_server);
     tcase_add_test(tcase, a_mailbox_of_another_session_is_left);

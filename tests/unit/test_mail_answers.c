@@ -100,6 +100,25 @@ START_TEST(refusals_age_faster_and_keep_their_words)
 }
 END_TEST
 
+START_TEST(one_is_dropped_and_no_other)
+{
+    struct mail_answers *answers = mail_answers_new();
+    struct mail_ask_answer answer = ok_to("b1");
+    struct mail_ask_answer out;
+    struct mail_answers_key key;
+    struct mail_ask ask = ask_of("joe", "x");
+    mail_answers_key(answers, SLICE("auth/1"), &ask, &key);
+    mail_answers_drop(answers, &key); /* there is no table yet */
+    put(answers, "joe", "x", &answer, 10000);
+    put(answers, "joe", "y", &answer, 10000);
+    mail_answers_drop(answers, &key);
+    mail_answers_drop(answers, &key);
+    ck_assert_int_eq(find(answers, "joe", "x", 10001, &out), MAIL_ANSWERS_NONE);
+    ck_assert_int_eq(find(answers, "joe", "y", 10001, &out), MAIL_ANSWERS_FRESH);
+    mail_answers_free(answers);
+}
+END_TEST
+
 START_TEST(what_must_not_be_kept_is_not)
 {
     struct mail_answers *answers = mail_answers_new();
@@ -183,6 +202,7 @@ START_TEST(the_table_does_not_grow)
 END_TEST
 
 UNIT_TESTS("mail_answers", an_answer_ages, the_same_login_may_be_somebody_else,
+           refusals_age_faster_and_keep_their_words, one_is_dropped_and_no_other,
            refusals_age_faster_and_keep_their_words, what_must_not_be_kept_is_not,
            answers_of_a_user_are_forgotten, who_was_renamed_is_found_by_both_names,
            the_table_does_not_grow)

@@ -4,6 +4,7 @@
 
 #include "lbd/proxy/crowd.h"
 #include "lbd/proxy/mail_bans.h"
+#include "lbd/proxy/mail_pace.h"
 #include "lbd/proxy/mail_session.h"
 #include "lbd/proxy/mail_users.h"
 #include "tests/unit/proxy_stand.h"
@@ -14,6 +15,7 @@
 static struct proxy_stand stand;
 static struct mail_plan mail;
 static struct mail_routes routes;
+static struct mail_pace pace;
 static struct conf_listener_mail conf;
 static struct conf document;
 
@@ -39,12 +41,15 @@ static void open_stand(void)
         .idle_ms = 100000,
     };
     stand.up.pool->members[0].place = place_new(SLICE("mail"), SLICE("a"));
+    stand.up.pool->members[0].user_weight = 100;
     routes = (struct mail_routes){
         .protocol = MAIL_IMAP, .pool = stand.up.pool, .conf = &document, .sessions_per_user = 1};
     stand.plan.mail = &mail;
     stand.plan.mail_routes = &routes;
     stand.proxy.mail_users = mail_users_new();
     stand.proxy.mail_bans = mail_bans_new();
+    pace = (struct mail_pace){0};
+    stand.proxy.mail_pace = &pace;
     stand.proxy.mail_crowd = crowd_new();
     listener_bind_server_first(stand.bind, true);
 }

@@ -292,13 +292,13 @@ START_TEST(no_server_has_more_than_its_spread)
 {
     begin(5);
     static struct mail_seat seats[2000];
-    pool->targets[0].weight = 300; /* of 700 */
+    pool->members[0].user_weight = 300; /* of 700 */
     for (uint32_t i = 0; i < ARRAY_LEN(seats); i++) {
         char name[32];
         (void)snprintf(name, sizeof(name), "user%u", i);
         (void)come(pool, name, MAIL_IMAP, &seats[i]);
         for (uint32_t m = 0; m < 5 && i > 100; m++) {
-            double share = pool->targets[m].weight / 700.0 * (i + 1);
+            double share = pool->members[m].user_weight / 700.0 * (i + 1);
             unit_expect(place_users(pool->members[m].place) <= share * 1.25 + 1,
                         "server %u has %u of %u", m, place_users(pool->members[m].place), i + 1);
         }
@@ -541,6 +541,37 @@ START_TEST(a_server_that_left_the_pool_gives_its_users_up)
 }
 END_TEST
 
+/* As long as any pool has the server the pin holds; then it ends with it. */
+START_TEST(a_pin_ends_with_its_server)
+{
+    begin(3);
+    uint32_t member;
+    uint32_t wait_ms;
+    struct mail_seat seat;
+    const char *name = user_of(0);
+    struct pool *smaller = mail_field_pool(SLICE("imap"), 1, 2);
+    mail_field_share(smaller, pool);
+    struct pool *pools[] = {NULL, smaller, pool};
+    struct mail_users_wish wish = {.name = slice_from(name),
+                                   .pool = smaller,
+                                   .wanted = BALANCER_NONE,
+                                   .protocol = MAIL_IMAP,
+                                   .now_ms = now,
+                                   .pools = pools,
+                                   .pool_count = 3};
+    ck_assert_uint_eq(come(smaller, name, MAIL_IMAP, &seat), 0);
+    go(&seat);
+    ck_assert(mail_field_move(users, pool, slice_from(name), 2, 0, false, now));
+    ck_assert_int_eq(mail_users_enter(users, &wish, &seat, &member, &wait_ms), MAIL_USERS_WAIT);
+    wish.pool_count = 2;
+    ck_assert_int_eq(mail_users_enter(users, &wish, &seat, &member, &wait_ms), MAIL_USERS_IN);
+    ck_assert_uint_eq(member, 0);
+    go(&seat);
+    end();
+    pool_unref(smaller);
+}
+END_TEST
+
 START_TEST(pools_with_some_machines_in_common_never_split_a_user)
 {
     begin(3);
@@ -774,7 +805,7 @@ UNIT_TESTS("mail_users", a_user_with_sessions_is_at_one_place_whatever_the_proto
            who_goes_elsewhere_waits_for_what_is_parked,
            a_parked_connection_keeps_its_user_and_is_no_session,
            who_must_go_elsewhere_goes_to_the_next_in_its_order, sessions_have_a_limit,
-           a_server_that_left_the_pool_gives_its_users_up,
+           a_server_that_left_the_pool_gives_its_users_up, a_pin_ends_with_its_server,
            pools_with_some_machines_in_common_never_split_a_user,
            a_move_by_a_pool_that_does_not_have_its_place,
            pools_of_other_machines_have_users_of_their_own, a_walk_sees_everybody_once,

@@ -80,8 +80,8 @@ bool tls_front_is_for(const struct tls_front *front, const struct ssl_st *ssl, s
         name = host; /* an IPv6 address */
     }
     const struct tls_identity *its = find(front, name);
-    if (its == NULL) {
-        its = front->first;
+    if (its == NULL && !front->strict_sni) {
+        its = front->first; /* strict: nobody would have got in under that name */
     }
     return its == ours || tls_identity_covers(ours, name);
 }

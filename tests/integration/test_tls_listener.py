@@ -111,6 +111,18 @@ class Names(Tls):
         )
         lbd.wait_metric(1, "lbd_tls_sni_unknown_total", listener="web")
 
+    def test_strict_names_hold_for_hosts_too(self):
+        for strict, status in ((True, 421), (False, 200)):
+            with self.subTest(strict=strict):
+                lbd = self.start(tls={"strict_sni": strict},
+                                 certificates={"shop": self.shop, "wild": self.wild})
+                client = self.tls(lbd, "shop.test")  # of the first certificate
+                response = client.get(host="internal.test")
+                self.assertEqual(response.status, status, response)
+                if strict:
+                    self.assert_reason(response, 421, "misdirected")
+                self.assertEqual(client.get(host="localhost").status, 200)
+
     def test_a_name_with_two_kinds_of_keys(self):
         lbd = self.start(certificates={"ec": self.shop, "rsa": self.shop_rsa})
         for algorithms, want in [

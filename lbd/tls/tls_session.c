@@ -423,6 +423,11 @@ bool tls_session_has_ended(const struct tls_session *session)
     return session->has_ended || session->is_broken;
 }
 
+bool tls_session_waits_for_verdict(const struct tls_session *session)
+{
+    return tls_client_waits_for_verdict(session->ssl);
+}
+
 const char *tls_session_why(const struct tls_session *session)
 {
     return session->why != NULL ? session->why : "";

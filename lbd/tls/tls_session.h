@@ -78,6 +78,9 @@ enum tls_verdict tls_session_write_pieces(struct tls_session *session, const str
                                           int count, size_t record_max, size_t *taken);
 /* Says that we send no more (close_notify). Reading goes on. */
 enum tls_verdict tls_session_shut(struct tls_session *session);
+/* Of a connection to a server: has it yet to say what it thinks of our certificate? A session
+ * ticket says that it is good, and is nothing that a read returns. */
+bool tls_session_waits_for_verdict(const struct tls_session *session);
 /* Nothing more can be read: the peer said so, or it failed. */
 bool tls_session_has_ended(const struct tls_session *session);
 /* What went wrong; "": nothing. */

@@ -97,8 +97,8 @@ bool tls_session_is_resumed(const struct tls_session *session);
 /* Of a client's connection: what SNI said ... */
 bool tls_session_has_name(const struct tls_session *session);
 bool tls_session_knows_name(const struct tls_session *session); /* ... and we have it */
-/* Remembers who the client is by its certificate, `with_certificate`: the whole of it. Once, after
- * the handshake. */
+/* Remembers who the client is by its certificate, `with_certificate`: the whole of it. After the
+ * handshake; what is remembered already stays as it is. */
 void tls_session_keep_peer(struct tls_session *session, bool with_certificate);
 /* NULL: it was not asked to, or there is no certificate. */
 const struct tls_peer *tls_session_peer(const struct tls_session *session);

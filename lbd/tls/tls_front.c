@@ -243,7 +243,33 @@ static void choose_for(const struct by_name *names, const struct tls_front_optio
     }
 }
 
-/* Those for the name itself, then, for kinds of keys that are missing, those for "*.rest". */
+/* Of several kinds that a client can use OpenSSL takes the one of the lowest rank. */
+static int rank_of(const struct tls_cert *cert)
+{
+    switch (tls_cert_facts(cert)->key_kind) {
+    case TLS_KEY_EC:
+        return 0;
+    case TLS_KEY_ED25519:
+    case TLS_KEY_OTHER:
+        return 1;
+    case TLS_KEY_RSA:
+        break;
+    }
+    return 2;
+}
+
+static bool ranks_below(const struct tls_cert *cert, const struct choice *choice)
+{
+    for (uint32_t i = 0; i < choice->count; i++) {
+        if (rank_of(cert) <= rank_of(choice->certs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Those for the name itself, then those for "*.rest" of kinds that only clients get who cannot use
+ * any of them: nobody is shown a wildcard who could be shown the name. */
 static void choose_all(const struct by_name *names, const struct tls_front_options *options,
                        struct slice pattern, struct choice *choice)
 {
@@ -254,7 +280,14 @@ static void choose_all(const struct by_name *names, const struct tls_front_optio
         struct slice rest = slice_from_at(pattern, dot);
         room[0] = '*';
         memcpy(room + 1, rest.ptr, rest.len);
-        choose_for(names, options, slice_of(room, rest.len + 1), choice);
+        const struct choice exact = *choice;
+        struct choice wild = {.count = 0};
+        choose_for(names, options, slice_of(room, rest.len + 1), &wild);
+        for (uint32_t i = 0; i < wild.count; i++) {
+            if (ranks_below(wild.certs[i], &exact)) {
+                choose(choice, wild.certs[i]);
+            }
+        }
     }
 }
 

@@ -3,8 +3,9 @@
  * versions and protocols, who must show a certificate.
  *
  *     ClientHello --SNI--> exact name -> wildcard -> default | unrecognized_name
- *         --> an identity: one certificate for each kind of key (the client's abilities choose),
- * and what tickets and sessions of it are bound to (R12)
+ *         --> an identity: one certificate for each kind of key (the client's abilities choose; a
+ * wildcard's only where none of the exact name's will do), and what tickets and sessions of it are
+ * bound to (R12)
  *
  * A change makes another tls_front, which shares the identities that are the same; handshakes and
  * connections keep theirs. Whether the other would let a connection in is asked anew where what

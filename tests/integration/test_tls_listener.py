@@ -136,6 +136,27 @@ class Names(Tls):
                     )
                     self.assertIn(f"subject={want}", text)
 
+    def test_an_exact_name_goes_before_a_wildcard(self):
+        """Whatever kinds of keys they have: a wildcard is for who cannot use the other."""
+        names = {"exact": "DNS:www.wild.test", "wild": "DNS:*.wild.test"}
+        both, only_rsa = "ECDSA+SHA256:RSA-PSS+SHA256", "RSA-PSS+SHA256"
+        for rsa, algorithms, want in [
+            ("exact", both, "exact"),
+            ("exact", only_rsa, "exact"),
+            ("wild", both, "exact"),
+            ("wild", only_rsa, "wild"),
+        ]:
+            pairs = {kind: self.ca.issue(f"{kind}-{rsa}", cn=kind, names=[name], rsa=kind == rsa)
+                     for kind, name in names.items()}
+            for order in (("exact", "wild"), ("wild", "exact")):
+                lbd = self.start(certificates={kind: pairs[kind] for kind in order})
+                for version in ("-tls1_3", "-tls1_2"):
+                    with self.subTest(rsa=rsa, algorithms=algorithms, order=order, version=version):
+                        text = s_client(lbd.port(), "-servername", "www.wild.test", version,
+                                        "-sigalgs", algorithms)
+                        self.assertIn(f"subject=CN = {want}\n", text)
+                lbd.stop()
+
     def test_a_request_goes_where_its_certificate_is(self):
         lbd = self.start(certificates={"shop": self.shop, "wild": self.wild})
         client = self.tls(lbd, "a.wild.test")

@@ -157,8 +157,9 @@ struct making {
     struct err *err;
 };
 
-/* One certificate for each kind of key, the first of each. */
+/* One certificate for each kind of key, the first of each that is valid, or the first. */
 struct choice {
+    uint64_t now_us;
     struct tls_cert *certs[TLS_FRONT_SHOWN];
     uint32_t count;
 };
@@ -167,6 +168,10 @@ static void choose(struct choice *choice, struct tls_cert *cert)
 {
     for (uint32_t i = 0; i < choice->count; i++) {
         if (tls_cert_facts(choice->certs[i])->key_kind == tls_cert_facts(cert)->key_kind) {
+            if (!tls_cert_is_valid(choice->certs[i], choice->now_us) &&
+                tls_cert_is_valid(cert, choice->now_us)) {
+                choice->certs[i] = cert;
+            }
             return;
         }
     }
@@ -281,7 +286,7 @@ static void choose_all(const struct by_name *names, const struct tls_front_optio
         room[0] = '*';
         memcpy(room + 1, rest.ptr, rest.len);
         const struct choice exact = *choice;
-        struct choice wild = {.count = 0};
+        struct choice wild = {.now_us = options->now_us};
         choose_for(names, options, slice_of(room, rest.len + 1), &wild);
         for (uint32_t i = 0; i < wild.count; i++) {
             if (ranks_below(wild.certs[i], &exact)) {
@@ -295,7 +300,7 @@ static bool add_names(const struct making *making, const struct by_name *names)
 {
     const struct map_entry *entry;
     map_for_each (entry, &names->last) {
-        struct choice choice = {.count = 0};
+        struct choice choice = {.now_us = making->options->now_us};
         choose_all(names, making->options, entry->key, &choice);
         struct tls_identity *identity = make_identity(making, &choice);
         if (identity == NULL) {
@@ -310,7 +315,7 @@ static bool add_names(const struct making *making, const struct by_name *names)
 static bool add_first(const struct making *making, const struct by_name *names)
 {
     struct tls_cert *cert = making->options->certs[0];
-    struct choice choice = {.count = 0};
+    struct choice choice = {.now_us = making->options->now_us};
     choose(&choice, cert);
     if (tls_cert_facts(cert)->name_count > 0) {
         choose_all(names, making->options, tls_cert_facts(cert)->names[0], &choice);

@@ -39,6 +39,8 @@ struct tls_front_options {
     struct slice listener;         /* its name: tickets of one are not for another */
     struct tls_cert *const *certs; /* the first is shown to who names nobody we know */
     uint32_t cert_count;           /* at least 1 */
+    uint64_t now_us; /* wall clock: of several for one name and kind of key those that are valid
+                        go first; 0: nobody asks. Not part of what a front is made of */
     enum tls_profile profile;
     enum tls_version min_version; /* TLS_VERSION_ANY: the profile's */
     enum tls_version max_version;

@@ -157,6 +157,31 @@ class Names(Tls):
                         self.assertIn(f"subject=CN = {want}\n", text)
                 lbd.stop()
 
+    def test_of_two_for_one_name_the_valid_one_is_shown(self):
+        """And whoever is never shown is told of."""
+        late = self.ca.issue("late-name", cn="late", names=["DNS:late.test"], days=-1)
+        fresh, spare = (self.ca.issue(f"{name}-name", cn=name, names=["DNS:late.test", "DNS:more.test"][:count])
+                        for name, count in (("fresh", 2), ("spare", 1)))
+        pairs = {"shop": self.shop, "rsa": self.shop_rsa, "late": late, "fresh": fresh, "spare": spare}
+        for order, want, hidden in [
+            (["shop", "rsa", "late", "fresh"], "fresh", [(2, "fresh")]),
+            (["late", "fresh", "shop"], "fresh", [(0, "fresh")]),
+            (["fresh", "shop", "late"], "fresh", [(2, "fresh")]),
+            (["spare", "fresh", "shop"], "spare", []),  # the other is for a name more
+            (["fresh", "spare"], "fresh", [(1, "fresh")]),
+        ]:
+            with self.subTest(order=order):
+                lbd = self.start(certificates={name: pairs[name] for name in order})
+                self.assertEqual(self.shown(lbd, "late.test"), want)
+                self.assertEqual(self.shown(lbd, "unknown.test"), want if order[0] == "late" else order[0])
+                answer = lbd.api("PATCH", "/v1/listeners/web?dry_run=true", {"reason_detail": True})
+                told = [(w["pointer"], w["detail"]) for w in answer.body.get("warnings", ())
+                        if w["code"] == "shadowed-certificate"]
+                self.assertEqual(told, [(f"#/listeners/web/tls/certificates/{at}",
+                                         f"never shown: '{by}' has the same name and kind of key")
+                                        for at, by in hidden])
+                lbd.stop()
+
     def test_a_request_goes_where_its_certificate_is(self):
         lbd = self.start(certificates={"shop": self.shop, "wild": self.wild})
         client = self.tls(lbd, "a.wild.test")

@@ -161,6 +161,7 @@ struct conf_listener_tls {
     uint32_t ocsp_stapling; /* bool */
 };
 
+#define CONF_HTTP2_STREAMS_PRESET 100
 struct conf_listener_http2 {
     uint32_t enabled;     /* bool: by ALPN, or by its preface without TLS */
     uint32_t max_streams; /* requests at once on one connection */

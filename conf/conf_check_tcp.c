@@ -96,26 +96,80 @@ static bool check_route(const struct conf_route *route, const struct conf_listen
     return ok;
 }
 
+/* The ClientHello of a client would go inside of TLS of our own. */
+static void check_pool(struct conf_check *check, const struct conf_listener *listener,
+                       const struct conf_pool *pool)
+{
+    PATH(pools, &conf_check_root, SLICE("pools"));
+    PATH(at, &pools, pool->name);
+    PATH(tls, &at, SLICE("tls"));
+    PATH(http_version, &at, SLICE("http_version"));
+    if (pool->has_tls != 0 && !conf_check_is_refused(check, &tls)) {
+        conf_errors_add(check->errors, &tls, "invalid-value", SLICE_NONE,
+                        "must be absent: listener '%.*s' is tls_passthrough, whose TLS is between "
+                        "the clients and the servers",
+                        SLICE_ARG(listener->name));
+        check->ok = false;
+    }
+    if (pool->http_version != CONF_HTTP_VERSION_1) {
+        conf_errors_warn(check->errors, &http_version, "no-effect",
+                         "without effect for listener '%.*s', which is tls_passthrough",
+                         SLICE_ARG(listener->name));
+    }
+}
+
+/* Of the pool, and of those that stand in for it; that they may go round is told elsewhere. */
+static void check_reached(struct conf_check *check, const struct conf_listener *listener,
+                          struct slice name)
+{
+    if (listener->protocol != CONF_PROTOCOL_TLS_PASSTHROUGH) {
+        return;
+    }
+    for (uint32_t i = 0; i <= CONF_CHECK_FALLBACKS_MAX && name.len != 0; i++) {
+        const struct conf_pool *pool = conf_pool_find(check->conf, name);
+        if (pool == NULL) {
+            return;
+        }
+        check_pool(check, listener, pool);
+        name = pool->fallback_pool;
+    }
+}
+
+static void check_listener(struct conf_check *check, const struct conf_listener *listener)
+{
+    PATH(listeners, &conf_check_root, SLICE("listeners"));
+    PATH(at, &listeners, listener->name);
+    if (listener->protocol == CONF_PROTOCOL_TLS_PASSTHROUGH && listener->has_tls != 0) {
+        PATH(tls, &at, SLICE("tls"));
+        conf_errors_add(check->errors, &tls, "invalid-value", SLICE_NONE,
+                        "must be absent: with tls_passthrough TLS ends at the servers");
+        check->ok = false;
+    }
+    if (listener->protocol != CONF_PROTOCOL_HTTP &&
+        (listener->http2.enabled == 0 ||
+         listener->http2.max_streams != CONF_HTTP2_STREAMS_PRESET)) {
+        PATH(http2, &at, SLICE("http2"));
+        conf_errors_warn(check->errors, &http2, "no-effect",
+                         "without effect: 'protocol' is not http");
+    }
+    check_reached(check, listener, listener->default_pool);
+}
+
 void conf_check_tcp(struct conf_check *check)
 {
     const struct conf *conf = check->conf;
     struct conf_errors *errors = check->errors;
-    PATH(listeners, &conf_check_root, SLICE("listeners"));
     for (uint32_t i = 0; i < conf->listener_count; i++) {
-        const struct conf_listener *listener = &conf->listeners[i];
-        if (listener->protocol == CONF_PROTOCOL_TLS_PASSTHROUGH && listener->has_tls != 0) {
-            PATH(at, &listeners, listener->name);
-            PATH(tls, &at, SLICE("tls"));
-            conf_errors_add(errors, &tls, "invalid-value", SLICE_NONE,
-                            "must be absent: with tls_passthrough TLS ends at the servers");
-            check->ok = false;
-        }
+        check_listener(check, &conf->listeners[i]);
     }
     for (uint32_t i = 0; i < conf->route_count; i++) {
         const struct conf_listener *listener = conf_listener_find(conf, conf->routes[i].listener);
         if (listener != NULL && !conf_protocol_is_mail(listener->protocol) &&
             !check_route(&conf->routes[i], listener, errors)) {
             check->ok = false;
+        }
+        if (listener != NULL) {
+            check_reached(check, listener, conf->routes[i].pool);
         }
     }
 }

@@ -1,9 +1,11 @@
 #include "lbd/control/cert_check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/conf_vault.h"
+#include "lbd/base/compiler.h"
 #include "lbd/base/mem.h"
 #include "lbd/base/now.h"
 #include "lbd/snapshot/snapshot_mail.h"
@@ -201,16 +203,20 @@ static void check_bodies(struct check *check)
 
 /* -- names -- */
 
+/* Which is there and was read; else NULL. */
+static const struct tls_cert *cert_of(const struct check *check, struct slice name)
+{
+    struct err ignored;
+    const struct conf_certificate *conf = conf_certificate_find(check->conf, name);
+    return conf != NULL ? registry_certificate_of(check->tls, conf, &ignored) : NULL;
+}
+
 /* Every name of the certificates that a listener shows. */
 static void gather_names(const struct check *check, const struct conf_listener *listener,
                          struct map *names)
 {
     for (uint32_t i = 0; i < listener->tls.certificate_count; i++) {
-        struct err ignored;
-        const struct conf_certificate *conf =
-            conf_certificate_find(check->conf, listener->tls.certificates[i]);
-        const struct tls_cert *cert =
-            conf != NULL ? registry_certificate_of(check->tls, conf, &ignored) : NULL;
+        const struct tls_cert *cert = cert_of(check, listener->tls.certificates[i]);
         const struct tls_cert_facts *facts = cert != NULL ? tls_cert_facts(cert) : NULL;
         for (uint32_t n = 0; facts != NULL && n < facts->name_count; n++) {
             (void)map_put(names, facts->names[n], (void *)(uintptr_t)facts);
@@ -265,6 +271,80 @@ static void check_hosts(const struct check *check, const struct conf_listener *l
     map_fini(&names);
 }
 
+/* -- who is shown -- */
+
+/* By kind of key: name -> the certificate of the listener that is shown for it (tls_front), its
+ * index + 1. */
+struct shown {
+    const struct tls_cert **certs; /* of the listener */
+    struct map by_name[TLS_KEY_OTHER + 1];
+    uint64_t now_us;
+};
+
+static uint32_t shown_for(const struct shown *shown, uint32_t cert, uint32_t name)
+{
+    const struct tls_cert_facts *facts = tls_cert_facts(shown->certs[cert]);
+    return (uint32_t)(uintptr_t)map_get(&shown->by_name[facts->key_kind], facts->names[name]);
+}
+
+static void note_shown(struct shown *shown, uint32_t at)
+{
+    const struct tls_cert_facts *facts = tls_cert_facts(shown->certs[at]);
+    for (uint32_t n = 0; n < facts->name_count; n++) {
+        uint32_t before = shown_for(shown, at, n);
+        if (before == 0 || (!tls_cert_is_valid(shown->certs[before - 1], shown->now_us) &&
+                            tls_cert_is_valid(shown->certs[at], shown->now_us))) {
+            (void)map_put(&shown->by_name[facts->key_kind], facts->names[n],
+                          (void *)(uintptr_t)(at + 1));
+        }
+    }
+}
+
+/* The one that is shown for its first name instead; `at`: it is shown itself. */
+static uint32_t shown_instead(const struct shown *shown, uint32_t at)
+{
+    const struct tls_cert_facts *facts = tls_cert_facts(shown->certs[at]);
+    for (uint32_t n = 0; n < facts->name_count; n++) {
+        if (shown_for(shown, at, n) == at + 1) {
+            return at;
+        }
+    }
+    return facts->name_count != 0 ? shown_for(shown, at, 0) - 1 : at;
+}
+
+static void check_shown(const struct check *check, const struct conf_listener *listener)
+{
+    struct shown shown = {.now_us = now_wall_us()};
+    uint32_t count = listener->tls.certificate_count;
+    shown.certs = mem_zero(count + 1, sizeof(*shown.certs));
+    for (size_t i = 0; i < ARRAY_LEN(shown.by_name); i++) {
+        map_init(&shown.by_name[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        shown.certs[i] = cert_of(check, listener->tls.certificates[i]);
+        if (shown.certs[i] != NULL) {
+            note_shown(&shown, i);
+        }
+    }
+    PATH(listeners, &root, SLICE("listeners"));
+    PATH(at, &listeners, listener->name);
+    PATH(tls, &at, SLICE("tls"));
+    PATH(certificates, &tls, SLICE("certificates"));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t other = shown.certs[i] != NULL ? shown_instead(&shown, i) : i;
+        if (other != i) {
+            const struct conf_path item = {.parent = &certificates, .index = i};
+            conf_errors_warn(check->errors, &item, "shadowed-certificate",
+                             "never shown: '%.*s' has the same name and kind of key",
+                             SLICE_ARG(listener->tls.certificates[other]));
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(shown.by_name); i++) {
+        map_fini(&shown.by_name[i]);
+    }
+    free(shown.certs);
+}
+
 bool cert_check(struct registry_tls *tls, const struct conf *conf, struct conf_errors *errors)
 {
     struct check check = {.tls = tls, .conf = conf, .errors = errors, .ok = true};
@@ -276,6 +356,7 @@ bool cert_check(struct registry_tls *tls, const struct conf *conf, struct conf_e
     for (uint32_t i = 0; check.ok && i < conf->listener_count; i++) {
         if (conf->listeners[i].has_tls && conf->certificate_count <= COVERED_MAX) {
             check_hosts(&check, &conf->listeners[i]);
+            check_shown(&check, &conf->listeners[i]);
         }
     }
     return check.ok;

@@ -1,6 +1,7 @@
 /*
  * cert_check - what the certificates of a document are worth: do they exist, do they fit, are they
- * for the names that are asked for? And the passwords in files: can they be read?
+ * for the names that are asked for, and is each shown to anybody? And the passwords in files: can
+ * they be read?
  *
  *     lbd -t, control (prepare) --cert_check--> errors and warnings with their pointers
  *                                                 '--registry_tls: what was read stays there

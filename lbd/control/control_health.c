@@ -142,6 +142,7 @@ void control_health_fill_target(const struct health_server *live,
     };
     if (target->how.tls == NULL && pool->plan != NULL && pool->plan->check.type == CONF_CHECK_TLS) {
         target->how.tls = control_health_handshake_only(pool->health);
+        target->how.handshake_only = true;
     }
 }
 

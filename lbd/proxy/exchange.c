@@ -388,16 +388,27 @@ void exchange_know_id(struct exchange *x)
     know_id(x);
 }
 
+const struct tls_peer *exchange_peer(const struct exchange *x)
+{
+    struct conn *conn = &x->session->conn;
+    enum conf_client_forward forward = x->plan->client_forward;
+    if (LB_LIKELY(forward == CONF_CLIENT_FORWARD_OFF) || !tls_conn_is_one(conn)) {
+        return NULL;
+    }
+    tls_conn_keep_peer(conn, forward == CONF_CLIENT_FORWARD_CERTIFICATE);
+    return tls_session_peer(tls_conn_session(conn));
+}
+
 /* Who the client is by its certificate. */
 static void add_peer(const struct exchange *x, struct hop_facts *facts)
 {
-    const struct conn *conn = &x->session->conn;
-    const struct tls_peer *peer =
-        tls_conn_is_one(conn) ? tls_session_peer(tls_conn_session(conn)) : NULL;
+    const struct tls_peer *peer = exchange_peer(x);
     if (peer != NULL) {
         facts->cert_subject = peer->subject;
         facts->cert_sha256 = slice_from(peer->sha256);
-        facts->cert = peer->field;
+        if (x->plan->client_forward == CONF_CLIENT_FORWARD_CERTIFICATE) {
+            facts->cert = peer->field; /* the connection may know it from another time */
+        }
     }
 }
 

@@ -221,6 +221,10 @@ static inline const struct filter_chain *exchange_filters(const struct exchange 
 }
 /* Finds or makes request_id_used, once. */
 void exchange_know_id(struct exchange *x);
+/* Who the client is by its certificate, as far as servers are told by the plan of this request.
+ * NULL: they are not, or there is none. */
+struct tls_peer;
+const struct tls_peer *exchange_peer(const struct exchange *x);
 enum exchange_verdict exchange_pick(struct exchange *x);
 enum exchange_verdict exchange_connect(struct exchange *x);
 enum exchange_verdict exchange_send(struct exchange *x);

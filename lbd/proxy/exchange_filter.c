@@ -4,8 +4,6 @@
  * Threads: worker.
  */
 #include "lbd/proxy/exchange.h"
-#include "lbd/tls/tls_conn.h"
-#include "lbd/tls/tls_session.h"
 
 static void on_resume(struct filter_run *run, enum filter_verdict verdict)
 {
@@ -18,11 +16,6 @@ static void on_resume(struct filter_run *run, enum filter_verdict verdict)
     } else {
         exchange_reply_filter(x, &run->answer);
     }
-}
-
-static bool has_client_cert(const struct conn *conn)
-{
-    return tls_conn_is_one(conn) && tls_session_peer(tls_conn_session(conn)) != NULL;
 }
 
 enum exchange_verdict exchange_filter(struct exchange *x)
@@ -42,7 +35,7 @@ enum exchange_verdict exchange_filter(struct exchange *x)
         .request_id = x->request_id_used,
         .proto = exchange_proto(x),
         .host = exchange_host(x),
-        .has_client_cert = has_client_cert(&x->session->conn),
+        .has_client_cert = exchange_peer(x) != NULL,
         .owner = x,
         .resume = on_resume,
     };

@@ -4,6 +4,7 @@
 
 #include "conf/conf_document.h"
 #include "lbd/base/mem.h"
+#include "lbd/base/now.h"
 #include "lbd/proxy/plan.h"
 #include "lbd/snapshot/snapshot.h"
 #include "lbd/tls/tls_front.h"
@@ -127,6 +128,7 @@ bool snapshot_tls_add(const struct snapshot_build *build, const struct conf_list
             conf->tls.profile == CONF_TLS_MODERN ? TLS_PROFILE_MODERN : TLS_PROFILE_INTERMEDIATE,
         .min_version = version_of(conf->tls.min_version),
         .max_version = version_of(conf->tls.max_version),
+        .now_us = now_wall_us(),
         .strict_sni = conf->tls.strict_sni != 0,
         .staples = conf->tls.ocsp_stapling != 0,
     };

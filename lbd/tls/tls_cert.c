@@ -346,6 +346,11 @@ const struct tls_cert_facts *tls_cert_facts(const struct tls_cert *cert)
     return &cert->facts;
 }
 
+bool tls_cert_is_valid(const struct tls_cert *cert, uint64_t now_us)
+{
+    return cert->facts.not_before_us <= now_us && now_us < cert->facts.not_after_us;
+}
+
 bool tls_cert_is_same(const struct tls_cert *a, const struct tls_cert *b)
 {
     return a == b || memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;

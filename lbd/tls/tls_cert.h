@@ -67,6 +67,8 @@ struct tls_cert *tls_cert_ref(struct tls_cert *cert);
 void tls_cert_unref(struct tls_cert *cert); /* NULL is fine */
 
 const struct tls_cert_facts *tls_cert_facts(const struct tls_cert *cert);
+/* Is its own certificate valid at this time (wall clock)? */
+bool tls_cert_is_valid(const struct tls_cert *cert, uint64_t now_us);
 /* Same chain, same key? */
 bool tls_cert_is_same(const struct tls_cert *a, const struct tls_cert *b);
 /* Is it for this host name (RFC 6125) or address? */

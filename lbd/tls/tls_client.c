@@ -47,6 +47,8 @@ struct attempt {
     struct tls_reuse *reuse;   /* borrowed; may be NULL */
     enum tls_client_failure failure;
     bool was_refused; /* by an alert */
+    bool was_asked;   /* for a certificate of ours */
+    bool was_taken;   /* a session came after the handshake */
     char name[256];
     char why[TLS_CLIENT_WHY_MAX];
 };
@@ -285,12 +287,27 @@ static SSL_SESSION *take(struct tls_reuse *reuse, const uint8_t binding[BINDING_
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-    const struct attempt *attempt = attempt_of(ssl);
-    if (attempt == NULL || attempt->reuse == NULL) {
+    struct attempt *attempt = attempt_of(ssl);
+    if (attempt == NULL) {
+        return 0;
+    }
+    attempt->was_taken = true;
+    if (attempt->reuse == NULL) {
         return 0;
     }
     keep(attempt->reuse, session);
     return 0; /* its reference is not ours */
+}
+
+/* OpenSSL calls it when the server asks for a certificate. What is shown is settled already. */
+static int on_asked(SSL *ssl, void *arg)
+{
+    struct attempt *attempt = attempt_of(ssl);
+    (void)arg;
+    if (attempt != NULL) {
+        attempt->was_asked = true;
+    }
+    return 1;
 }
 
 /* -- a connection -- */
@@ -380,6 +397,13 @@ bool tls_client_was_refused(const struct ssl_st *ssl)
     return attempt != NULL && attempt->was_refused;
 }
 
+bool tls_client_waits_for_verdict(const struct ssl_st *ssl)
+{
+    const struct attempt *attempt = attempt_of(ssl);
+    return attempt != NULL && attempt->was_asked && !attempt->was_taken &&
+           SSL_version(ssl) == TLS1_3_VERSION;
+}
+
 /* OpenSSL's number for an alert of the peer is this and the alert's. */
 #define ALERT_REASON SSL_AD_REASON_OFFSET
 
@@ -420,6 +444,7 @@ static bool set_rules(struct tls_client *client, const struct tls_client_options
     (void)SSL_CTX_set_session_cache_mode(handle,
                                          SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(handle, on_new_session);
+    SSL_CTX_set_cert_cb(handle, on_asked, NULL);
     int min = tls_version_number(options->min_version, TLS1_2_VERSION);
     bool verifies = client->verify != TLS_VERIFY_OFF || client->pin_count != 0;
     SSL_CTX_set_verify(handle, verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);

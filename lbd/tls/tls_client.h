@@ -89,6 +89,9 @@ void tls_client_settle(struct ssl_st *ssl);
 enum tls_client_failure tls_client_failure(const struct ssl_st *ssl);
 /* The peer said so by an alert (tls_client_explain saw it). */
 bool tls_client_was_refused(const struct ssl_st *ssl);
+/* The handshake is complete for us, and the server has yet to judge the certificate that it asked
+ * for (TLS 1.3: its verdict is an alert, or anything else that it sends). */
+bool tls_client_waits_for_verdict(const struct ssl_st *ssl);
 /* Says it for a person: about the certificate with its subject, about the rest with `code` (of
  * OpenSSL's queue) and `words`, what tls_error_take has for it. */
 void tls_client_explain(const struct ssl_st *ssl, unsigned long code, const char *words,

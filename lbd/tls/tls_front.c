@@ -80,8 +80,8 @@ bool tls_front_is_for(const struct tls_front *front, const struct ssl_st *ssl, s
         name = host; /* an IPv6 address */
     }
     const struct tls_identity *its = find(front, name);
-    if (its == NULL) {
-        its = front->first;
+    if (its == NULL && !front->strict_sni) {
+        its = front->first; /* strict: nobody would have got in under that name */
     }
     return its == ours || tls_identity_covers(ours, name);
 }
@@ -157,8 +157,9 @@ struct making {
     struct err *err;
 };
 
-/* One certificate for each kind of key, the first of each. */
+/* One certificate for each kind of key, the first of each that is valid, or the first. */
 struct choice {
+    uint64_t now_us;
     struct tls_cert *certs[TLS_FRONT_SHOWN];
     uint32_t count;
 };
@@ -167,6 +168,10 @@ static void choose(struct choice *choice, struct tls_cert *cert)
 {
     for (uint32_t i = 0; i < choice->count; i++) {
         if (tls_cert_facts(choice->certs[i])->key_kind == tls_cert_facts(cert)->key_kind) {
+            if (!tls_cert_is_valid(choice->certs[i], choice->now_us) &&
+                tls_cert_is_valid(cert, choice->now_us)) {
+                choice->certs[i] = cert;
+            }
             return;
         }
     }
@@ -243,7 +248,33 @@ static void choose_for(const struct by_name *names, const struct tls_front_optio
     }
 }
 
-/* Those for the name itself, then, for kinds of keys that are missing, those for "*.rest". */
+/* Of several kinds that a client can use OpenSSL takes the one of the lowest rank. */
+static int rank_of(const struct tls_cert *cert)
+{
+    switch (tls_cert_facts(cert)->key_kind) {
+    case TLS_KEY_EC:
+        return 0;
+    case TLS_KEY_ED25519:
+    case TLS_KEY_OTHER:
+        return 1;
+    case TLS_KEY_RSA:
+        break;
+    }
+    return 2;
+}
+
+static bool ranks_below(const struct tls_cert *cert, const struct choice *choice)
+{
+    for (uint32_t i = 0; i < choice->count; i++) {
+        if (rank_of(cert) <= rank_of(choice->certs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Those for the name itself, then those for "*.rest" of kinds that only clients get who cannot use
+ * any of them: nobody is shown a wildcard who could be shown the name. */
 static void choose_all(const struct by_name *names, const struct tls_front_options *options,
                        struct slice pattern, struct choice *choice)
 {
@@ -254,7 +285,14 @@ static void choose_all(const struct by_name *names, const struct tls_front_optio
         struct slice rest = slice_from_at(pattern, dot);
         room[0] = '*';
         memcpy(room + 1, rest.ptr, rest.len);
-        choose_for(names, options, slice_of(room, rest.len + 1), choice);
+        const struct choice exact = *choice;
+        struct choice wild = {.now_us = options->now_us};
+        choose_for(names, options, slice_of(room, rest.len + 1), &wild);
+        for (uint32_t i = 0; i < wild.count; i++) {
+            if (ranks_below(wild.certs[i], &exact)) {
+                choose(choice, wild.certs[i]);
+            }
+        }
     }
 }
 
@@ -262,7 +300,7 @@ static bool add_names(const struct making *making, const struct by_name *names)
 {
     const struct map_entry *entry;
     map_for_each (entry, &names->last) {
-        struct choice choice = {.count = 0};
+        struct choice choice = {.now_us = making->options->now_us};
         choose_all(names, making->options, entry->key, &choice);
         struct tls_identity *identity = make_identity(making, &choice);
         if (identity == NULL) {
@@ -277,7 +315,7 @@ static bool add_names(const struct making *making, const struct by_name *names)
 static bool add_first(const struct making *making, const struct by_name *names)
 {
     struct tls_cert *cert = making->options->certs[0];
-    struct choice choice = {.count = 0};
+    struct choice choice = {.now_us = making->options->now_us};
     choose(&choice, cert);
     if (tls_cert_facts(cert)->name_count > 0) {
         choose_all(names, making->options, tls_cert_facts(cert)->names[0], &choice);

@@ -3,8 +3,9 @@
  * versions and protocols, who must show a certificate.
  *
  *     ClientHello --SNI--> exact name -> wildcard -> default | unrecognized_name
- *         --> an identity: one certificate for each kind of key (the client's abilities choose),
- * and what tickets and sessions of it are bound to (R12)
+ *         --> an identity: one certificate for each kind of key (the client's abilities choose; a
+ * wildcard's only where none of the exact name's will do), and what tickets and sessions of it are
+ * bound to (R12)
  *
  * A change makes another tls_front, which shares the identities that are the same; handshakes and
  * connections keep theirs. Whether the other would let a connection in is asked anew where what
@@ -38,6 +39,8 @@ struct tls_front_options {
     struct slice listener;         /* its name: tickets of one are not for another */
     struct tls_cert *const *certs; /* the first is shown to who names nobody we know */
     uint32_t cert_count;           /* at least 1 */
+    uint64_t now_us; /* wall clock: of several for one name and kind of key those that are valid
+                        go first; 0: nobody asks. Not part of what a front is made of */
     enum tls_profile profile;
     enum tls_version min_version; /* TLS_VERSION_ANY: the profile's */
     enum tls_version max_version;

@@ -1,7 +1,7 @@
 /*
  * tls_peer - who the client is, by the certificate that it showed: what servers are told.
  *
- * Made once for a connection, when its handshake is through.
+ * Made for a connection when its handshake is through, or when a request is the first to need it.
  *
  * Limits: TLS_PEER_SUBJECT_MAX bytes of subject, TLS_PEER_CERT_MAX of certificate; a longer one is
  * not told. Memory: its owner's. Threads: the connection's.

@@ -27,6 +27,7 @@ struct tls_session {
     SSL *ssl;
     struct tls_front *front; /* referenced; NULL: not a client's connection */
     struct tls_peer *peer;   /* NULL: nobody asked, or there is no certificate */
+    struct tls_peer *whole;  /* the same with the certificate; requests under way may use `peer` */
     char *why;               /* NULL: nothing went wrong */
     uint64_t name_hash;      /* of what SNI said */
     uint64_t demand;         /* tls_front_demand that the client has met, or is about to */
@@ -106,6 +107,7 @@ void tls_session_free(struct tls_session *session)
         tls_wire_fini(&session->wire);
         tls_front_unref(session->front);
         tls_peer_free(session->peer);
+        tls_peer_free(session->whole);
         free(session->why);
         free(session);
     }
@@ -423,6 +425,11 @@ bool tls_session_has_ended(const struct tls_session *session)
     return session->has_ended || session->is_broken;
 }
 
+bool tls_session_waits_for_verdict(const struct tls_session *session)
+{
+    return tls_client_waits_for_verdict(session->ssl);
+}
+
 const char *tls_session_why(const struct tls_session *session)
 {
     return session->why != NULL ? session->why : "";
@@ -480,7 +487,10 @@ bool tls_session_knows_name(const struct tls_session *session)
 
 void tls_session_keep_peer(struct tls_session *session, bool with_certificate)
 {
-    session->peer = tls_peer_new(SSL_get0_peer_certificate(session->ssl), with_certificate);
+    struct tls_peer **kept = with_certificate ? &session->whole : &session->peer;
+    if (session->whole == NULL && *kept == NULL) {
+        *kept = tls_peer_new(SSL_get0_peer_certificate(session->ssl), with_certificate);
+    }
 }
 
 bool tls_session_is_let_in(struct tls_session *session, const struct tls_front *front)
@@ -498,7 +508,7 @@ bool tls_session_is_let_in(struct tls_session *session, const struct tls_front *
 
 const struct tls_peer *tls_session_peer(const struct tls_session *session)
 {
-    return session->peer;
+    return session->whole != NULL ? session->whole : session->peer;
 }
 
 bool tls_session_is_for(const struct tls_session *session, struct slice host)

@@ -78,6 +78,9 @@ enum tls_verdict tls_session_write_pieces(struct tls_session *session, const str
                                           int count, size_t record_max, size_t *taken);
 /* Says that we send no more (close_notify). Reading goes on. */
 enum tls_verdict tls_session_shut(struct tls_session *session);
+/* Of a connection to a server: has it yet to say what it thinks of our certificate? A session
+ * ticket says that it is good, and is nothing that a read returns. */
+bool tls_session_waits_for_verdict(const struct tls_session *session);
 /* Nothing more can be read: the peer said so, or it failed. */
 bool tls_session_has_ended(const struct tls_session *session);
 /* What went wrong; "": nothing. */
@@ -94,8 +97,8 @@ bool tls_session_is_resumed(const struct tls_session *session);
 /* Of a client's connection: what SNI said ... */
 bool tls_session_has_name(const struct tls_session *session);
 bool tls_session_knows_name(const struct tls_session *session); /* ... and we have it */
-/* Remembers who the client is by its certificate, `with_certificate`: the whole of it. Once, after
- * the handshake. */
+/* Remembers who the client is by its certificate, `with_certificate`: the whole of it. After the
+ * handshake; what is remembered already stays as it is. */
 void tls_session_keep_peer(struct tls_session *session, bool with_certificate);
 /* NULL: it was not asked to, or there is no certificate. */
 const struct tls_peer *tls_session_peer(const struct tls_session *session);

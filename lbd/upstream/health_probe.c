@@ -167,7 +167,7 @@ void health_probe_say(struct health_probe *probe, const char *fmt, ...)
     va_end(args);
 }
 
-static uint64_t elapsed_us(const struct health_probe *probe)
+uint64_t health_probe_elapsed_us(const struct health_probe *probe)
 {
     uint64_t now = now_us(); /* not the batch clock: this is what is measured */
     return now > probe->started_us ? now - probe->started_us : 0;
@@ -175,7 +175,7 @@ static uint64_t elapsed_us(const struct health_probe *probe)
 
 void health_probe_elapsed(const struct health_probe *probe, char out[32])
 {
-    uint64_t tenths = (elapsed_us(probe) + 50) / 100;
+    uint64_t tenths = (health_probe_elapsed_us(probe) + 50) / 100;
     (void)snprintf(out, 32, "%llu.%llu ms", (unsigned long long)(tenths / 10),
                    (unsigned long long)(tenths % 10));
 }
@@ -220,7 +220,7 @@ static void end(struct health_probe *probe, enum health_probe_verdict verdict)
     }
     memcpy(text, probe->text, sizeof(text));
     struct health_probe_result result = {.verdict = verdict,
-                                         .duration_us = elapsed_us(probe),
+                                         .duration_us = health_probe_elapsed_us(probe),
                                          .text = text,
                                          .is_degraded = probe->is_degraded,
                                          .said = slice_of(said, said_len),
@@ -242,7 +242,7 @@ static void on_timeout(struct loop_timer *timer)
         [TALK_IS_OPEN] = " waiting for an answer",
     };
     char limit[NUM_TEXT_MAX];
-    if (probe->is_fit) {
+    if (probe->is_fit || probe->is_silent_fit) {
         end(probe, HEALTH_PROBE_PASSED);
         return;
     }
@@ -274,6 +274,15 @@ struct slice health_probe_host(const struct health_probe *probe)
     const struct conf_health_check *check = &probe->plan->check;
     struct slice host = check->host.len != 0 ? check->host : slice_from(probe->authority);
     return addr_is_unix(host) || !health_probe_is_plain(host) ? SLICE("localhost") : host;
+}
+
+void health_probe_grace(struct health_probe *probe, uint32_t ms)
+{
+    uint64_t gone_ms = health_probe_elapsed_us(probe) / 1000;
+    uint32_t limit_ms = probe->plan->check.timeout_ms;
+    uint32_t left_ms = gone_ms < limit_ms ? limit_ms - (uint32_t)gone_ms : 0;
+    probe->is_silent_fit = true;
+    loop_timer_set(probe->talk.loop, &probe->timer, ms < left_ms ? ms : left_ms, on_timeout);
 }
 
 bool health_probe_secure(struct health_probe *probe)
@@ -358,6 +367,12 @@ static bool on_received(struct talk *talk, bool ended)
     return follow(probe, probe->plan->kind->received(probe, ended));
 }
 
+static bool on_accepted(struct talk *talk)
+{
+    struct health_probe *probe = probe_of(talk);
+    return follow(probe, probe->is_silent_fit ? HEALTH_PROBE_PASS : HEALTH_PROBE_WAIT);
+}
+
 static void on_failed(struct talk *talk, bool is_ours, const char *why)
 {
     struct health_probe *probe = probe_of(talk);
@@ -369,8 +384,10 @@ static void on_failed(struct talk *talk, bool is_ours, const char *why)
     end(probe, is_ours ? HEALTH_PROBE_NOT_RUN : HEALTH_PROBE_FAILED);
 }
 
-static const struct talk_ops talk_ops = {
-    .connected = on_connected, .received = on_received, .failed = on_failed};
+static const struct talk_ops talk_ops = {.connected = on_connected,
+                                         .received = on_received,
+                                         .accepted = on_accepted,
+                                         .failed = on_failed};
 
 /* --- the beginning --- */
 
@@ -389,6 +406,7 @@ struct health_probe *health_probe_start(struct loop *loop, struct health_probe_p
     probe->authority = mem_slicedup(server->authority);
     probe->started_us = now_us();
     probe->http = server->http;
+    probe->handshake_only = server->handshake_only;
     probe->fn = fn;
     probe->arg = arg;
     buf_init(&probe->body, HEALTH_PROBE_ANSWER_MAX);

@@ -95,6 +95,8 @@ struct health_probe {
     enum pool_http http;
     bool is_http2; /* what HTTP is spoken in, from connected on */
     bool is_fit;   /* it has passed, and only the farewell is left: how that goes is no matter */
+    bool is_silent_fit; /* what still comes may speak against it; silence does not */
+    bool handshake_only;
     bool is_degraded;
     bool is_understood; /* the kind's: it speaks what is asked */
     bool starttls;      /* TLS is the kind's to begin: health_probe_secure */
@@ -120,7 +122,8 @@ struct health_probe_server {
     const char *tls_name;
     enum proxy_header_version proxy;
     enum pool_http http;
-    bool starttls; /* of mail: TLS begins after some words */
+    bool starttls;       /* of mail: TLS begins after some words */
+    bool handshake_only; /* of tls: what the server thinks of us is no matter */
     struct dial_sources sources;
     uint32_t turn; /* of them */
 };
@@ -137,6 +140,8 @@ bool health_probe_is_plain(struct slice text);
 struct slice health_probe_host(const struct health_probe *probe);
 /* For kinds: the conversation over HTTP/2, made at first. */
 struct h2_ask *health_probe_ask(struct health_probe *probe);
+/* For kinds: it has passed unless something that speaks against it comes within so many ms. */
+void health_probe_grace(struct health_probe *probe, uint32_t ms);
 /* For kinds: TLS begins now, as talk_secure has it; connected comes again. */
 LB_MUST_CHECK bool health_probe_secure(struct health_probe *probe);
 /* For kinds: the words of the verdict. */
@@ -151,5 +156,6 @@ void health_probe_address(const struct health_probe_plan *plan, const struct add
                           struct addr *out);
 /* For kinds: "0.3 ms", from the start until now. */
 void health_probe_elapsed(const struct health_probe *probe, char out[32]);
+uint64_t health_probe_elapsed_us(const struct health_probe *probe);
 
 #endif

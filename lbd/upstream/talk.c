@@ -168,7 +168,8 @@ static bool receive(struct talk *talk)
         bool has_ended = verdict == TLS_END;
         if (got == 0 && !has_ended) {
             if (verdict != TLS_FAILED) {
-                return true;
+                return talk->tls == NULL || talk->ops->accepted == NULL ||
+                       tls_session_waits_for_verdict(talk->tls) || talk->ops->accepted(talk);
             }
             return talk->tls != NULL ? tls_failed(talk) : fail_with(talk, error);
         }

@@ -42,6 +42,9 @@ struct talk_ops {
     bool (*connected)(struct talk *talk);
     /* More lies in talk->in (the owner consumes it), or the server has shut its side (`ended`). */
     bool (*received)(struct talk *talk, bool ended);
+    /* TLS: the server has taken our certificate, which it asked for. May come again. NULL: nobody
+     * waits for that. */
+    bool (*accepted)(struct talk *talk);
     /* It cannot be, or it broke. `is_ours`: for want of something that lbd itself lacks. */
     void (*failed)(struct talk *talk, bool is_ours, const char *why);
 };

@@ -35,8 +35,9 @@ class ClientAuthChange(Tls):
         self.people = self.folder + "/people.pem"
         both = self.ca.certificate.read_text() + self.other_ca.certificate.read_text()
         auth = {"client_auth": {"mode": mode, "ca": "people"}} if mode != "off" else {}
+        self.server = self.origin(script)
         self.proxy = self.lbd(config_for(
-            self.origin(script),
+            self.server,
             listener={"tls": {"certificates": ["shop"], **auth}, **listener},
             certificates={"shop": certificate(self.shop)},
             ca_sets=sets or {"people": {"pem": both}, "ours": {"pem": self.ca.certificate.read_text()}},
@@ -106,6 +107,29 @@ class ClientAuthChange(Tls):
             self.refused(self.proxy, context=client_context(self.ca, self.mallory))
             self.grow()
             self.serves(*alices, self.h1(self.mallory))
+
+    def test_what_servers_are_told(self):
+        """By what the listener says when a request comes, whatever it said when the connection did."""
+        self.begin("optional")
+        names = ("X-Client-Cert-Subject", "X-Client-Cert-SHA256", "Client-Cert")
+        clients = [self.h1(self.alice), self.h2(self.alice)]
+
+        def told():
+            self.serves(*clients)
+            for request in self.server.requests[-len(clients):]:
+                yield [name for name in names if request.all(name)]
+
+        for forward, want in (("subject", names[:2]), ("off", ()), ("certificate", names), ("subject", names[:2]),
+                              ("off", ())):
+            with self.subTest(forward=forward):
+                self.proxy.patch(ENDPOINT, {"tls": {"client_auth": {"forward": forward}}})
+                for seen in told():
+                    self.assertEqual(tuple(seen), tuple(want))
+                clients += [self.h1(self.alice)]  # one that begins by this
+        self.proxy.patch(ENDPOINT, {"tls": {"client_auth": {"forward": None}}})
+        self.assertEqual(list(told()), [list(names[:2])] * len(clients))
+        self.proxy.patch(ENDPOINT, {"tls": {"client_auth": None}})
+        self.assertEqual(list(told()), [[]] * len(clients))
 
     def test_another_set(self):
         self.begin()

@@ -111,6 +111,18 @@ class Names(Tls):
         )
         lbd.wait_metric(1, "lbd_tls_sni_unknown_total", listener="web")
 
+    def test_strict_names_hold_for_hosts_too(self):
+        for strict, status in ((True, 421), (False, 200)):
+            with self.subTest(strict=strict):
+                lbd = self.start(tls={"strict_sni": strict},
+                                 certificates={"shop": self.shop, "wild": self.wild})
+                client = self.tls(lbd, "shop.test")  # of the first certificate
+                response = client.get(host="internal.test")
+                self.assertEqual(response.status, status, response)
+                if strict:
+                    self.assert_reason(response, 421, "misdirected")
+                self.assertEqual(client.get(host="localhost").status, 200)
+
     def test_a_name_with_two_kinds_of_keys(self):
         lbd = self.start(certificates={"ec": self.shop, "rsa": self.shop_rsa})
         for algorithms, want in [
@@ -123,6 +135,52 @@ class Names(Tls):
                         lbd.port(), "-servername", "shop.test", version, "-sigalgs", algorithms
                     )
                     self.assertIn(f"subject={want}", text)
+
+    def test_an_exact_name_goes_before_a_wildcard(self):
+        """Whatever kinds of keys they have: a wildcard is for who cannot use the other."""
+        names = {"exact": "DNS:www.wild.test", "wild": "DNS:*.wild.test"}
+        both, only_rsa = "ECDSA+SHA256:RSA-PSS+SHA256", "RSA-PSS+SHA256"
+        for rsa, algorithms, want in [
+            ("exact", both, "exact"),
+            ("exact", only_rsa, "exact"),
+            ("wild", both, "exact"),
+            ("wild", only_rsa, "wild"),
+        ]:
+            pairs = {kind: self.ca.issue(f"{kind}-{rsa}", cn=kind, names=[name], rsa=kind == rsa)
+                     for kind, name in names.items()}
+            for order in (("exact", "wild"), ("wild", "exact")):
+                lbd = self.start(certificates={kind: pairs[kind] for kind in order})
+                for version in ("-tls1_3", "-tls1_2"):
+                    with self.subTest(rsa=rsa, algorithms=algorithms, order=order, version=version):
+                        text = s_client(lbd.port(), "-servername", "www.wild.test", version,
+                                        "-sigalgs", algorithms)
+                        self.assertIn(f"subject=CN = {want}\n", text)
+                lbd.stop()
+
+    def test_of_two_for_one_name_the_valid_one_is_shown(self):
+        """And whoever is never shown is told of."""
+        late = self.ca.issue("late-name", cn="late", names=["DNS:late.test"], days=-1)
+        fresh, spare = (self.ca.issue(f"{name}-name", cn=name, names=["DNS:late.test", "DNS:more.test"][:count])
+                        for name, count in (("fresh", 2), ("spare", 1)))
+        pairs = {"shop": self.shop, "rsa": self.shop_rsa, "late": late, "fresh": fresh, "spare": spare}
+        for order, want, hidden in [
+            (["shop", "rsa", "late", "fresh"], "fresh", [(2, "fresh")]),
+            (["late", "fresh", "shop"], "fresh", [(0, "fresh")]),
+            (["fresh", "shop", "late"], "fresh", [(2, "fresh")]),
+            (["spare", "fresh", "shop"], "spare", []),  # the other is for a name more
+            (["fresh", "spare"], "fresh", [(1, "fresh")]),
+        ]:
+            with self.subTest(order=order):
+                lbd = self.start(certificates={name: pairs[name] for name in order})
+                self.assertEqual(self.shown(lbd, "late.test"), want)
+                self.assertEqual(self.shown(lbd, "unknown.test"), want if order[0] == "late" else order[0])
+                answer = lbd.api("PATCH", "/v1/listeners/web?dry_run=true", {"reason_detail": True})
+                told = [(w["pointer"], w["detail"]) for w in answer.body.get("warnings", ())
+                        if w["code"] == "shadowed-certificate"]
+                self.assertEqual(told, [(f"#/listeners/web/tls/certificates/{at}",
+                                         f"never shown: '{by}' has the same name and kind of key")
+                                        for at, by in hidden])
+                lbd.stop()
 
     def test_a_request_goes_where_its_certificate_is(self):
         lbd = self.start(certificates={"shop": self.shop, "wild": self.wild})

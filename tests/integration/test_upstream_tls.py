@@ -361,6 +361,9 @@ class UpstreamTls(LabCase):
         return self.lbd(config_for(
             origin, pool=pool, health_checks=check,
             ca_sets={"ours": {"file": str(self.ca.certificate)}},
+            certificates={
+                "lbd": {"chain_file": str(self.client.chain), "key_file": str(self.client.key)}
+            },
         ))
 
     def test_checks_speak_as_the_pool_does(self):
@@ -380,6 +383,25 @@ class UpstreamTls(LabCase):
                 proxy.wait_health("a", health)
                 self.assertTrue(proxy.server_status("a")["last_check"].startswith(words),
                                 proxy.server_status("a"))
+
+    def test_a_check_of_tls_waits_for_what_the_server_thinks_of_us(self):
+        ours = {"ca": "ours", "certificate": "lbd"}
+        two, three = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+        for what, version, clients, tls, tickets, health in (
+            ("no certificate", two, self.ca, {"ca": "ours"}, 2, "down"),
+            ("no certificate", three, self.ca, {"ca": "ours"}, 2, "down"),
+            ("not of its authority", three, self.other_ca, ours, 2, "down"),
+            ("good", three, self.ca, ours, 2, "up"),
+            ("good, and the server says nothing", three, self.ca, ours, 0, "up"),
+            ("TLS is the clients'", three, self.ca, None, 2, "up"),
+        ):
+            with self.subTest(what=what, version=version):
+                context = server_context(self.good, clients=clients, version=version)
+                context.num_tickets = tickets
+                proxy = self.start_checked(self.origin(tls=context), self.check("tls"), tls)
+                proxy.wait_health("a", health)
+                words = "the server refuses: " if health == "down" else "handshake in "
+                self.assertIn(words, proxy.server_status("a")["last_check"])
 
     def test_a_check_of_tls_where_there_is_none(self):
         def script(peer):

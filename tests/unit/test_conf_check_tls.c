@@ -24,6 +24,12 @@ static struct conf_document *read_text(const char *text, struct conf_errors *err
 #define WEB(...)      "'listeners':{'web':{'bind':['127.0.0.1:443'],'default_pool':'p'," __VA_ARGS__ "}}"
 #define ALL(...)      "{" WEB(__VA_ARGS__) "," POOLS "," CERTS "}"
 #define WITH_SET(...) "{" WEB(__VA_ARGS__) "," POOLS "," CERTS "," SETS "}"
+#define POOL_OF(name, more)                                                                        \
+    "'" name "':{'servers':{'a':{'address':'h:1'},'b':{'address':'h:2'}}" more "}"
+#define PASSING(listener, routes, pools)                                                           \
+    "{'listeners':{'t':{'bind':['127.0.0.1:443'],'protocol':'tls_passthrough'," listener           \
+    "}}," routes "'pools':{" pools "}}"
+#define ROUTE "'routes':{'r':{'listener':'t','match':{'host':['a.test']},'action':{'pool':'p'}}},"
 #define POOL(...)                                                                                  \
     "{'listeners':{'web':{'bind':['127.0.0.1:443'],'default_pool':'p'}},'pools':{'p':{'servers':"  \
     "{'a':{'address':'h:1'},'b':{'address':'h:2'}}," __VA_ARGS__ "}}}"
@@ -55,6 +61,25 @@ static const struct {
     {ALL(TLS(",'session_tickets':false,'ticket_keys_file':'/t'")),
      "/listeners/web/tls/ticket_keys_file", "no-effect", true},
     {ALL("'protocol':'tls_passthrough'," TLS()), "/listeners/web/tls", "invalid-value", false},
+
+    /* TLS that goes through */
+    {PASSING("'default_pool':'p'", "", POOL_OF("p", ",'tls':{}")), "/pools/p/tls", "invalid-value",
+     false},
+    {PASSING("'default_pool':'p'", "",
+             POOL_OF("p", ",'when_all_down':'fallback','fallback_pool':'q'") "," POOL_OF(
+                 "q", ",'tls':{}")),
+     "/pools/q/tls", "invalid-value", false},
+    {PASSING("'http2':{'max_streams':5}", ROUTE, POOL_OF("p", ",'tls':{}")), "/pools/p/tls",
+     "invalid-value", false},
+    {PASSING("'default_pool':'p'", ROUTE, POOL_OF("p", ",'tls':{}")), "/pools/p/tls",
+     "invalid-value", false},
+    {PASSING("'default_pool':'p'", ROUTE, POOL_OF("p", ",'http_version':'2'")),
+     "/pools/p/http_version", "no-effect", true},
+    {PASSING("'http2':{'max_streams':5},'default_pool':'p'", "", POOL_OF("p", "")),
+     "/listeners/t/http2", "no-effect", true},
+    {PASSING("'forwarded':{'trusted':['10.0.0.0/8']},'default_pool':'p'", "", POOL_OF("p", "")),
+     "/listeners/t/forwarded", "no-effect", true},
+    {PASSING("'default_pool':'p'", ROUTE, POOL_OF("p", "")), NULL, "", false},
 
     /* certificates of clients */
     {WITH_SET(TLS(",'client_auth':{'mode':'required','ca':'inside'}")), NULL, "", false},

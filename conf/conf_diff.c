@@ -196,22 +196,6 @@ void conf_diff_documents(struct conf_diff *diff, const struct conf_document *bef
     diff_parts(diff, conf_document_root(before), conf_document_root(after), &root);
 }
 
-/* Long values are cut between two characters. */
-static void append_value(struct buf *out, struct slice value)
-{
-    size_t len = value.len;
-    if (len > SHOWN_BYTES_MAX) {
-        len = SHOWN_BYTES_MAX;
-        while (len > 0 && ((unsigned char)value.ptr[len] & 0xc0) == 0x80) {
-            len--;
-        }
-    }
-    (void)buf_append(out, value.ptr, len);
-    if (len < value.len) {
-        (void)buf_append_text(out, "...");
-    }
-}
-
 void conf_diff_describe(const struct conf_change *change, struct buf *out)
 {
     (void)buf_append_slice(out, slice_from_at(change->pointer, 1));
@@ -223,16 +207,16 @@ void conf_diff_describe(const struct conf_change *change, struct buf *out)
     switch (change->kind) {
     case CONF_ADDED:
         (void)buf_append_text(out, "set to ");
-        append_value(out, change->after);
+        json_write_beginning(out, change->after, SHOWN_BYTES_MAX);
         break;
     case CONF_REMOVED:
         (void)buf_append_text(out, "no longer set, was ");
-        append_value(out, change->before);
+        json_write_beginning(out, change->before, SHOWN_BYTES_MAX);
         break;
     case CONF_CHANGED:
-        append_value(out, change->before);
+        json_write_beginning(out, change->before, SHOWN_BYTES_MAX);
         (void)buf_append_text(out, " -> ");
-        append_value(out, change->after);
+        json_write_beginning(out, change->after, SHOWN_BYTES_MAX);
         break;
     }
 }

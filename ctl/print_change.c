@@ -13,11 +13,15 @@ void print_change_value(FILE *out, const struct json *value)
     json_write_init(&w, &text, JSON_COMPACT);
     json_write_json(&w, value);
     struct slice shown = buf_slice(&text);
-    if (shown.len > VALUE_SHOWN_MAX) {
+    struct buf beginning;
+    buf_init(&beginning, CTL_TEXT_MAX);
+    if (shown.len > VALUE_SHOWN_MAX && !json_is(value, JSON_STRING)) {
         (void)fputs(json_is(value, JSON_OBJECT) ? "{...}" : "...", out);
     } else {
-        print_text(out, shown);
+        json_write_beginning(&beginning, shown, VALUE_SHOWN_MAX);
+        print_text(out, buf_slice(&beginning));
     }
+    buf_fini(&beginning);
     buf_fini(&text);
 }
 

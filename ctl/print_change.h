@@ -19,7 +19,7 @@
 uint64_t print_change_count(const struct json *answer);
 /* One line each, then how many are not listed. */
 void print_change_list(struct ctl *ctl, FILE *out, const struct json *answer);
-/* A value on one line; one that is long is only hinted at. */
+/* A value on one line; a text that is long by its beginning, of what else is long only a hint. */
 void print_change_value(FILE *out, const struct json *value);
 
 #endif

@@ -434,3 +434,32 @@ void json_write_raw(struct json_write *w, struct slice json_text)
         rest = slice_from_at(rest, len);
     }
 }
+
+/* -- for people -- */
+
+/* Bytes of a character or of an escape, which is not to be cut. */
+static size_t unit_len(struct slice text, size_t at)
+{
+    size_t len = 1;
+    if (text.ptr[at] == '\\') {
+        return at + 1 < text.len && text.ptr[at + 1] == 'u' ? 6 : 2;
+    }
+    while (at + len < text.len && ((unsigned char)text.ptr[at + len] & 0xc0) == 0x80) {
+        len++;
+    }
+    return len;
+}
+
+void json_write_beginning(struct buf *out, struct slice json_text, size_t max)
+{
+    if (json_text.len <= max) {
+        (void)buf_append_slice(out, json_text);
+        return;
+    }
+    size_t len = 0;
+    for (size_t next = 0; next <= max; next += unit_len(json_text, next)) {
+        len = next;
+    }
+    (void)buf_append(out, json_text.ptr, len);
+    (void)buf_append_text(out, slice_starts(json_text, SLICE("\"")) ? "...\"" : "...");
+}

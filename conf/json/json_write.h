@@ -71,4 +71,8 @@ void json_write_canonical(struct json_write *w, const struct json *json);
 /* A text that is valid, strict JSON already, laid out like the rest. */
 void json_write_raw(struct json_write *w, struct slice json_text);
 
+/* For people, and no JSON: the text of a value, of a longer one `max` bytes at most, cut between
+ * two characters and with "..." behind them; a string is closed: "sha256:9cce3133...". */
+void json_write_beginning(struct buf *out, struct slice json_text, size_t max);
+
 #endif

@@ -183,6 +183,19 @@ class Refusals(CertificateCase):
         self.assertEqual(answer.status, 409)
         self.assertEqual(answer.body["errors"][0]["pointer"], "#/pools/main/tls/certificate")
 
+    def test_what_a_change_shows(self):
+        """By their digests certificates are told apart, in the history and in what differs."""
+        proxy = self.lbd(config_for(self.server))
+        proxy.put("/v1/certificates/x", pem_of(self.shop))
+        before = proxy.get("/v1/certificates/x")["stored"]
+        revision = proxy.put("/v1/certificates/x", pem_of(self.other)).revision
+        after = proxy.get("/v1/certificates/x")["stored"]
+        short = [f'"{stored[:59]}..."' for stored in (before, after)]
+        shown = run_lbctl("--socket", proxy.api_socket, "diff", "--rev", f"{revision - 1}..{revision}").stdout
+        self.assertEqual(shown, f"~ /certificates/x/stored: {short[0]} -> {short[1]}\n")
+        self.assertIn(f"certificates/x/stored: {short[0]} -> {short[1]}",
+                      run_lbctl("--socket", proxy.api_socket, "history").stdout)
+
     def test_warnings(self):
         late = self.ca.issue("late", cn="late.test", names=["DNS:late.test"], days=-1)
         document = config_for(self.server, listener={"tls": {"certificates": ["late"]}},

@@ -126,8 +126,9 @@ START_TEST(long_values_are_cut_between_characters)
     struct buf line;
     buf_init(&line, 1000);
     conf_diff_describe(&change, &line);
-    ck_assert_str_eq(line.data, "a/b: set to "
-                                "\"23456789012345678901234567890123456789012345678901234567890...");
+    ck_assert_str_eq(line.data,
+                     "a/b: set to "
+                     "\"23456789012345678901234567890123456789012345678901234567890...\"");
     buf_fini(&line);
 }
 END_TEST

@@ -209,6 +209,27 @@ START_TEST(a_full_buf_says_so)
 }
 END_TEST
 
+START_TEST(a_long_text_is_cut_between_characters)
+{
+    static const struct {
+        const char *text;
+        size_t max;
+        const char *want;
+    } cases[] = {
+        {"\"abc\"", 5, "\"abc\""},         {"\"abcdef\"", 4, "\"abc...\""},
+        {"\"a\xc3\xa9z\"", 3, "\"a...\""}, {"\"a\\u001bz\"", 5, "\"a...\""},
+        {"\"a\\\"z\"", 3, "\"a...\""},     {"\"a\\\"z\"", 4, "\"a\\\"...\""},
+        {"[1,2,3]", 4, "[1,2..."},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        buf_init(&out, 100);
+        json_write_beginning(&out, slice_from(cases[i].text), cases[i].max);
+        ck_assert_str_eq(out.data, cases[i].want);
+        buf_fini(&out);
+    }
+}
+END_TEST
+
 UNIT_TESTS("json_write", writes_compact, writes_pretty, lays_out_text_anew, escapes_strings,
            writes_doubles_that_read_back, canonical_text_is_the_same_for_the_same_value,
-           sorts_large_objects, a_full_buf_says_so)
+           sorts_large_objects, a_full_buf_says_so, a_long_text_is_cut_between_characters)

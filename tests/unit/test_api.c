@@ -17,7 +17,7 @@ static const struct {
     {"GET", "/v1/nothing", "", "", 404, "not-found"},
     {"GET", "/", "", "", 404, "GET /v1/openapi.json lists those that there are"},
     {"GET", "/v1/pools/UPPER", "", "", 404, "'UPPER' is not a name"},
-    {"PUT", "/v1/pools/p/servers/a%2fb", LIVE_API_JSON, "{}", 404, "there is no resource"},
+    {"PUT", "/v1/pools/p/servers/a%2fb", LIVE_API_JSON, "{}", 404, "'a%2fb' is not a name"},
     {"GET", "/v1/pools/p%00x", "", "", 404, "'p%00x' is not a name"},
     {"GET", "/v1/pools/%ff", "", "", 404, "is not a name"},
     {"PUT", "/v1/pools/no/servers/a", LIVE_API_JSON, "{\"address\":\"h:1\"}", 404,

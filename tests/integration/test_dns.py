@@ -79,10 +79,11 @@ class Follows(DnsCase):
         self.origin(name="new", host="127.0.0.3", port=port)
         self.names({"app.test": "127.0.0.2"})
         self.start(f"app.test:{old.port}")
-        self.proxy.wait_health("a", "up")
+        wait_for(lambda: self.connect(self.proxy).get("/").status == 200, "workers know the address")
+        before = old.connection_count
         client = self.connect(self.proxy)
         client.send_request("GET", "/slow")
-        wait_for(lambda: old.connection_count == 1, "it is there")
+        wait_for(lambda: old.connection_count == before + 1, "it is there")
         self.dns.names["app.test"] = "127.0.0.3"
         self.wait_names("new", count=1)
         held.set()

@@ -11,8 +11,8 @@
  * again (not the server's newest, so there is no surplus to measure), and with that client's end it
  * is closed.
  *
- * All together have a fifth of the process's descriptors (idle_max, a worker's part of them): beyond,
- * those that wait longest are closed.
+ * All together have a fifth of the process's descriptors (idle_max, a worker's part of them):
+ * beyond, those that wait longest are closed.
  *
  * One that its server would soon close by itself is closed before (keep_alive.h); conn.count is
  * when it became idle, in ms.
